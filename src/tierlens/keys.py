@@ -1,0 +1,45 @@
+"""Every attribute and tag name, once.
+
+``mlflow.*`` names are MLflow's own (mlflow.tracing.constant); ``tierlens.*`` are ours.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+SPAN_TYPE: Final = "mlflow.spanType"
+INPUTS: Final = "mlflow.spanInputs"
+OUTPUTS: Final = "mlflow.spanOutputs"
+TOKEN_USAGE: Final = "mlflow.chat.tokenUsage"
+COST: Final = "mlflow.llm.cost"
+MODEL: Final = "mlflow.llm.model"
+PROVIDER: Final = "mlflow.llm.provider"
+MESSAGE_FORMAT: Final = "mlflow.message.format"
+CHAT_TOOLS: Final = "mlflow.chat.tools"
+TRACE_NAME: Final = "mlflow.traceTag.mlflow.traceName"
+TRACE_TAG: Final = "mlflow.traceTag."
+SESSION: Final = "session.id"
+USER: Final = "user.id"
+
+OUTCOME: Final = "tierlens.outcome"
+OUTCOME_DETAIL: Final = "tierlens.outcome.detail"
+ATTEMPT: Final = "tierlens.attempt"
+MAX_ATTEMPTS: Final = "tierlens.max_attempts"
+AGENT: Final = "tierlens.agent"
+TIER: Final = "tierlens.tier"
+BRAND: Final = "tierlens.brand"
+EXPERIMENT: Final = "tierlens.experiment"
+PARAMS: Final = "tierlens.llm.params"
+STOP_REASON: Final = "tierlens.llm.stop_reason"
+TTFT_MS: Final = "tierlens.llm.time_to_first_token_ms"
+TOKENS_PER_S: Final = "tierlens.llm.tokens_per_second"
+METRIC: Final = "tierlens.metric."
+STEP: Final = "tierlens.step"
+CHECKPOINT_NS: Final = "tierlens.checkpoint_ns"
+RUN_ID: Final = "tierlens.run_id"
+RESUMED_FROM: Final = "tierlens.resumed_from"
+WAITED_S: Final = "tierlens.waited_s"
+RETRIEVAL: Final = "tierlens.retrieval"
+RERANKING: Final = "tierlens.reranking"
+CONTEXT_DOCUMENTS: Final = "tierlens.context_documents"
+ARTIFACTS: Final = "tierlens.artifacts"

@@ -1,0 +1,109 @@
+"""What is recorded, for whom, and where it goes: frozen, and decided before the first span."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tierlens.errors import UnknownBrand
+
+RunnableKind = Literal["retriever", "reranker", "tool", "agent", "embedding", "guardrail"]
+
+
+@dataclass(frozen=True, slots=True)
+class StatePolicy:
+    """Which keys of a node's state are stored, and how much of each value.
+
+    Attributes:
+        include: only these keys; None means all.
+        exclude: never these keys.
+        max_bytes: a longer value is cut, with its size and SHA-256 kept.
+    """
+
+    include: frozenset[str] | None = None
+    exclude: frozenset[str] = frozenset()
+    max_bytes: int = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """What is kept whole although sampling would drop it: errors, or slower than ``slower_than_s``."""
+
+    errors: bool = False
+    slower_than_s: float | None = None
+
+    def wants(self, failed: bool, seconds: float) -> bool:
+        return (self.errors and failed) or (self.slower_than_s is not None and seconds > self.slower_than_s)
+
+
+@dataclass(frozen=True, slots=True)
+class AgentPolicy:
+    """The flags of one agent: config/agents/<agent>.yaml over the defaults of config/tierlens.yaml."""
+
+    agent: str = ""
+    node: str = ""
+    tier: int | None = None
+    experiment: str = "{app}/{brand}"
+    log_prompts: bool = True
+    log_artifacts: bool = True
+    sample: float = 1.0
+    keep: Keep = Keep()
+    state: StatePolicy = StatePolicy()
+    redact: tuple[str, ...] = ()
+    metrics: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """All policies of an application.
+
+    Attributes:
+        brands: the brands there are; empty means every brand is allowed.
+        unknown_brand: "default" (recorded under ``default_brand``) or "reject" (UnknownBrand is raised
+            where the brand is given, before any agent runs).
+        defaults: the policy of roots and of nodes that have no file of their own.
+        agents: by node name, and by agent name where that differs.
+        runnables: kind of span for runnables named in YAML, by run name.
+        question, answer: dotted paths (``inputs.question``) to what the trace list shows; "" means guess.
+        source: where the brands were read from, for messages.
+    """
+
+    app: str = "tierlens"
+    environment: str = ""
+    brands: tuple[str, ...] = ()
+    unknown_brand: Literal["default", "reject"] = "default"
+    default_brand: str = "default"
+    trace_name: str = "{app} {brand}"
+    defaults: AgentPolicy = AgentPolicy()
+    agents: Mapping[str, AgentPolicy] = field(default_factory=dict)
+    runnables: Mapping[str, RunnableKind] = field(default_factory=dict)
+    question: str = ""
+    answer: str = ""
+    source: str = "config/tierlens.yaml"
+
+    def brand(self, name: str | None) -> str:
+        """The brand to record under.
+
+        Raises:
+            UnknownBrand: the brand is not one of ``brands`` and unknown ones are rejected.
+        """
+        if name and (not self.brands or name in self.brands):
+            return name
+        if name and self.unknown_brand == "reject":
+            raise UnknownBrand(
+                self.source, "brands", repr(name), f"is not one of the brands: {', '.join(self.brands)}"
+            )
+        return self.default_brand
+
+    def names(self, template: str, *, brand: str, agent: str = "", tier: int | None = None) -> str:
+        """Fill a naming template; the fields are app, brand, tier, agent, environment and date (UTC)."""
+        return template.format(
+            app=self.app,
+            brand=brand,
+            agent=agent,
+            tier="" if tier is None else tier,
+            environment=self.environment,
+            date=dt.datetime.now(dt.UTC).date().isoformat(),
+        )

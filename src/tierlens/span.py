@@ -1,0 +1,83 @@
+"""The datum: one finished (or, in a start record, still open) piece of work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+AttributeValue = str | bool | int | float
+Status = Literal["UNSET", "OK", "ERROR"]
+Metric = float | bool | str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A moment inside a span: an exception, the first token."""
+
+    name: str
+    time_ns: int
+    attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Another span this one belongs with, by hex ids: the trace that paused, the caller's batch."""
+
+    trace_id: str
+    span_id: str
+    attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One span, in OpenTelemetry's terms.
+
+    Attributes:
+        trace_id: 32 lower-case hex digits. MLflow shows the trace as ``tr-<trace_id>``.
+        span_id: 16 lower-case hex digits.
+        parent_id: the parent's span_id, or None for a root.
+        start_ns, end_ns: Unix time in nanoseconds; ``end_ns`` is 0 in a start record.
+        attributes: flat; objects are JSON strings, as MLflow wants them.
+    """
+
+    trace_id: str
+    span_id: str
+    parent_id: str | None
+    name: str
+    start_ns: int
+    end_ns: int
+    attributes: Mapping[str, AttributeValue]
+    status: Status = "UNSET"
+    message: str = ""
+    events: tuple[Event, ...] = ()
+    links: tuple[Link, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A file that belongs to a span, stored in the journal's ``blobs/`` folder under its SHA-256."""
+
+    name: str
+    sha256: str
+    size: int
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """What the far side of the disk must know of a span without parsing it.
+
+    Attributes:
+        experiment: MLflow experiment name (a name, never an id or a server).
+        brand: the brand it was recorded for, "" where none is.
+        root: the span has no parent in this process: its trace is complete here once it has ended.
+        metrics: custom metrics set on this span; they become assessments.
+        artifacts: files set on this span.
+    """
+
+    experiment: str
+    brand: str = ""
+    root: bool = False
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    artifacts: tuple[Artifact, ...] = ()

@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 import datetime as dt
+import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from tierlens.errors import UnknownBrand
 
 RunnableKind = Literal["retriever", "reranker", "tool", "agent", "embedding", "guardrail"]
+RedactionRule = Literal["secrets", "email", "phone", "record_number", "card"]
+
+TEMPLATE_FIELDS: Final = ("app", "brand", "tier", "agent", "environment", "date")
+
+
+def template_fault(template: str) -> str | None:
+    """What is wrong with a naming template, as the end of a sentence, or None."""
+    known = ", ".join(f"{{{name}}}" for name in TEMPLATE_FIELDS)
+    try:
+        parts = list(string.Formatter().parse(template))
+    except ValueError as error:
+        return f"is not a naming template ({error}); its fields are {known}"
+    for _, name, spec, conversion in parts:
+        if name is not None and name not in TEMPLATE_FIELDS:
+            return f"has the unknown field {{{name}}}; the fields are {known}"
+        if spec or conversion:
+            return f"formats the field {{{name}}}; a field stands alone, as in {{{name}}}"
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +115,17 @@ class Policies:
                 self.source, "brands", repr(name), f"is not one of the brands: {', '.join(self.brands)}"
             )
         return self.default_brand
+
+    def experiment(self, brand: str, agent: AgentPolicy | None = None) -> str:
+        """The experiment of a brand: the root's, or with ``agent`` that of the agent's own runs.
+
+        No two brands share one. A template without ``{brand}`` therefore serves one brand as it stands, the
+        only one configured or else ``default_brand``; any other gets its own, ``<name>/<brand>``.
+        """
+        policy = agent or self.defaults
+        name = self.names(policy.experiment, brand=brand, agent=policy.agent, tier=policy.tier)
+        owner = self.brands[0] if len(self.brands) == 1 else self.default_brand
+        return name if "{brand}" in policy.experiment or brand == owner else f"{name}/{brand}"
 
     def names(self, template: str, *, brand: str, agent: str = "", tier: int | None = None) -> str:
         """Fill a naming template; the fields are app, brand, tier, agent, environment and date (UTC)."""

@@ -1,0 +1,45 @@
+"""The files in config/ read into frozen policies.
+
+``tierlens.yaml`` describes the application, ``agents/*.yaml`` one agent each. A folder that is not there
+means defaults, and every brand allowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tierlens.errors import ConfigError
+from tierlens.policy import AgentPolicy, Policies
+
+
+def load_policies(
+    config_dir: Path | str, *, environment: str = "", experiment: str | None = None
+) -> Policies:
+    """Read the folder.
+
+    Args:
+        environment: the deployment, over what the file says.
+        experiment: template of experiment names, over what the file says.
+
+    Raises:
+        ConfigError: the first thing that is wrong; `check` lists them all.
+    """
+    folder = Path(config_dir)
+    if not folder.exists():
+        defaults = AgentPolicy(experiment=experiment) if experiment else AgentPolicy()
+        return Policies(environment=environment, defaults=defaults)
+    # YAML and the models take 50 ms to import, and a process without a config folder needs neither.
+    from tierlens.config.read import read_policies
+
+    policies, errors = read_policies(folder, environment=environment, experiment=experiment)
+    if errors:
+        raise errors[0]
+    return policies
+
+
+def check(config_dir: Path | str) -> Sequence[ConfigError]:
+    """Everything that is wrong in the folder, file by file."""
+    from tierlens.config.read import read_policies
+
+    return read_policies(Path(config_dir))[1]

@@ -1,0 +1,77 @@
+"""One file of config/, read and validated: a model, and every error with its line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from tierlens.errors import ConfigError
+from tierlens.invalid import explain
+from tierlens.nearest import did_you_mean
+from tierlens.yamlfile import Location, YamlFile, dotted, read_yaml
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed(Generic[ModelT]):
+    """``model`` is None where there are ``errors``; ``yaml`` is None where the file is not even YAML."""
+
+    yaml: YamlFile | None
+    model: ModelT | None
+    errors: tuple[ConfigError, ...] = ()
+
+
+def parse(path: Path, model: type[ModelT]) -> Parsed[ModelT]:
+    """Read ``path`` as ``model``. Raises nothing: all that is wrong is in the answer."""
+    try:
+        yaml = read_yaml(path)
+    except ConfigError as error:
+        return Parsed(None, None, (error,))
+    try:
+        return Parsed(yaml, model.model_validate(yaml.data))
+    except ValidationError as invalid:
+        return Parsed(yaml, None, tuple(_located(invalid, yaml, model)))
+
+
+def _located(invalid: ValidationError, yaml: YamlFile, model: type[BaseModel]) -> Iterator[ConfigError]:
+    for error in sorted(invalid.errors(), key=lambda error: yaml.line(error["loc"])):
+        # pydantic marks a bad key of a mapping by a last part of its own.
+        location = tuple(part for part in error["loc"] if part != "[key]")
+        yield _error(error, location, yaml, model)
+
+
+def _error(error: ErrorDetails, location: Location, yaml: YamlFile, model: type[BaseModel]) -> ConfigError:
+    where = yaml.where(location)
+    if error["type"] == "extra_forbidden":
+        name = str(location[-1])
+        hint = did_you_mean(name, _keys(model, location[:-1]))
+        return ConfigError(where, dotted(location[:-1]), name, f"is not a known key{hint}")
+    found, expected = explain(error, location[-1] if "[key]" in error["loc"] else _value(yaml.data, location))
+    return ConfigError(where, dotted(location), found, expected)
+
+
+def _keys(model: type[BaseModel], location: Location) -> Mapping[str, Any]:
+    """The keys known at a location."""
+    for part in location:
+        inner = model.model_fields[str(part)].annotation
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return {}
+        model = inner
+    return model.model_fields
+
+
+def _value(data: Any, location: Location) -> Any:
+    for part in location:
+        try:
+            data = data[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return data

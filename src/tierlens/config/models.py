@@ -1,0 +1,135 @@
+"""The one description of the files in config/: what validates them, and what their JSON Schemas come from."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from tierlens.invalid import expected
+from tierlens.policy import RedactionRule, RunnableKind, template_fault
+from tierlens.settings import Settings
+
+_UNITS_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_KEEP: Final = r"^(?:error|slow>([0-9]+(?:\.[0-9]+)?)(ms|s|m|h))$"
+
+
+def slower_than_s(rule: str) -> float | None:
+    """Seconds of ``slow>30s``; None for ``error``."""
+    match = re.match(_KEEP, rule)
+    return float(match[1]) * _UNITS_S[match[2]] if match and match[2] else None
+
+
+def _template(template: str) -> str:
+    if fault := template_fault(template):
+        raise PydanticCustomError("expected", "{text}", {"text": fault})
+    return template
+
+
+Name = Annotated[str, Field(min_length=1, max_length=250), expected("a name of 1 to 250 characters")]
+Template = Annotated[str, Field(min_length=1), AfterValidator(_template)]
+Share = Annotated[float, Field(ge=0, le=1), expected("a share between 0 and 1")]
+Bytes = Annotated[int, Field(ge=0), expected("a number of bytes, 0 or more")]
+Tier = Annotated[int, Field(ge=0), expected("a whole number, 0 or more")]
+ValuePath = Annotated[
+    str,
+    Field(pattern=r"^(inputs|outputs)(\.[^.\s]+)*$"),
+    expected("a path such as outputs.confidence; it starts with inputs or outputs"),
+]
+KeepRule = Annotated[
+    str,
+    Field(pattern=_KEEP),
+    expected("error, or slow>DURATION with ms, s, m or h, such as slow>30s"),
+]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class State(_Strict):
+    """Which keys of the agent's state are stored, and how much of each value."""
+
+    include: list[str] | None = Field(default=None, description="Only these keys. Left out: all of them.")
+    exclude: list[str] = Field(default=[], description="Never these keys.")
+    max_bytes: Bytes = Field(
+        default=16_384, description="A longer value is cut; its size and SHA-256 are kept."
+    )
+
+
+class Flags(_Strict):
+    """What can be set for one agent, and in `defaults:` for all."""
+
+    mlflow_experiment: Template | None = Field(
+        default=None,
+        description="Where this agent's runs go. Fields: {app} {brand} {tier} {agent} {environment} {date}.",
+    )
+    log_prompts: bool = Field(
+        default=True,
+        description="false: no prompt or completion text leaves the process, not even to the journal.",
+    )
+    log_artifacts: bool = Field(
+        default=True, description="false: files set by tierlens.artifact() are not stored."
+    )
+    sample: Share = Field(default=1.0, description="Share of traces that is kept.")
+    keep: list[KeepRule] = Field(
+        default=[], description="What is kept whole whatever `sample` says: error, slow>30s."
+    )
+    state: State = Field(default=State(), description=State.__doc__)
+    redact: list[RedactionRule] = Field(
+        default=[], description="Rules applied to all text before it reaches the journal."
+    )
+    metrics: dict[Name, ValuePath] = Field(
+        default={}, description="Custom metrics, by name: where in the output each lies."
+    )
+
+
+class AgentFile(Flags):
+    """config/agents/<agent>.yaml: the flags of one agent, over the defaults of config/tierlens.yaml."""
+
+    agent: Name = Field(description="The agent's name, in MLflow and in naming templates.")
+    node: Name | None = Field(
+        default=None, description="The graph node it is, where that is named otherwise."
+    )
+    tier: Tier | None = Field(default=None, description="Its tier in the system.")
+
+
+class Naming(_Strict):
+    """Templates. Fields: {app} {brand} {tier} {agent} {environment} {date}."""
+
+    experiment: Template = Field(default="{app}/{brand}", description="The experiment of a brand's traces.")
+    trace: Template = Field(default="{app} {brand}", description="What a trace is called.")
+
+
+class ApplicationFile(_Strict):
+    """config/tierlens.yaml: the application, its brands, and what holds for every agent."""
+
+    app: Name = Field(default="tierlens", description="The application's name.")
+    environment: str = Field(
+        default="", description="Deployment, such as prod, where TIERLENS_ENVIRONMENT does not say."
+    )
+    brands: list[Name] = Field(
+        default=[], description="The brands there are. Left out: every brand is allowed."
+    )
+    unknown_brand: Literal["default", "reject"] = Field(
+        default="default",
+        description="What a brand not listed gets: recorded under default_brand, or an error.",
+    )
+    default_brand: Name = Field(default="default", description="The brand of calls that name none.")
+    naming: Naming = Field(default=Naming(), description=Naming.__doc__)
+    question: ValuePath | None = Field(
+        default=None, description="What the trace list shows as request, e.g. inputs.question."
+    )
+    answer: ValuePath | None = Field(
+        default=None, description="What the trace list shows as response, e.g. outputs.answer."
+    )
+    runnables: dict[Name, RunnableKind] = Field(
+        default={}, description="Runnables by their run name, and what each is."
+    )
+    defaults: Flags = Field(default=Flags(), description=Flags.__doc__)
+    settings: Annotated[Settings, Field(strict=False)] = Field(
+        default=Settings(),
+        description="Settings, where neither a keyword, the environment nor .env says otherwise.",
+    )

@@ -1,0 +1,159 @@
+"""config/ as frozen policies: the agents' files over the defaults of tierlens.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from tierlens.config.files import Parsed, parse
+from tierlens.config.models import AgentFile, ApplicationFile, Flags, State, slower_than_s
+from tierlens.errors import ConfigError
+from tierlens.policy import AgentPolicy, Keep, Policies, StatePolicy
+from tierlens.precedence import misplaced
+from tierlens.settings import NOT_IN_YAML
+
+APPLICATION_FILE: Final = "tierlens.yaml"
+AGENTS_FOLDER: Final = "agents"
+
+
+def read_policies(
+    config_dir: Path, *, environment: str = "", experiment: str | None = None
+) -> tuple[Policies, Sequence[ConfigError]]:
+    """The policies and everything that is wrong; where anything is, the policies are not to be used."""
+    try:
+        paths = agent_files(config_dir)
+    except ConfigError as error:
+        return Policies(), [error]
+    path = config_dir / APPLICATION_FILE
+    application = (
+        parse(path, ApplicationFile)
+        if path.is_symlink() or path.exists()
+        else Parsed(None, ApplicationFile())
+    )
+    agents = [parse(path, AgentFile) for path in paths]
+    errors = [*application.errors, *_misplaced(application), *_contradictions(application)]
+    errors += [error for agent in agents for error in agent.errors]
+    errors += _twice(agents)
+    read = [agent.model for agent in agents if agent.model]
+    return _policies(application, read, environment, experiment), errors
+
+
+def agent_files(config_dir: Path) -> Sequence[Path]:
+    """The agents' files, by name.
+
+    Raises:
+        ConfigError: ``config_dir`` or its agents/ is no folder that can be listed.
+    """
+    folder = config_dir / AGENTS_FOLDER
+    try:
+        if not config_dir.is_dir():
+            raise ConfigError(str(config_dir), "", "this", "is not a folder")
+        names = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+    except OSError as error:
+        raise ConfigError(str(folder), "", "cannot be listed:", error.strerror or str(error)) from error
+    return [folder / name for name in names if name.endswith((".yaml", ".yml")) and not name.startswith(".")]
+
+
+def _misplaced(application: Parsed[ApplicationFile]) -> Iterator[ConfigError]:
+    return misplaced(application.yaml, NOT_IN_YAML) if application.yaml else iter(())
+
+
+def _contradictions(application: Parsed[ApplicationFile]) -> Iterator[ConfigError]:
+    """What each key allows and the file as a whole does not."""
+    yaml, model = application.yaml, application.model
+    if yaml is None or model is None:
+        return
+    for index, brand in enumerate(model.brands):
+        if brand in model.brands[:index]:
+            yield ConfigError(
+                yaml.where(("brands", index)), f"brands[{index}]", repr(brand), "is listed already"
+            )
+    if model.unknown_brand == "reject" and not model.brands:
+        yield ConfigError(
+            yaml.where(("unknown_brand",)), "unknown_brand", "reject", "needs brands: to be listed"
+        )
+    if model.defaults.mlflow_experiment and "experiment" in model.naming.model_fields_set:
+        key = ("defaults", "mlflow_experiment")
+        yield ConfigError(yaml.where(key), ".".join(key), "this", "is given as naming.experiment already")
+
+
+def _twice(agents: Sequence[Parsed[AgentFile]]) -> Iterator[ConfigError]:
+    """Agents and nodes that more than one file claims."""
+    owners: dict[str, str] = {}
+    for parsed in agents:
+        if parsed.yaml is None or parsed.model is None:
+            continue
+        claimed = {parsed.model.agent: "agent"}
+        if parsed.model.node is not None:
+            claimed.setdefault(parsed.model.node, "node")
+        for name, key in claimed.items():
+            where = parsed.yaml.where((key,))
+            if name in owners:
+                yield ConfigError(where, key, repr(name), f"is described in {owners[name]} already")
+            owners.setdefault(name, where)
+
+
+def _policies(
+    application: Parsed[ApplicationFile],
+    agents: Sequence[AgentFile],
+    environment: str,
+    experiment: str | None,
+) -> Policies:
+    model = application.model or ApplicationFile()
+    named = AgentPolicy(experiment=experiment or model.defaults.mlflow_experiment or model.naming.experiment)
+    defaults = replace(_over(named, model.defaults), experiment=named.experiment)
+    return Policies(
+        app=model.app,
+        environment=environment or model.environment,
+        brands=tuple(model.brands),
+        unknown_brand=model.unknown_brand,
+        default_brand=model.default_brand,
+        trace_name=model.naming.trace,
+        defaults=defaults,
+        agents=_by_name(_agent(defaults, file) for file in agents),
+        runnables=dict(model.runnables),
+        question=model.question or "",
+        answer=model.answer or "",
+        source=application.yaml.where(("brands",)) if application.yaml else "",
+    )
+
+
+def _by_name(agents: Iterator[AgentPolicy]) -> Mapping[str, AgentPolicy]:
+    return {name: agent for agent in agents for name in (agent.node, agent.agent)}
+
+
+def _agent(defaults: AgentPolicy, file: AgentFile) -> AgentPolicy:
+    return replace(_over(defaults, file), agent=file.agent, node=file.node or file.agent, tier=file.tier)
+
+
+def _over(base: AgentPolicy, flags: Flags) -> AgentPolicy:
+    """``base`` with what ``flags`` sets: values and lists replace, ``state`` and ``metrics`` merge by key."""
+    given = flags.model_fields_set
+    return replace(
+        base,
+        experiment=flags.mlflow_experiment or base.experiment,
+        log_prompts=flags.log_prompts if "log_prompts" in given else base.log_prompts,
+        log_artifacts=flags.log_artifacts if "log_artifacts" in given else base.log_artifacts,
+        sample=flags.sample if "sample" in given else base.sample,
+        keep=_keep(flags.keep) if "keep" in given else base.keep,
+        state=_state(base.state, flags.state),
+        redact=tuple(dict.fromkeys(flags.redact)) if "redact" in given else base.redact,
+        metrics={**base.metrics, **flags.metrics},
+    )
+
+
+def _keep(rules: Sequence[str]) -> Keep:
+    limits = [limit for rule in rules if (limit := slower_than_s(rule)) is not None]
+    return Keep(errors="error" in rules, slower_than_s=min(limits, default=None))
+
+
+def _state(base: StatePolicy, state: State) -> StatePolicy:
+    given = state.model_fields_set
+    include = frozenset(state.include) if state.include is not None else None
+    return StatePolicy(
+        include=include if "include" in given else base.include,
+        exclude=frozenset(state.exclude) if "exclude" in given else base.exclude,
+        max_bytes=state.max_bytes if "max_bytes" in given else base.max_bytes,
+    )

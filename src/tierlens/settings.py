@@ -1,0 +1,161 @@
+"""Where and how this process records: one frozen value, from one visible order of sources.
+
+keyword > environment > .env > the ``settings:`` section of config/tierlens.yaml > default
+
+Every field has one variable: ``TIERLENS_<FIELD>``, or MLflow's own name where MLflow has one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+from tierlens.policy import template_fault
+
+MLFLOW_VARIABLES: Final = {
+    "enable_tracking": "MLFLOW_ENABLE_TRACKING",
+    "enable_tracing": "MLFLOW_ENABLE_TRACING",
+    "tracking_uri": "MLFLOW_TRACKING_URI",
+    "experiment": "MLFLOW_EXPERIMENT_NAME",
+    "artifact_location": "MLFLOW_ARTIFACT_LOCATION",
+    "tracking_token": "MLFLOW_TRACKING_TOKEN",
+    "tracking_username": "MLFLOW_TRACKING_USERNAME",
+    "tracking_password": "MLFLOW_TRACKING_PASSWORD",
+    "tracking_insecure_tls": "MLFLOW_TRACKING_INSECURE_TLS",
+    "tracking_server_cert_path": "MLFLOW_TRACKING_SERVER_CERT_PATH",
+}
+NOT_IN_YAML: Final = {
+    "config_dir": "says where this very file lies; give it as TIERLENS_CONFIG_DIR",
+    "tracking_token": "is a credential; give it as MLFLOW_TRACKING_TOKEN",
+    "tracking_password": "is a credential; give it as MLFLOW_TRACKING_PASSWORD",
+}
+
+
+class Settings(BaseModel):
+    """Where and how this process records and delivers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    enable_tracking: bool = Field(default=True, description="MLflow's switch; false turns tierlens off.")
+    enable_tracing: bool = Field(default=True, description="MLflow's switch; false turns tierlens off.")
+    enabled: bool = Field(
+        default=True,
+        validate_default=True,
+        description="False makes every call a no-op. So does either switch of MLflow's.",
+    )
+    tracking_uri: str = Field(
+        default="sqlite:///mlflow.db",
+        min_length=1,
+        description="The MLflow server or database that spans are delivered to.",
+    )
+    tracking_token: SecretStr | None = Field(default=None, description="Bearer token for the MLflow server.")
+    tracking_username: str | None = Field(
+        default=None, description="User for the MLflow server's basic auth."
+    )
+    tracking_password: SecretStr | None = Field(
+        default=None, description="Password for the MLflow server's basic auth."
+    )
+    tracking_insecure_tls: bool = Field(default=False, description="Accept any certificate of the server's.")
+    tracking_server_cert_path: Path | None = Field(
+        default=None, description="CA bundle the server's certificate is checked by."
+    )
+    experiment: str | None = Field(
+        default=None, min_length=1, description="Experiment name or template, over naming.experiment."
+    )
+    artifact_location: str | None = Field(
+        default=None, description="Where new experiments keep artifacts; MLflow decides if unset."
+    )
+    otlp_endpoint: str | None = Field(
+        default=None, pattern="^https?://", description="A second destination: an OTLP/HTTP traces endpoint."
+    )
+    config_dir: Path = Field(
+        default=Path("config"), description="Folder of tierlens.yaml and agents/; it may be missing."
+    )
+    # Below the working directory, as MLflow's own database is: a journal names brands and experiments, never
+    # the server, so one shared by all of a user's projects would go to whichever server ships first.
+    journal_dir: Path = Field(
+        default=Path("var/tierlens/journal"),
+        validate_default=True,
+        description="Folder of the journal, on a local disk.",
+    )
+    brand: str | None = Field(default=None, min_length=1, description="The brand where a call names none.")
+    environment: str = Field(default="", description="Deployment, such as prod: a tag, and a field of names.")
+    shipper: Literal["thread", "process", "external"] = Field(
+        default_factory=lambda given: shipper_for(given["tracking_uri"]),
+        description="Who delivers: a thread, a child process, or `tierlens ship` beside this process. "
+        "By default a thread for http(s), and a process for databases, which need the mlflow package.",
+    )
+    journal_quota_mb: int = Field(
+        default=1024, ge=1, description="Disk the journal may take; beyond it spans are refused, counted."
+    )
+    segment_mb: int = Field(
+        default=8, ge=1, description="Size at which a journal segment is closed and the next begun."
+    )
+    fsync_interval_s: float = Field(
+        default=0.5, gt=0, description="Seconds that a power cut may lose at most."
+    )
+    exit_timeout_s: float = Field(
+        default=0.5, ge=0, description="Seconds a clean exit may wait for delivery."
+    )
+    propagate_threads: bool = Field(
+        default=True, description="Carry the current span into threads that a node starts."
+    )
+
+    @field_validator("enabled")
+    @classmethod
+    def _mlflow_off_is_off(cls, enabled: bool, info: ValidationInfo) -> bool:
+        return enabled and info.data.get("enable_tracking", True) and info.data.get("enable_tracing", True)
+
+    # A host that changes its directory keeps its journal.
+    @field_validator("journal_dir")
+    @classmethod
+    def _absolute(cls, path: Path) -> Path:
+        return path.expanduser().absolute()
+
+    @field_validator("config_dir")
+    @classmethod
+    def _home(cls, path: Path) -> Path:
+        return path.expanduser()
+
+    @field_validator("experiment")
+    @classmethod
+    def _template(cls, template: str | None) -> str | None:
+        if template and (fault := template_fault(template)):
+            raise PydanticCustomError("expected", "{text}", {"text": fault})
+        return template
+
+
+def shipper_for(tracking_uri: str) -> Literal["thread", "process"]:
+    """Who delivers, unless the settings say: only http(s) can do without the mlflow package."""
+    return "thread" if tracking_uri.startswith(("http://", "https://")) else "process"
+
+
+def variable(field: str) -> str:
+    """The environment variable of a field."""
+    return MLFLOW_VARIABLES.get(field, f"TIERLENS_{field.upper()}")
+
+
+def load(
+    *, environ: Mapping[str, str] | None = None, env_file: Path | None = Path(".env"), **keywords: Any
+) -> Settings:
+    """Resolve the settings.
+
+    Args:
+        environ: in place of the process's environment.
+        env_file: a file of ``NAME=value`` lines; a missing one is fine, None reads none.
+        keywords: any field of `Settings`; None counts as not given.
+
+    Raises:
+        SettingsError: a keyword is unknown, or a value cannot be used; says which source it came from.
+        ConfigError: config/tierlens.yaml cannot be read.
+    """
+    # pydantic-settings takes 55 ms to import, which `import tierlens` must not.
+    from tierlens.precedence import Known, resolve
+
+    known = Known(Settings, {variable(field): field for field in Settings.model_fields}, NOT_IN_YAML)
+    return resolve(known, keywords, os.environ if environ is None else environ, env_file)

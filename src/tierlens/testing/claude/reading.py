@@ -1,0 +1,100 @@
+"""Picks the figures, sentences and names out of a prompt, so that answers can be made from them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+_LABELLED: Final = re.compile(
+    r"[\"']?\b([A-Za-z][A-Za-z0-9_ /-]{1,40}?)[\"']?\s*[:=]\s*[\"']?([-+]?[$€£]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?\s?%?)"
+)
+_NUMBER: Final = re.compile(r"(?<![\w.])[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?\s?%?")
+_SENTENCE_END: Final = re.compile(r"(?<=[.!?])\s+|\n+")
+_ROLE: Final = re.compile(r"\bYou are ((?:an?|the|our) [^.\n;:]{3,90})", re.IGNORECASE)
+_NAME: Final = re.compile(r"(?<![.!?\n] )(?<!^)\b[A-Z][\w'-]+(?: [A-Z][\w'-]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A number as the text gives it: ``shown`` is how, ``label`` is "" where it stands alone."""
+
+    label: str
+    shown: str
+
+    @property
+    def value(self) -> float:
+        """The number; of a percentage, the number before the sign."""
+        return float(re.sub(r"[^-+0-9.e]", "", self.shown.lower()))
+
+    @property
+    def is_share(self) -> bool:
+        """Whether it is a percentage."""
+        return self.shown.endswith("%")
+
+
+def labelled_figures(text: str) -> list[Figure]:
+    """The ``label: number`` and ``label = number`` pairs of prose, lists and JSON, in order, each label once."""
+    found: dict[str, Figure] = {}
+    for match in _LABELLED.finditer(text):
+        label = words(match.group(1))
+        found.setdefault(label, Figure(label, match.group(2).strip()))
+    return list(found.values())
+
+
+def numbers(text: str) -> list[Figure]:
+    """Every number, in order."""
+    return [Figure("", match.group().strip()) for match in _NUMBER.finditer(text)]
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of prose; lines of JSON and of labelled figures are none."""
+    parts = (part.strip(" \t-*•") for part in _SENTENCE_END.split(text))
+    return [part for part in parts if len(part) > 8 and part[0].isalnum() and not _LABELLED.match(part)]
+
+
+def names(text: str) -> list[str]:
+    """Capitalised words and phrases that do not begin a sentence, in order."""
+    return [match.group() for match in _NAME.finditer(text)]
+
+
+def labelled_text(label: str, text: str) -> str | None:
+    """The words after ``label:`` or ``"label": "`` in ``text``, if any."""
+    spelled = re.escape(words(label)).replace(r"\ ", "[ _-]")
+    match = re.search(
+        rf"\b{spelled}[\"']?\s*[:=]\s*[\"']?([^\s\"',;{{}}\[\]][^\"',;\n{{}}\[\]]*)", text, re.IGNORECASE
+    )
+    return match.group(1).strip().rstrip(".") if match else None
+
+
+def role(system: str) -> str:
+    """The role a system prompt gives ("the gap analyzer of …"), or ""."""
+    match = _ROLE.search(system)
+    return match.group(1).strip().rstrip(",") if match else ""
+
+
+def words(name: str) -> str:
+    """``causalConfidence`` and ``causal_confidence`` as "causal confidence"."""
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
+    return re.sub(r"[_\s-]+", " ", spaced).strip().lower()
+
+
+def mentions(text: str, phrase: str) -> bool:
+    """Whether the words of ``phrase`` stand in ``text``, in order and whole."""
+    spelled = re.escape(words(phrase)).replace(r"\ ", "[ _-]")
+    return (
+        bool(spelled)
+        and re.search(rf"(?<![A-Za-z0-9]){spelled}(?![A-Za-z0-9])", text, re.IGNORECASE) is not None
+    )
+
+
+def overlap(text: str, vocabulary: str, shortest: int) -> int:
+    """How many different words of ``vocabulary``, at least ``shortest`` letters long, stand in ``text``."""
+    wanted = {word for word in words(vocabulary).split() if len(word) >= shortest}
+    return sum(mentions(text, word) for word in wanted)
+
+
+def listed(items: Sequence[str]) -> str:
+    """ "a", "a and b", "a, b and c"."""
+    return " and ".join(filter(None, (", ".join(items[:-1]), items[-1]))) if items else ""

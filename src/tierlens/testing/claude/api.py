@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -16,6 +17,7 @@ from tierlens.testing.claude.faults import Fault, Faults
 from tierlens.testing.claude.messages import Messages
 from tierlens.testing.claude.refusal import Refusal, invalid
 
+_log = logging.getLogger(__name__)
 MESSAGES: Final = "/v1/messages"
 RATE_LIMITS: Final = {
     "requests": 4_000,
@@ -62,6 +64,9 @@ class Api:
             return route(coming) if route else self._member(coming)
         except Refusal as refusal:
             return exchange.refused(refusal, coming.request_id)
+        except Exception:
+            _log.exception("the offline Claude endpoint failed on %s %s", coming.method, coming.path)
+            return exchange.refused(Refusal(500), coming.request_id)
 
     def _authenticate(self, coming: Incoming) -> None:
         key = coming.headers.get("x-api-key") or coming.headers.get("authorization", "").removeprefix(

@@ -1,4 +1,4 @@
-"""Message Batches: taken at once, worked off when looked at after their time, without a thread of their own."""
+"""Message Batches: taken at once, and worked off when looked at after their time, without a thread."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class Batches:
 
     Args:
         messages: answers the single requests.
-        duration_s: how long after its creation a batch ends; until then it is ``in_progress``. With 0 it has ended when
-            it is first looked at.
+        duration_s: how long after its creation a batch ends; until then it is ``in_progress``. With 0 it has
+            ended when it is first looked at.
     """
 
     def __init__(self, messages: Messages, duration_s: float) -> None:
@@ -62,7 +62,7 @@ class Batches:
             return [_to_wire(self._current(batch_id), base_url) for batch_id in reversed(self._batches)]
 
     def cancel(self, batch_id: str, base_url: str) -> dict[str, Any]:
-        """Starts cancelling; what has not been done by then is ``canceled`` when the batch is next looked at."""
+        """Starts cancelling; the requests are ``canceled`` when the batch is next looked at."""
         with self._lock:
             batch = self._current(batch_id)
             if batch.ended_s is not None:

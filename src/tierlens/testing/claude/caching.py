@@ -1,4 +1,4 @@
-"""Prompt caching as Anthropic documents it: prefixes written at marked blocks, read again until they expire."""
+"""Prompt caching as Anthropic documents it: prefixes written at marked blocks and read until they expire."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class _Entry:
 
 
 class PromptCache:
-    """The prefixes written so far, by model. Thread-safe: of two equal requests at once, one writes and one reads.
+    """The prefixes written so far, by model. Of two equal requests at once, one writes and one reads.
 
     Args:
         min_tokens: the shortest prefix a model caches.
@@ -48,7 +48,7 @@ class PromptCache:
         self._lock = threading.Lock()
 
     def bill(self, model: str, blocks: Sequence[PromptBlock]) -> InputUsage:
-        """Reads the longest live prefix of a request, writes those it marks beyond it, and says what each part costs."""
+        """Reads the longest live prefix, writes those marked beyond it, and says what each part costs."""
         total = blocks[-1].total if blocks else 0
         shortest = self._min_tokens(model)
         marks = [at for at, block in enumerate(blocks) if block.ttl and block.total >= shortest]
@@ -69,7 +69,7 @@ class PromptCache:
     def _keep(
         self, model: str, blocks: Sequence[PromptBlock], marks: Sequence[int], hit: int | None, now: float
     ) -> None:
-        """Writes the marked prefixes and refreshes those read: a read extends an entry by its own lifetime."""
+        """Writes the marked prefixes; those that are there already begin their lifetime anew."""
         for at in marks if hit is None else (*marks, hit):
             key = (model, blocks[at].prefix)
             entry = self._entries.get(key) or _Entry(TTL_S[blocks[at].ttl or "5m"], now)
@@ -84,8 +84,8 @@ class PromptCache:
 def split(blocks: Sequence[PromptBlock], marks: Sequence[int], hit: int | None) -> InputUsage:
     """The bill for a request read up to block ``hit`` and written up to its last mark.
 
-    As documented for mixed lifetimes: read up to A, the hit; 1-hour writes from A to B, the last 1-hour mark; 5-minute
-    writes from B to C, the last mark; plain input after C.
+    As documented for mixed lifetimes: read up to A, the hit; 1-hour writes from A to B, the last 1-hour mark;
+    5-minute writes from B to C, the last mark; plain input after C.
     """
     read = 0 if hit is None else blocks[hit].total
     hour = max([read, *(blocks[at].total for at in marks if blocks[at].ttl == "1h")])

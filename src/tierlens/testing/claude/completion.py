@@ -124,7 +124,7 @@ def complete(
     new_id: Callable[[str], str],
     service_tier: str,
 ) -> Completion:
-    """The message for ``reply``: stop sequences first, then max_tokens, as a model producing it would meet them.
+    """The message for ``reply``, cut at stop sequences and max_tokens as a model producing it would be.
 
     Args:
         new_id: makes an id that begins with what it is given, such as "msg_01".
@@ -177,8 +177,8 @@ def _cut_at_stop_sequence(
 
 
 def _cut_at_tokens(blocks: Sequence[OutputBlock], limit: int) -> list[OutputBlock]:
-    """The blocks that ``limit`` tokens are enough for; the last may be cut short, never before its first token."""
-    kept = []
+    """The blocks that ``limit`` tokens are enough for; the last may be cut, not before its first token."""
+    kept: list[OutputBlock] = []
     for block in blocks:
         room = limit - block.opening_tokens
         if room <= 0:

@@ -37,15 +37,17 @@ class ClaudeEndpoint:
             ...
             endpoint.ledger()["totals"]["input_tokens"]
 
-    It serves messages (plain and streamed), token counting, models and message batches. The answers follow from the
-    request alone; token counts are those of :mod:`tierlens.testing.claude.tokens`.
+    It serves messages (plain and streamed), token counting, models and message batches. Answers follow from
+    the request alone; tokens are counted by :mod:`tierlens.testing.claude.tokens`.
 
     Args:
         responder: makes the replies; see also :func:`by_rules`.
-        host: an IPv4 loopback address. port: 0 takes a free one.
+        host: an IPv4 loopback address.
+        port: 0 takes a free one.
         ledger_path: where the ledger is kept as JSON, up to date at latest when the endpoint stops.
         clock: seconds since the epoch, for cache expiry, batches and the ledger.
-        tokens_per_s: output tokens a second; None is as fast as possible. first_token_s: seconds before the first one.
+        tokens_per_s: output tokens a second; None is as fast as possible.
+        first_token_s: seconds before the first token.
         sleep: waits for these latencies.
         tokens_per_delta: tokens in one delta event of a stream.
         min_cacheable_tokens: shortest cached prefix for every model; None takes each model's documented one.
@@ -109,7 +111,7 @@ class ClaudeEndpoint:
         return self
 
     def stop(self) -> None:
-        """Breaks what is open, frees the port and brings the ledger's file up to date. Without effect when stopped."""
+        """Breaks what is open, frees the port and brings the ledger's file up to date."""
         if self._server is None or self._thread is None:
             return
         self._server.shutdown()
@@ -148,14 +150,14 @@ class ClaudeEndpoint:
         after_events: int | None = None,
         message: str = "",
     ) -> None:
-        """The next ``times`` requests for a message get this :class:`Fault`; a client's retries are requests too.
+        """The next ``times`` requests for a message get this :class:`Fault`; retries are requests too.
 
-        A status of 0 breaks the connection. ``after_events`` waits for the next *streams* to have sent so many events.
+        A status of 0 breaks the connection. ``after_events`` lets a stream begin and fails it in the middle.
         """
         self._faults.add(Fault(status, retry_after_s, after_events, message), times)
 
     def ledger(self) -> dict[str, Any]:
-        """The ledger as it stands: ``{"totals", "by_model", "calls"}``, see :mod:`tierlens.testing.claude.ledger`."""
+        """``{"totals", "by_model", "calls"}`` as they stand; see :mod:`tierlens.testing.claude.ledger`."""
         return self._ledger.to_json()
 
 

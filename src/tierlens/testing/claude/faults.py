@@ -14,10 +14,10 @@ class Fault:
 
     Attributes:
         status: the answer's status, 400 to 599; 0 breaks the connection without a word.
-        retry_after_s: seconds the answer asks the client to wait; None leaves it to the client. For 0 the answer says
-            one millisecond, since Anthropic's client takes a plain 0 for "not said" and waits half a second and more.
-        after_events: with a stream, let it begin and fail after so many events: an ``error`` event for a status, a
-            broken connection for 0. Without a stream it has no effect on when the answer fails.
+        retry_after_s: seconds the answer asks the client to wait; None leaves it to the client. For 0 the
+            answer says one millisecond: Anthropic's client takes 0 for "not said" and waits half a second.
+        after_events: lets a stream begin and fail after so many events, by an ``error`` event or, for
+            status 0, a broken connection. An answer that is not streamed fails at once.
         message: the error's text; "" takes Anthropic's usual one.
     """
 
@@ -32,7 +32,7 @@ class Fault:
 
 
 class Faults:
-    """Hands each request its fault, or None. Faults of the schedule go before those that were asked for next."""
+    """Hands each request its fault, or None. The schedule goes before what was asked for next."""
 
     def __init__(self, schedule: Mapping[int, Fault]) -> None:
         self._schedule = dict(schedule)

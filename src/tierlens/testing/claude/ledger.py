@@ -2,14 +2,15 @@
 
 File format (UTF-8 JSON): ``{"totals": {…}, "calls": [{…}, …]}``, calls in the order they ended.
 
-- ``totals``: ``calls`` (billed), ``refused`` (answered with an error), the sums of the billed calls' token fields, and
-  ``all_input_tokens`` = input + cache read + cache creation. MLflow's and LangChain's "input tokens" are that sum;
-  Anthropic's ``input_tokens`` leaves the cached ones out.
+- ``totals``: ``calls`` (billed), ``refused`` (answered with an error), the sums of the billed calls' token
+  fields, and ``all_input_tokens`` = input + cache read + cache creation. What MLflow and LangChain call input
+  tokens is that sum; Anthropic's ``input_tokens`` leaves the cached ones out.
 - ``by_model``: the same sums for each model.
 - ``calls``: the fields of :class:`Call`.
 
-A stream that the client leaves, or that a fault cuts, is billed for its input and for the output sent until then
-(``complete`` is false). Token counting and listing are free and are not in the book.
+A stream that the client leaves, or that a fault cuts, is billed for its input and for the output sent until
+then (``complete`` is false); output that fits into the sockets' buffers counts as sent. Token counting and
+listing are free and not in the book.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ class Ledger:
         self._saved_at = float("-inf")
 
     def record(self, call: Call) -> None:
-        """Adds a call. The file is a copy for others to read, so it may lag; ``save`` brings it up to date."""
+        """Adds a call. The file may lag behind until ``save``."""
         with self._lock:
             self._calls.append(call)
             due = self._path is not None and self._monotonic() - self._saved_at >= SAVE_EVERY_S

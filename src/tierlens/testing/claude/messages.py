@@ -1,7 +1,8 @@
-"""What a Messages request comes to: checked, billed against the cache, answered by the responder, written in the book."""
+"""What a request for a message comes to: checked, answered by the responder, billed, written in the book."""
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from tierlens.testing.claude.ledger import Call, Ledger
 from tierlens.testing.claude.refusal import Refusal
 from tierlens.testing.claude.reply import Responder
 from tierlens.testing.claude.validation import check_cache_marks, checked
+
+_log = logging.getLogger(__name__)
 
 
 def random_id(prefix: str) -> str:
@@ -54,6 +57,7 @@ class Messages:
         try:
             reply = self.responder(request)
         except Exception as error:
+            _log.exception("the responder raised")
             raise Refusal(500, f"The responder raised {type(error).__name__}: {error}") from error
         return complete(request, reply, self.cache.bill(request.model, blocks), self.new_id, service_tier)
 
@@ -72,7 +76,7 @@ class Messages:
         stream: bool = False,
         sent: int | None = None,
     ) -> None:
-        """Writes a billed call. ``sent`` is the output tokens of a stream that was cut, None for a whole answer."""
+        """Writes a billed call; ``sent`` is the output of a stream that was cut, None for a whole answer."""
         self.ledger.record(
             Call(
                 request_id=request_id,

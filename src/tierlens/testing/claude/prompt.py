@@ -39,8 +39,8 @@ class PromptBlock:
 def blocks_of(body: Json) -> list[PromptBlock]:
     """The blocks of a request in caching order; the last one's ``total`` is the request's input tokens.
 
-    As with Anthropic, another ``tool_choice`` or ``thinking`` changes the prefixes from the first message on and leaves
-    those of tools and system as they are.
+    As with Anthropic, another ``tool_choice`` or ``thinking`` changes the prefixes from the first message on,
+    and none before.
     """
     digest, total, found = hashlib.sha256(), 0, []
     for where, tag, block, extra in _parts(body):
@@ -83,7 +83,7 @@ def as_blocks(content: Any) -> list[Json]:
 
 
 def _parts(body: Json) -> Iterator[tuple[str, bytes, Json, int]]:
-    """(path, tag that separates the levels in the hash, block, tokens of the frame around it) of every block."""
+    """(path, tag that keeps the levels apart in the hash, block, tokens of its frame) of every block."""
     for at, tool in enumerate(body.get("tools") or ()):
         yield f"tools.{at}", b"\x00tool", tool, 0
     for at, block in enumerate(as_blocks(body.get("system"))):

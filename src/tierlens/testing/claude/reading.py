@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+_DIGITS: Final = r"\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?\s?%?"
 _LABELLED: Final = re.compile(
-    r"[\"']?\b([A-Za-z][A-Za-z0-9_ /-]{1,40}?)[\"']?\s*[:=]\s*[\"']?([-+]?[$€£]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?\s?%?)"
+    r"[\"']?\b([A-Za-z][A-Za-z0-9_ /-]{1,40}?)[\"']?\s*[:=]\s*[\"']?([-+]?[$€£]?" + _DIGITS + ")"
 )
-_NUMBER: Final = re.compile(r"(?<![\w.])[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?\s?%?")
+_NUMBER: Final = re.compile(r"(?<![\w.])[-+]?" + _DIGITS)
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?])\s+|\n+")
 _ROLE: Final = re.compile(r"\bYou are ((?:an?|the|our) [^.\n;:]{3,90})", re.IGNORECASE)
-_NAME: Final = re.compile(r"(?<![.!?\n] )(?<!^)\b[A-Z][\w'-]+(?: [A-Z][\w'-]+)*")
+_NAME: Final = re.compile(r"(?<![.!?\n] )(?<![\n\"'])(?<!^)\b[A-Z][\w'-]+(?: [A-Z][\w'-]+)*")
+_CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_BETWEEN: Final = re.compile(r"[\W_]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ class Figure:
 
 
 def labelled_figures(text: str) -> list[Figure]:
-    """The ``label: number`` and ``label = number`` pairs of prose, lists and JSON, in order, each label once."""
+    """The ``label: number`` and ``label = number`` pairs of prose and JSON, in order, each label once."""
     found: dict[str, Figure] = {}
     for match in _LABELLED.finditer(text):
         label = words(match.group(1))
@@ -60,12 +63,11 @@ def names(text: str) -> list[str]:
 
 
 def labelled_text(label: str, text: str) -> str | None:
-    """The words after ``label:`` or ``"label": "`` in ``text``, if any."""
-    spelled = re.escape(words(label)).replace(r"\ ", "[ _-]")
-    match = re.search(
-        rf"\b{spelled}[\"']?\s*[:=]\s*[\"']?([^\s\"',;{{}}\[\]][^\"',;\n{{}}\[\]]*)", text, re.IGNORECASE
-    )
-    return match.group(1).strip().rstrip(".") if match else None
+    """What stands after ``label:`` or ``"label": "`` in ``text``, up to the next mark, or None."""
+    spelled = "[ _-]?".join(map(re.escape, words(label).split()))
+    value = r"([^\s\"',;{}\[\]](?:[^\"',;\n{}\[\].]|\.(?!\s|$))*)"
+    match = re.search(rf"\b{spelled}[\"']?\s*[:=]\s*[\"']?{value}", text, re.IGNORECASE)
+    return match.group(1).strip() if match else None
 
 
 def role(system: str) -> str:
@@ -74,27 +76,28 @@ def role(system: str) -> str:
     return match.group(1).strip().rstrip(",") if match else ""
 
 
-def words(name: str) -> str:
-    """``causalConfidence`` and ``causal_confidence`` as "causal confidence"."""
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
-    return re.sub(r"[_\s-]+", " ", spaced).strip().lower()
+def words(text: str) -> str:
+    """Lower-case words with single spaces: ``causal_confidence`` and ``causalConfidence`` become one text."""
+    return _BETWEEN.sub(" ", _CAMEL.sub(" ", text)).strip().lower()
 
 
-def mentions(text: str, phrase: str) -> bool:
-    """Whether the words of ``phrase`` stand in ``text``, in order and whole."""
-    spelled = re.escape(words(phrase)).replace(r"\ ", "[ _-]")
-    return (
-        bool(spelled)
-        and re.search(rf"(?<![A-Za-z0-9]){spelled}(?![A-Za-z0-9])", text, re.IGNORECASE) is not None
-    )
+def plain(text: str) -> str:
+    """``words(text)`` with a space at both ends, for :func:`mentions`."""
+    return f" {words(text)} "
 
 
-def overlap(text: str, vocabulary: str, shortest: int) -> int:
-    """How many different words of ``vocabulary``, at least ``shortest`` letters long, stand in ``text``."""
+def mentions(plain_text: str, phrase: str) -> bool:
+    """Whether the words of ``phrase`` stand in a :func:`plain` text, whole and in order."""
+    wanted = words(phrase)
+    return bool(wanted) and f" {wanted} " in plain_text
+
+
+def overlap(plain_text: str, vocabulary: str, shortest: int) -> int:
+    """How many words of ``vocabulary`` at least ``shortest`` letters long stand in ``plain_text``."""
     wanted = {word for word in words(vocabulary).split() if len(word) >= shortest}
-    return sum(mentions(text, word) for word in wanted)
+    return len(wanted & set(plain_text.split()))
 
 
 def listed(items: Sequence[str]) -> str:
-    """ "a", "a and b", "a, b and c"."""
-    return " and ".join(filter(None, (", ".join(items[:-1]), items[-1]))) if items else ""
+    """``a``, ``a and b``, ``a, b and c``."""
+    return f"{', '.join(items[:-1])} and {items[-1]}" if len(items) > 1 else "".join(items)

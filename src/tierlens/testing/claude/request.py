@@ -43,7 +43,7 @@ class MessagesRequest:
 
     @property
     def output_schema(self) -> Json | None:
-        """The JSON Schema of ``output_config.format`` (also the older ``output_format``), if one was given."""
+        """The JSON Schema of ``output_config.format`` or the older ``output_format``, if one was given."""
         config = self.body.get("output_config") or {}
         form = config.get("format") or self.body.get("output_format")
         schema: Json | None = form.get("schema") if form and form.get("type") == "json_schema" else None
@@ -61,7 +61,7 @@ class MessagesRequest:
 
     @property
     def user_text(self) -> str:
-        """The text of the last user turn; where that turn brings tool results, the turn that asked and the results."""
+        """The text of the last user turn that has some, and the tool results that the last turn brings."""
         turns = [turn for turn in self.messages if turn["role"] == "user"]
         asked = next((text for turn in reversed(turns) if (text := text_of(turn["content"], "text"))), "")
         results = "\n".join(self.tool_results)
@@ -77,7 +77,7 @@ class MessagesRequest:
 
 
 def text_of(content: str | Sequence[Json], kind: str | None = None) -> str:
-    """The text of a string or of content blocks (only those of type ``kind``, if given), joined by newlines."""
+    """The text of a string or of content blocks (of type ``kind``, if given), joined by newlines."""
     if isinstance(content, str):
         return content
     return "\n".join(filter(None, (_block_text(block) for block in content if kind in (None, block["type"]))))

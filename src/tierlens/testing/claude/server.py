@@ -55,7 +55,7 @@ class ClaudeServer(ThreadingHTTPServer):
             self._changed.notify_all()
 
     def hang_up(self, timeout_s: float) -> None:
-        """Breaks all connections and waits until their threads have recorded what they had to, or for ``timeout_s``."""
+        """Breaks all connections and waits, at most ``timeout_s``, until their threads are done."""
         with self._changed:
             for connection in self._open:
                 with contextlib.suppress(OSError):
@@ -143,7 +143,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(self._head(answer.status, headers, request_id) + answer.body)
 
     def _stream(self, streamed: Streamed, request_id: str) -> None:
-        """Sends the events; the call is recorded before the last one, so that who has read it finds it in the ledger."""
+        """Sends the events; records the call before the last, so that a reader of that finds it in the ledger."""
         *body, last = events(streamed.completion, self.server.tokens_per_delta)
         cut = streamed.fault.after_events if streamed.fault else None
         sent, whole = 0, False
@@ -183,7 +183,7 @@ class Handler(BaseHTTPRequestHandler):
             self.connection.shutdown(socket.SHUT_RDWR)
 
     def _head(self, status: int, headers: Mapping[str, str], request_id: str) -> bytes:
-        """Status line and headers; written together with the body, as two small packets would cost a round trip."""
+        """Status line and headers; written with the body, as two small packets would cost a round trip."""
         reason = self.responses.get(status, ("Error",))[0]
         common = {
             "date": self.date_time_string(),

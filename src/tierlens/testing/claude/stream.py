@@ -26,10 +26,10 @@ class Event:
 
 
 def events(completion: Completion, tokens_per_delta: int) -> Iterator[Event]:
-    """The stream in order: message_start, ping, each block's start, deltas and stop, message_delta, message_stop.
+    """In order: message_start, ping, each block's start, deltas and stop, message_delta, message_stop.
 
-    ``message_start`` carries the whole input usage; ``message_delta`` repeats it with the final output tokens, and as
-    with Anthropic's own without the split of cache writes by lifetime.
+    ``message_start`` carries the whole input usage; ``message_delta`` repeats it with the final output tokens
+    and, as Anthropic's does, without the split of cache writes by lifetime.
     """
     opening = completion.envelope() | {"content": [], "stop_reason": None, "stop_sequence": None}
     opening["usage"] = completion.usage(min(1, completion.output_tokens))
@@ -51,7 +51,7 @@ def _block_events(index: int, block: OutputBlock, tokens_per_delta: int) -> Iter
     yield Event(encode("content_block_start", start), block.opening_tokens)
     kind, member = _DELTAS[block.kind]
     for pieces in _groups(block.pieces, tokens_per_delta):
-        # Hidden thinking is still produced and paid for: the event's time passes and its tokens count, unseen.
+        # Hidden thinking is still produced and paid for: its time passes and its tokens count, unseen.
         delta = {"type": kind, member: "".join(pieces)}
         wire = encode("content_block_delta", {"index": index, "delta": delta}) if block.shown else b""
         yield Event(wire, len(pieces))

@@ -1,4 +1,4 @@
-"""The endpoint's token count: a fixed rule over ASCII classes, so that it is the same on every platform and Python.
+"""The endpoint's token count: a fixed rule over ASCII classes, the same on every platform and Python.
 
 A token is the longest match, left to right, of
 
@@ -9,7 +9,7 @@ A token is the longest match, left to right, of
 - up to 2 characters outside ASCII.
 
 English prose comes to about 1.3 tokens a word, near what Claude's own tokenizer gives. The rule covers every
-character, so the tokens of a text joined are the text: streaming sends them, and ``max_tokens`` cuts between them.
+character, so the tokens of a text joined are the text: streams send them, ``max_tokens`` cuts between them.
 """
 
 from __future__ import annotations

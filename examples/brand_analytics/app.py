@@ -42,10 +42,10 @@ def no_callbacks(_question: Question) -> Sequence[BaseCallbackHandler]:
 
 
 def scripted_approver(proposal: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Stands in for a person: yes where the gain is certain and at most two fifths of all touches move."""
+    """Stands in for a person: yes where the gain is certain and at most a third of all touches move."""
     if proposal["low"] <= 0:
         return {"approved": False, "reason": "the gain may be nothing"}
-    if proposal["moved"] > 0.4:
+    if proposal["moved"] > 1 / 3:
         return {"approved": False, "reason": "too much at once"}
     return {"approved": True, "reason": f"even the low estimate adds {proposal['low']:g} new starts a month"}
 

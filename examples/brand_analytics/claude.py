@@ -10,7 +10,7 @@ from typing import Any
 
 from langchain_anthropic import ChatAnthropic
 
-MODEL = "claude-sonnet-4-5"
+MODEL = "claude-sonnet-4-6"
 
 
 @contextmanager

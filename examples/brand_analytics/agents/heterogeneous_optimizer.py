@@ -38,8 +38,7 @@ def target(panel: Panel) -> Targeting:
     """Effects by segment, and the held-out gain of targeting by predicted effect."""
     hcps, change = panel.per_hcp(), panel.change_at_launch()
     detailed = hcps["detailed"].to_numpy(dtype=bool)
-    predicted = _predict_held_out(_features(hcps), change, detailed)
-    top = predicted >= np.quantile(predicted, 2 / 3)
+    top = _top_third_held_out(_features(hcps), change, detailed)
     best_effect, best_se = _effect(change[top], detailed[top])
     rest_effect, rest_se = _effect(change[~top], detailed[~top])
     by_segment = {
@@ -57,17 +56,19 @@ def _features(hcps: pd.DataFrame) -> FloatArray:
     return np.column_stack([*dummies, np.log(hcps["potential"])])
 
 
-def _predict_held_out(features: FloatArray, change: FloatArray, detailed: BoolArray) -> FloatArray:
-    """Each HCP's effect, predicted by two ridge regressions fitted on the other folds."""
-    predicted = np.zeros(len(change))
-    folds = StratifiedKFold(5, shuffle=True, random_state=0)
-    for fitted, held_out in folds.split(features, detailed):
-        sides = []
-        for side in (True, False):
-            rows = fitted[detailed[fitted] == side]
-            sides.append(RidgeCV().fit(features[rows], change[rows]).predict(features[held_out]))
-        predicted[held_out] = sides[0] - sides[1]
-    return predicted
+def _top_third_held_out(features: FloatArray, change: FloatArray, detailed: BoolArray) -> BoolArray:
+    """Whom two ridge regressions, fitted on the other folds, predict to gain most.
+
+    The third is taken fold by fold: fits of different folds have levels of their own, and ranking across
+    them would prefer folds whose held-out outcomes happen to be low.
+    """
+    top = np.zeros(len(change), dtype=bool)
+    for fitted, held_out in StratifiedKFold(5, shuffle=True, random_state=0).split(features, detailed):
+        with_it, without = fitted[detailed[fitted]], fitted[~detailed[fitted]]
+        predicted = RidgeCV().fit(features[with_it], change[with_it]).predict(features[held_out])
+        predicted -= RidgeCV().fit(features[without], change[without]).predict(features[held_out])
+        top[held_out] = predicted >= np.quantile(predicted, 2 / 3)
+    return top
 
 
 def _effect(change: FloatArray, detailed: BoolArray) -> tuple[float, float]:

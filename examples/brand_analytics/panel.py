@@ -98,6 +98,11 @@ class Panel:
         return int(self.frame["month"].max()) + 1
 
     @property
+    def launch_month(self) -> int:
+        """When detailing began: no secret, unlike the rest of the truth, which no agent reads."""
+        return self.truth.launch_month
+
+    @property
     def hcps(self) -> int:
         return len(self.frame) // self.months
 
@@ -112,8 +117,10 @@ class Panel:
 
     def change_at_launch(self) -> FloatArray:
         """Each HCP's mean new starts since the launch less the mean before it."""
-        starts, launch = self.matrix("new_starts"), self.truth.launch_month
-        return np.asarray(starts[:, launch:].mean(axis=1) - starts[:, :launch].mean(axis=1))
+        starts, launch = (
+            self.matrix("new_starts"),
+            X.asarray(starts[:, launch:].mean(axis=1) - starts[:, :launch].mean(axis=1)),
+        )
 
 
 def simulate(truth: Truth, *, seed: int = 2026, hcps: int = 400, months: int = 24) -> Panel:

@@ -55,3 +55,11 @@ def test_the_agents_contain_no_tierlens():
     users = {path.name for path in folder.rglob("*.py") if "import tierlens" in path.read_text()}
     users |= {path.name for path in folder.rglob("*.py") if "from tierlens" in path.read_text()}
     assert users == {"claude.py"}
+
+
+def test_no_agent_reads_the_truth_or_the_noise_free_means():
+    folder = Path(application.__file__).parent / "agents"
+    for path in folder.glob("*.py"):
+        text = path.read_text()
+        assert ".truth" not in text, path.name
+        assert '"expected"' not in text, path.name

@@ -61,7 +61,7 @@ def _two_way_fixed_effects(outcome: FloatArray, treatment: FloatArray) -> tuple[
 
 def _parallel_before_launch(panel: Panel) -> bool:
     """Before the launch, the HCPs detailed later gain as fast as the others (5 % level)."""
-    before = np.arange(panel.truth.launch_month)
+    before = np.arange(panel.launch_month)
     detailed = panel.matrix("detailed")[:, before]
     slope, se = _two_way_fixed_effects(panel.matrix("new_starts")[:, before], detailed * before)
     return bool(abs(slope / se) < 1.96)
@@ -69,7 +69,7 @@ def _parallel_before_launch(panel: Panel) -> bool:
 
 def _no_effect_before_launch(panel: Panel) -> bool:
     """A launch pretended halfway through the months before the real one does nothing (5 % level)."""
-    launch = panel.truth.launch_month
+    launch = panel.launch_month
     pretended = panel.matrix("detailed")[:, :launch] * (np.arange(launch) >= launch // 2)
     effect, se = _two_way_fixed_effects(panel.matrix("new_starts")[:, :launch], pretended)
     return bool(abs(effect / se) < 1.96)

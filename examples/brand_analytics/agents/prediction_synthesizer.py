@@ -42,7 +42,7 @@ class Forecast:
 def forecast(panel: Panel, *, ahead: int = 3) -> Forecast:
     """Trend, season and programme coverage, fitted to the monthly totals."""
     starts = panel.matrix("new_starts")
-    months, launch = panel.months, panel.truth.launch_month
+    months, launch = panel.months, panel.launch_month
     mean, low, high = _predict(starts.sum(axis=0), _design(months + ahead, launch))
     hits = _backtest(panel)
     undetailed = int((~panel.per_hcp()["detailed"]).sum())
@@ -70,7 +70,7 @@ def _predict(series: FloatArray, design: FloatArray) -> tuple[FloatArray, FloatA
 def _backtest(panel: Panel, origins: int = 8) -> FloatArray:
     """Whether each of the last months fell into the interval forecast one month before, by segment."""
     starts, segment = panel.matrix("new_starts"), panel.per_hcp()["segment"].to_numpy()
-    design, hits = _design(panel.months, panel.truth.launch_month), []
+    design, hits = _design(panel.months, panel.launch_month), []
     for name in SEGMENTS:
         series = starts[segment == name].sum(axis=0)
         for end in range(panel.months - origins, panel.months):

@@ -1,0 +1,195 @@
+"""The journal line: one record a line, framed so that damage is found without parsing JSON.
+
+    {"tierlens":{"v":1,"crc":"<8 hex>","kind":"span","trace":"<32 hex>","span":"<16 hex>",
+    "experiment":"app/Kisqali","brand":"Kisqali"[,"root":true][,"metrics":{…}][,"artifacts":[…]]},
+    "resourceSpans":[{"resource":{…},"scopeSpans":[{"scope":{…},"spans":[{SPAN}]}]}]}\\n
+
+The CRC-32 covers every byte after the quote that closes it, up to but not including the newline. Strings
+escape their quotes, so neither the line's prefix nor the marks that ``decode`` cuts at can occur inside one.
+
+Kinds: ``span``, a finished span; ``start``, an open one, whose payload is called ``start`` instead of
+``resourceSpans`` so that an OpenTelemetry Collector passes over it; ``loss``, ``"refused":{reason: count}``
+since the last such record.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, Literal, cast
+
+import orjson
+
+from tierlens.errors import DamagedLine
+from tierlens.journal.otlp import attributes_json, dumps, plain, plain_text, plain_value, span_json
+from tierlens.span import Artifact, Metric, Routing, Span
+
+Kind = Literal["span", "start", "loss"]
+
+PREFIX: Final = b'{"tierlens":{"v":1,"crc":"'
+_COVERED: Final = len(PREFIX) + 8 + 1
+_HEADER: Final = len(b'{"tierlens":')
+_SPAN_MARK: Final = b'},"resourceSpans":[{"resource":'
+_START_MARK: Final = b'},"start":[{"resource":'
+_SCOPE: Final = b',"scopeSpans":[{"scope":{"name":"tierlens","version":"1"},"spans":['
+_TAIL: Final = b"]}]}]}"
+_LOSS_TAIL: Final = b"}"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One undamaged journal line, its header read and its payload still bytes.
+
+    Attributes:
+        trace: 32 hex digits, "" in a loss record.
+        span: 16 hex digits, "" in a loss record.
+        resource: OTLP JSON of the resource; b"" in a loss record.
+        payload: OTLP JSON of the span; b"" in a loss record.
+        refused: in a loss record, how many spans were refused, by reason.
+    """
+
+    kind: Kind
+    trace: str = ""
+    span: str = ""
+    experiment: str = ""
+    brand: str = ""
+    root: bool = False
+    metrics: Mapping[str, Metric] | None = None
+    artifacts: tuple[Artifact, ...] = ()
+    resource: bytes = b""
+    payload: bytes = b""
+    refused: Mapping[str, int] | None = None
+
+
+def encode(span: Span, routing: Routing, resource: bytes) -> bytes:
+    """A finished span as one journal line, newline included; values that JSON cannot hold are made plain
+    first."""
+    return _encode(b"span", _SPAN_MARK, span, routing, resource)
+
+
+def encode_start(span: Span, routing: Routing, resource: bytes) -> bytes:
+    """An open span's record (``end_ns`` is 0): what is known of it should its process die."""
+    return _encode(b"start", _START_MARK, span, routing, resource)
+
+
+def encode_loss(refused: Mapping[str, int]) -> bytes:
+    """How many spans were refused, by reason, since the last such record."""
+    return _frame(b',"kind":"loss","refused":%b}}' % dumps(dict(refused)))
+
+
+def encode_resource(attributes: Mapping[str, str]) -> bytes:
+    """The OTLP resource that all spans of a journal share."""
+    plained = {plain_text(key): plain_value(value) for key, value in attributes.items()}
+    return b'{"attributes":[%b]}' % attributes_json(plained)
+
+
+def cut(span: Span, longest: int) -> Span:
+    """The span with every attribute of more than ``longest`` characters replaced by its size, digest and
+    beginning."""
+    return plain(span, longest)
+
+
+def _encode(kind: bytes, mark: bytes, span: Span, routing: Routing, resource: bytes) -> bytes:
+    try:
+        payload, header = span_json(span), _header(span, routing)
+    except Exception:
+        span = plain(span)
+        payload, header = span_json(span), _header(span, _plain_routing(routing))
+    return _frame(b',"kind":"%b"%b%b%b%b%b%b' % (kind, header, mark, resource, _SCOPE, payload, _TAIL))
+
+
+def _frame(covered: bytes) -> bytes:
+    return b'%b%08x"%b\n' % (PREFIX, zlib.crc32(covered), covered)
+
+
+def _header(span: Span, routing: Routing) -> bytes:
+    header = b',"trace":%b,"span":%b%b' % (
+        dumps(span.trace_id),
+        dumps(span.span_id),
+        _destination(routing.experiment, routing.brand, routing.root),
+    )
+    if routing.metrics:
+        header += b',"metrics":%b' % dumps(_plain_metrics(routing.metrics))
+    if routing.artifacts:
+        header += b',"artifacts":%b' % dumps(routing.artifacts)
+    return header
+
+
+@lru_cache(maxsize=1024)
+def _destination(experiment: str, brand: str, root: bool) -> bytes:
+    tail = b',"root":true' if root else b""
+    return b',"experiment":%b,"brand":%b%b' % (dumps(experiment), dumps(brand), tail)
+
+
+def _plain_metrics(metrics: Mapping[str, Metric]) -> dict[str, Metric]:
+    return {plain_text(name): plain_value(value) for name, value in metrics.items()}
+
+
+def _plain_routing(routing: Routing) -> Routing:
+    return Routing(
+        plain_text(routing.experiment),
+        plain_text(routing.brand),
+        bool(routing.root),
+        _plain_metrics(routing.metrics),
+        tuple(
+            Artifact(plain_text(a.name), plain_text(a.sha256), int(a.size), plain_text(a.content_type))
+            for a in routing.artifacts
+        ),
+    )
+
+
+def decode(line: bytes) -> Line:
+    """Read one line, without its newline.
+
+    Raises:
+        DamagedLine: the prefix, the checksum or the shape is wrong.
+    """
+    if not undamaged(line):
+        raise DamagedLine("prefix or checksum")
+    try:
+        return _parse(line)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DamagedLine(f"shape: {error}") from error
+
+
+def undamaged(line: bytes) -> bool:
+    """Whether a line, without its newline, has the prefix and the checksum that belongs to it."""
+    if not line.startswith(PREFIX) or line[_COVERED - 1 : _COVERED] != b'"':
+        return False
+    try:
+        expected = int(line[len(PREFIX) : _COVERED - 1], 16)
+    except ValueError:
+        return False
+    return zlib.crc32(memoryview(line)[_COVERED:]) == expected
+
+
+def _parse(line: bytes) -> Line:
+    span_mark = line.find(_SPAN_MARK)
+    start_mark = line.find(_START_MARK, 0, span_mark) if span_mark >= 0 else line.find(_START_MARK)
+    if start_mark >= 0:
+        return _parse_span(line, start_mark, len(_START_MARK))
+    if span_mark >= 0:
+        return _parse_span(line, span_mark, len(_SPAN_MARK))
+    header = orjson.loads(line)["tierlens"]
+    if header["kind"] != "loss":
+        raise ValueError(f"no payload in a record of kind {header['kind']!r}")
+    return Line("loss", refused=header["refused"])
+
+
+def _parse_span(line: bytes, mark: int, width: int) -> Line:
+    header = orjson.loads(line[_HEADER : mark + 1])
+    scope = line.index(_SCOPE, mark)
+    return Line(
+        cast(Kind, header["kind"]),
+        header["trace"],
+        header["span"],
+        header["experiment"],
+        header["brand"],
+        header.get("root", False),
+        header.get("metrics"),
+        tuple(Artifact(**artifact) for artifact in header.get("artifacts", ())),
+        line[mark + width : scope],
+        line[scope + len(_SCOPE) : -len(_TAIL)],
+    )

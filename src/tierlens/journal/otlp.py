@@ -1,0 +1,203 @@
+"""A span as OTLP JSON: ids in hex, times as strings of nanoseconds, attributes as key-value objects.
+
+``span_json`` is on the agent's thread, so it glues cached and freshly dumped bytes instead of building a tree
+of dicts. It takes plain values only; ``plain`` makes any span into one that it takes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import numbers
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Final
+
+import orjson
+
+from tierlens.span import AttributeValue, Event, Link, Span
+
+_CODES: Final = {"UNSET": b"{}", "OK": b'{"code":1}', "ERROR": b'{"code":2}'}
+_INT64: Final = range(-(2**63), 2**63)
+_HEAD: Final = 1_000
+
+dumps: Final[Callable[[object], bytes]] = orjson.dumps
+
+
+class _Keys(dict[str, bytes]):
+    """The bytes before a string value, by attribute name; emptied when names turn out to be unbounded."""
+
+    def __missing__(self, key: str) -> bytes:
+        if len(self) >= 4096:
+            self.clear()
+        opening = self[key] = b',{"key":%b,"value":{"stringValue":' % dumps(key)
+        return opening
+
+
+_KEYS: Final = _Keys()
+
+
+def span_json(span: Span) -> bytes:
+    """OTLP JSON of one span whose values are plain.
+
+    Raises:
+        TypeError: some value is not plain (orjson's JSONEncodeError is a TypeError).
+    """
+    parent = b'"parentSpanId":%b,' % dumps(span.parent_id) if span.parent_id else b""
+    return (
+        b'{"traceId":%b,"spanId":%b,%b"name":%b,"kind":1,"startTimeUnixNano":"%d","endTimeUnixNano":"%d",'
+        b'"attributes":[%b],"status":%b%b}'
+        % (
+            dumps(span.trace_id),
+            dumps(span.span_id),
+            parent,
+            dumps(span.name),
+            span.start_ns,
+            span.end_ns,
+            attributes_json(span.attributes),
+            _status(span),
+            _extras(span) if span.events or span.links else b"",
+        )
+    )
+
+
+def attributes_json(attributes: Mapping[str, AttributeValue]) -> bytes:
+    """The elements of an OTLP attribute list, without its brackets."""
+    parts: list[bytes] = []
+    add = parts.append
+    for key, value in attributes.items():
+        if type(value) is str:
+            add(_KEYS[key])
+            add(dumps(value))
+            add(b"}}")
+        else:
+            add(b',{"key":%b,"value":%b}' % (dumps(key), _value(value)))
+    return b"".join(parts)[1:]
+
+
+def _value(value: object) -> bytes:
+    kind = type(value)
+    if kind is bool:
+        return b'{"boolValue":true}' if value else b'{"boolValue":false}'
+    if isinstance(value, int) and kind is int and value in _INT64:
+        return b'{"intValue":"%d"}' % value
+    if isinstance(value, float) and kind is float and math.isfinite(value):
+        return b'{"doubleValue":%b}' % dumps(value)
+    raise TypeError(f"{kind.__name__} is not a plain attribute value")
+
+
+def _status(span: Span) -> bytes:
+    if not span.message:
+        return _CODES[span.status]
+    opening = _CODES[span.status][:-1]
+    return b'%b%b"message":%b}' % (opening, b"," if len(opening) > 1 else b"", dumps(span.message))
+
+
+def _extras(span: Span) -> bytes:
+    events = b",".join(
+        b'{"timeUnixNano":"%d","name":%b,"attributes":[%b]}'
+        % (e.time_ns, dumps(e.name), attributes_json(e.attributes))
+        for e in span.events
+    )
+    links = b",".join(
+        b'{"traceId":%b,"spanId":%b,"attributes":[%b]}'
+        % (dumps(link.trace_id), dumps(link.span_id), attributes_json(link.attributes))
+        for link in span.links
+    )
+    return (b',"events":[%b]' % events if events else b"") + (b',"links":[%b]' % links if links else b"")
+
+
+def plain(span: Span, longest: int | None = None) -> Span:
+    """The same span with nothing in it that JSON or OTLP cannot hold.
+
+    Lone surrogates become U+FFFD; infinities, NaN and integers over 64 bits become strings; objects become
+    JSON or, where even that fails, their ``str``. Text of more than ``longest`` characters is replaced by
+    ``cut_text`` of it.
+    """
+    return replace(
+        span,
+        trace_id=plain_text(span.trace_id),
+        span_id=plain_text(span.span_id),
+        parent_id=plain_text(span.parent_id) if span.parent_id else None,
+        name=plain_text(span.name),
+        start_ns=int(span.start_ns),
+        end_ns=int(span.end_ns),
+        attributes=_plain_attributes(span.attributes, longest),
+        status=span.status if span.status in _CODES else "UNSET",
+        message=plain_text(span.message),
+        events=tuple(
+            Event(plain_text(e.name), int(e.time_ns), _plain_attributes(e.attributes, longest))
+            for e in span.events
+        ),
+        links=tuple(
+            Link(plain_text(k.trace_id), plain_text(k.span_id), _plain_attributes(k.attributes, longest))
+            for k in span.links
+        ),
+    )
+
+
+def _plain_attributes(
+    attributes: Mapping[str, AttributeValue], longest: int | None
+) -> dict[str, AttributeValue]:
+    plained = {plain_text(key): plain_value(value) for key, value in attributes.items()}
+    if longest is None:
+        return plained
+    return {
+        key: cut_text(value) if isinstance(value, str) and len(value) > longest else value
+        for key, value in plained.items()
+    }
+
+
+def cut_text(text: str) -> str:
+    """What stands in for text that is too long: a JSON object with its size, its SHA-256 and how it
+    begins."""
+    whole = text.encode("utf-8", "replace")
+    return dumps(
+        {
+            "truncated": True,
+            "bytes": len(whole),
+            "sha256": hashlib.sha256(whole).hexdigest(),
+            "head": plain_text(text[:_HEAD]),
+        }
+    ).decode()
+
+
+def plain_value(value: object) -> AttributeValue:
+    """Any object as an attribute value; never raises."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, numbers.Integral) and int(value) in _INT64:
+        return int(value)
+    if isinstance(value, numbers.Real) and not isinstance(value, numbers.Rational) and math.isfinite(value):
+        return float(value)
+    return plain_text(value)
+
+
+def plain_text(value: object) -> str:
+    """Any object as text that UTF-8 can hold; never raises."""
+    text = value if type(value) is str else _describe(value)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def _describe(value: object) -> str:
+    try:
+        if isinstance(value, str):
+            return str.__str__(value)
+        if isinstance(value, int):
+            return hex(value) if value.bit_length() > 4096 else int.__repr__(value)
+        if isinstance(value, dict | list | tuple):
+            return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        return str(value)
+    except Exception:
+        return _last_resort(value)
+
+
+def _last_resort(value: object) -> str:
+    try:
+        return str(value)
+    except Exception:
+        return f"<unprintable {type(value).__name__}>"

@@ -1,0 +1,119 @@
+"""What lies in a journal directory, by name, and how a segment is opened.
+
+    <writer>.<number>.jsonl   a segment; the numbers of one writer count up from 000001
+    <writer>.lock             locked for as long as that process lives
+    <writer>.cursor           how far the writer's lines have been acknowledged
+    shipper.lock              locked by the one process that ships from this directory
+    blobs/  dead-letter/      artifacts by SHA-256; lines that no sink would take
+
+A writer is one process: ``<UTC time>-<pid>-<8 hex digits>``. Everything else in the directory is left alone.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import stat
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+BLOBS: Final = "blobs"
+DEAD_LETTER: Final = "dead-letter"
+SHIPPER_LOCK: Final = "shipper.lock"
+
+_NAME: Final = re.compile(r"(\d{8}T\d{6}-\d+-[0-9a-f]{8})\.(?:(\d{6,})\.jsonl|lock|cursor)")
+_APPEND: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+_READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """One process's part of a journal: its name and the numbers of its segments, ascending."""
+
+    name: str
+    segments: tuple[int, ...]
+
+
+def writer_name() -> str:
+    """A name no other process has, sorting by the time it was given."""
+    return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def segment_path(directory: Path, writer: str, number: int) -> Path:
+    return directory / f"{writer}.{number:06d}.jsonl"
+
+
+def lock_path(directory: Path, writer: str) -> Path:
+    return directory / f"{writer}.lock"
+
+
+def cursor_path(directory: Path, writer: str) -> Path:
+    return directory / f"{writer}.cursor"
+
+
+def writers(directory: Path) -> list[Writer]:
+    """All writers that left anything in the directory, oldest first; none if there is no directory."""
+    found: dict[str, list[int]] = {}
+    try:
+        names = [path.name for path in directory.iterdir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    for name in names:
+        if matched := _NAME.fullmatch(name):
+            numbers = found.setdefault(matched[1], [])
+            if matched[2]:
+                numbers.append(int(matched[2]))
+    return [Writer(name, tuple(sorted(numbers))) for name, numbers in sorted(found.items())]
+
+
+def open_for_append(directory: Path, writer: str, number: int) -> int:
+    """Create a segment that nobody has yet, readable by its owner only, and return its descriptor."""
+    return os.open(segment_path(directory, writer, number), _APPEND, 0o600)
+
+
+def open_for_reading(path: Path) -> int:
+    """Open a regular file, following no link and waiting for no pipe.
+
+    Raises:
+        OSError: it cannot be opened, or is not a regular file.
+    """
+    descriptor = os.open(path, _READ)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(f"{path} is not a regular file")
+    return descriptor
+
+
+def create_directory(path: Path) -> None:
+    """Create a directory for its owner only; one that exists keeps its mode."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def sync_directory(path: Path) -> None:
+    """Make the directory's entries survive a power loss."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace_durably(path: Path, content: bytes) -> None:
+    """Write, fsync, rename, fsync the directory: after a crash either the old content is there or the new."""
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        descriptor = os.open(
+            temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+        )
+        with open(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)

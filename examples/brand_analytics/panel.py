@@ -117,10 +117,8 @@ class Panel:
 
     def change_at_launch(self) -> FloatArray:
         """Each HCP's mean new starts since the launch less the mean before it."""
-        starts, launch = (
-            self.matrix("new_starts"),
-            X.asarray(starts[:, launch:].mean(axis=1) - starts[:, :launch].mean(axis=1)),
-        )
+        starts, launch = self.matrix("new_starts"), self.launch_month
+        return np.asarray(starts[:, launch:].mean(axis=1) - starts[:, :launch].mean(axis=1))
 
 
 def simulate(truth: Truth, *, seed: int = 2026, hcps: int = 400, months: int = 24) -> Panel:

@@ -63,7 +63,9 @@ class MessagesRequest:
     def user_text(self) -> str:
         """The text of the last user turn that has some, and the tool results that the last turn brings."""
         turns = [turn for turn in self.messages if turn["role"] == "user"]
-        asked = next((text for turn in reversed(turns) if (text := text_of(turn["content"], "text"))), "")
+        asked = next(
+            (text for turn in reversed(turns) if (text := text_of(turn["content"], "tool_result"))), ""
+        )
         results = "\n".join(self.tool_results)
         return "\n".join(filter(None, (asked, results)))
 
@@ -76,11 +78,11 @@ class MessagesRequest:
         return [text_of(block.get("content") or "") for block in content if block["type"] == "tool_result"]
 
 
-def text_of(content: str | Sequence[Json], kind: str | None = None) -> str:
-    """The text of a string or of content blocks (of type ``kind``, if given), joined by newlines."""
+def text_of(content: str | Sequence[Json], but: str = "") -> str:
+    """The text of a string or of content blocks, ``but`` those of one type, joined by newlines."""
     if isinstance(content, str):
         return content
-    return "\n".join(filter(None, (_block_text(block) for block in content if kind in (None, block["type"]))))
+    return "\n".join(filter(None, (_block_text(block) for block in content if block["type"] != but)))
 
 
 def _block_text(block: Json) -> str:

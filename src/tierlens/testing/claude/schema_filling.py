@@ -8,8 +8,10 @@ default or an example has something that fits it, and not otherwise.
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
@@ -165,14 +167,15 @@ class _Filling:
     def _array(self, schema: Json, name: str, depth: int) -> list[Any]:
         if "prefixItems" in schema:
             return [self.value(item, name, depth + 1) for item in schema["prefixItems"]]
-        least, most = schema.get("minItems", 0), schema.get("maxItems", math.inf)
+        least, most = schema.get("minItems", 0), schema.get("maxItems", sys.maxsize)
         if depth >= _DEEP and not least:
             return []
         item = self._flat(schema.get("items", True), depth)
         if "enum" in item:
             named = self._named(item["enum"])
             rest = [one for one in item["enum"] if one not in named]
-            return [*named, *rest][: int(min(most, max(least, len(named))))]
+            wanted = min(most, max(least, len(named)))
+            return list(itertools.islice(itertools.chain(named, rest, itertools.cycle(named)), wanted))
         wanted = max(least, min(most, 2))
         return [self.value(item, name.removesuffix("s"), depth + 1) for _ in range(wanted)]
 

@@ -43,15 +43,17 @@ class ClaudeServer(ThreadingHTTPServer):
         self._changed = threading.Condition()
         super().__init__(address, Handler)
 
-    def opened(self, connection: socket.socket) -> None:
-        """Notes a connection that a thread begins to serve."""
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Notes a connection and starts its thread."""
         with self._changed:
-            self._open.add(connection)
+            self._open.add(request)
+        super().process_request(request, client_address)
 
-    def closed(self, connection: socket.socket) -> None:
-        """Notes that its thread is done."""
+    def shutdown_request(self, request: Any) -> None:
+        """Closes a connection, its thread being done."""
+        super().shutdown_request(request)
         with self._changed:
-            self._open.discard(connection)
+            self._open.discard(request)
             self._changed.notify_all()
 
     def hang_up(self, timeout_s: float) -> None:
@@ -74,16 +76,6 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     server: ClaudeServer
-
-    def setup(self) -> None:
-        super().setup()
-        self.server.opened(self.connection)
-
-    def finish(self) -> None:
-        try:
-            super().finish()
-        finally:
-            self.server.closed(self.connection)
 
     def do_GET(self) -> None:
         self._serve()
@@ -143,7 +135,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(self._head(answer.status, headers, request_id) + answer.body)
 
     def _stream(self, streamed: Streamed, request_id: str) -> None:
-        """Sends the events; records the call before the last, so that a reader of that finds it in the ledger."""
+        """Sends the events; the call is in the ledger before the last of them can be read."""
         *body, last = events(streamed.completion, self.server.tokens_per_delta)
         cut = streamed.fault.after_events if streamed.fault else None
         sent, whole = 0, False

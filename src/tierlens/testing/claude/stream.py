@@ -33,6 +33,7 @@ def events(completion: Completion, tokens_per_delta: int) -> Iterator[Event]:
     """
     opening = completion.envelope() | {"content": [], "stop_reason": None, "stop_sequence": None}
     opening["usage"] = completion.usage(min(1, completion.output_tokens))
+    opening["usage"].pop("output_tokens_details", None)
     yield Event(encode("message_start", {"message": opening}))
     yield Event(encode("ping", {}))
     for index, block in enumerate(completion.blocks):

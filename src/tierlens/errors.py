@@ -7,6 +7,7 @@ TierlensError
 ├── JournalError
 │   ├── JournalRefused         reason: full | quota | too_large | closed | io
 │   └── DamagedLine            a line that fails its checksum or its shape
+├── ServerNotStarted           a local MLflow server, and why not
 └── DeliveryError              what a sink answers
     ├── Unavailable            again, for ever: 408, 429, 5xx, network; retry_after_s
     ├── Forbidden              pause and alarm: 401, 403, unknown experiment
@@ -59,6 +60,10 @@ class JournalRefused(JournalError):
 
 class DamagedLine(JournalError):
     """A journal line whose checksum or shape is wrong; the reader counts and skips it."""
+
+
+class ServerNotStarted(TierlensError):
+    """A local MLflow server could not be started; the text says why and what to do."""
 
 
 class DeliveryError(TierlensError):

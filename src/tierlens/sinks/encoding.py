@@ -1,0 +1,57 @@
+"""A batch as the one request that OTLP destinations take."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from tierlens.errors import Rejected
+from tierlens.sinks.base import Batch
+from tierlens.sinks.protobuf import Json, export_request
+
+SCOPE: Final = {"name": "tierlens", "version": "1"}
+CONTENT_TYPE: Final = {"Content-Type": "application/x-protobuf"}
+_NOT_OTLP: Final = (ValueError, TypeError, KeyError, AttributeError, struct.error)
+
+
+@dataclass(frozen=True, slots=True)
+class Spans:
+    """The spans of a batch, parsed: OTLP JSON objects."""
+
+    resource: Json
+    spans: Sequence[Json]
+
+    def request(self) -> bytes:
+        """An ``ExportTraceServiceRequest`` in protobuf.
+
+        Raises:
+            Rejected: a span is not OTLP.
+        """
+        try:
+            return export_request(self.resource, SCOPE, self.spans)
+        except _NOT_OTLP as e:
+            raise Rejected(f"not an OTLP span: {type(e).__name__}: {e}") from e
+
+    def of(self, trace_ids: Collection[str]) -> Spans:
+        """Only the spans of these traces."""
+        return Spans(self.resource, [span for span in self.spans if span["traceId"] in trace_ids])
+
+
+def parsed(batch: Batch) -> Spans:
+    """The batch's spans as objects.
+
+    Raises:
+        Rejected: a span, or the resource, is not a JSON object.
+    """
+    try:
+        resource: Any = orjson.loads(batch.resource or b"{}")
+        spans: list[Any] = [orjson.loads(span) for span in batch.spans]
+    except orjson.JSONDecodeError as e:
+        raise Rejected(f"not JSON: {e}") from e
+    if not all(isinstance(found, dict) for found in (resource, *spans)):
+        raise Rejected("not an OTLP span: a JSON object is wanted")
+    return Spans(resource, spans)

@@ -1,0 +1,91 @@
+"""The sink for an address."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import urlsplit
+
+import httpx
+
+from tierlens.errors import SettingsError
+from tierlens.sinks.base import Sink
+from tierlens.sinks.credentials import Credentials
+from tierlens.sinks.fanout import FanOut
+from tierlens.sinks.mlflow_http import MlflowHttpSink
+from tierlens.sinks.mlflow_store import MlflowStoreSink
+from tierlens.sinks.otlp import OtlpSink
+
+_WHERE: Final = "MLFLOW_TRACKING_URI"
+_DATABASES: Final = ("sqlite", "postgresql", "mysql", "mssql")
+_WANTED: Final = (
+    "is not supported: give the address of an MLflow server (http://localhost:5000; `tierlens up` starts "
+    "one), a database (sqlite:///mlflow.db, postgresql://user@host/mlflow) or an OTLP endpoint (otlp+http://host:4318)"
+)
+
+
+def open_sink(
+    tracking_uri: str,
+    *,
+    credentials: Credentials | None = None,
+    artifact_location: str = "",
+    otlp_endpoint: str = "",
+    otlp_headers: Mapping[str, str] | None = None,
+) -> Sink:
+    """A sink for an address; nothing is connected to, nor imported, before its first use.
+
+    Args:
+        tracking_uri: ``http(s)://`` an MLflow server; ``sqlite:///`` or another database MLflow runs on;
+            ``otlp+http(s)://`` an OTLP endpoint, ``/v1/traces`` added where no path is given.
+        credentials: for an MLflow server; None reads MLflow's own variables.
+        artifact_location: where new experiments keep artifacts; "" leaves it to MLflow.
+        otlp_endpoint: a second destination, see FanOut.
+        otlp_headers: sent to OTLP endpoints.
+
+    Raises:
+        SettingsError: the address is none of these, a local folder (./mlruns) or Databricks among them.
+    """
+    first = _open(tracking_uri, credentials, artifact_location, otlp_headers)
+    if not otlp_endpoint:
+        return first
+    return FanOut(first, OtlpSink(_checked(otlp_endpoint, "TIERLENS_OTLP_ENDPOINT"), headers=otlp_headers))
+
+
+def _open(
+    uri: str, credentials: Credentials | None, artifact_location: str, headers: Mapping[str, str] | None
+) -> Sink:
+    scheme = uri.partition(":")[0].lower()
+    if scheme in ("http", "https"):
+        return MlflowHttpSink(
+            _checked(uri, _WHERE), credentials=credentials, artifact_location=artifact_location
+        )
+    if scheme.partition("+")[0] in _DATABASES and "://" in uri:
+        return MlflowStoreSink(uri, artifact_location=artifact_location)
+    if scheme in ("otlp+http", "otlp+https"):
+        return OtlpSink(_with_path(_checked(uri.partition("+")[2], _WHERE)), headers=headers)
+    if scheme.startswith("databricks"):
+        raise SettingsError(_WHERE, "", repr(uri), _WANTED.replace("supported:", "supported (Databricks):"))
+    if "://" not in uri or scheme == "file":
+        raise SettingsError(
+            _WHERE, "", repr(uri), f"is a folder, which MLflow keeps no traces in any more, and {_WANTED}"
+        )
+    raise SettingsError(_WHERE, "", repr(_without_secret(uri)), _WANTED)
+
+
+def _checked(uri: str, where: str) -> str:
+    try:
+        host = httpx.URL(uri).host
+    except httpx.InvalidURL as e:
+        raise SettingsError(where, "", repr(_without_secret(uri)), f"is not an address: {e}") from e
+    if not host:
+        raise SettingsError(where, "", repr(_without_secret(uri)), "names no host")
+    return uri
+
+
+def _with_path(endpoint: str) -> str:
+    return endpoint if urlsplit(endpoint).path.strip("/") else f"{endpoint.rstrip('/')}/v1/traces"
+
+
+def _without_secret(uri: str) -> str:
+    before, at, after = uri.rpartition("@")
+    return f"{before.partition('://')[0]}://***@{after}" if at else uri

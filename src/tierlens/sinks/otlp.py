@@ -1,0 +1,66 @@
+"""Any OTLP/HTTP endpoint: an OpenTelemetry Collector, a vendor, another MLflow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import unquote
+
+import httpx
+
+from tierlens.errors import SettingsError
+from tierlens.sinks.answers import verdict
+from tierlens.sinks.base import Batch, Finish
+from tierlens.sinks.channel import DEFAULT_TIMEOUT, Channel
+from tierlens.sinks.credentials import Credentials
+from tierlens.sinks.encoding import CONTENT_TYPE, parsed
+
+
+class OtlpSink:
+    """Posts protobuf to an endpoint that speaks OTLP over HTTP.
+
+    Custom metrics go along as the spans' own attributes (``tierlens.metric.<name>``); OTLP traces have no
+    place for files, so those stay with MLflow.
+
+    Args:
+        endpoint: the full address, as in OTEL_EXPORTER_OTLP_TRACES_ENDPOINT:
+        ``http://collector:4318/v1/traces``. headers: sent with every request, such as an API key. timeout: of
+        connecting, of writing, and between two pieces of an answer. client: an httpx client to use instead of
+        an own one.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout: httpx.Timeout = DEFAULT_TIMEOUT,
+        client: httpx.Client | None = None,
+    ) -> None:
+        self._channel = Channel(endpoint, Credentials(), timeout=timeout, connections=1, client=client)
+        self._headers = {**CONTENT_TYPE, **(headers or {})}
+
+    def send(self, batch: Batch) -> None:
+        answer = self._channel.request("POST", "", parsed(batch).request(), self._headers)
+        if error := verdict(answer):
+            raise error
+
+    def finish(self, finish: Finish) -> None:
+        """Nothing: what a finish adds, OTLP has no place for, or has already."""
+
+    def close(self) -> None:
+        self._channel.close()
+
+
+def parse_headers(text: str) -> dict[str, str]:
+    """``name=value,name=value`` with values percent-encoded, as in OTEL_EXPORTER_OTLP_TRACES_HEADERS.
+
+    Raises:
+        SettingsError: a part without a name or without ``=``; the value is not shown.
+    """
+    headers: dict[str, str] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, equals, value = part.partition("=")
+        if not equals or not name.strip():
+            raise SettingsError("OTEL_EXPORTER_OTLP_HEADERS", "", "a part of it", "is not name=value")
+        headers[name.strip()] = unquote(value.strip())
+    return headers

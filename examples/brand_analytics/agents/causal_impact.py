@@ -38,7 +38,7 @@ class Impact:
     confidence: float
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=32)
 def estimate(panel: Panel) -> Impact:
     """Difference-in-differences by two-way fixed effects; one launch date, so no staggered-adoption bias."""
     effect, se = _two_way_fixed_effects(panel.matrix("new_starts"), panel.matrix("treated"))

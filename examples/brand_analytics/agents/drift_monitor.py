@@ -35,7 +35,7 @@ class Drift:
     p_value: float
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=32)
 def watch(panel: Panel, *, level: float = 0.01) -> Drift:
     """The likeliest single shift of the monthly mean, if it is significant at ``level``."""
     access = panel.matrix("access")

@@ -45,7 +45,7 @@ def sample_size(effect: float, sd: float, power: float = 0.8, alpha: float = 0.0
     return math.ceil(hcps)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=32)
 def change_sd(panel: Panel, months: int) -> float:
     """SD between undetailed HCPs of the change from one block of months to the next, over the latest two."""
     starts = panel.matrix("new_starts")[~panel.matrix("detailed")[:, 0].astype(bool)]

@@ -38,7 +38,7 @@ class Decomposition:
     explained_share: float
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=32)
 def decompose(panel: Panel) -> Decomposition:
     """Market change from the undetailed HCPs, detailing as what is left."""
     change, detailed = panel.change_at_launch(), panel.per_hcp()["detailed"].to_numpy(dtype=bool)

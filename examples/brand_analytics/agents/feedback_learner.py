@@ -39,7 +39,7 @@ class Calibration:
         return float(_chance(self.intercept, self.slope, _logit(np.array([confidence])))[0])
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=32)
 def learn(panel: Panel) -> Calibration:
     """Calibration from the feedback log; every second row is held out to judge it."""
     stated = panel.feedback["confidence"].to_numpy(dtype=float)

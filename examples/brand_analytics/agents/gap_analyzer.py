@@ -38,7 +38,7 @@ class Gaps:
     widest: str
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=32)
 def measure(panel: Panel) -> Gaps:
     """Gaps from the HCPs nobody details, so that the programme's effect does not hide them."""
     hcps = panel.per_hcp().assign(realised=panel.matrix("new_starts").mean(axis=1))

@@ -36,7 +36,7 @@ def assess(panel: Panel) -> Health:
     return score_of(panel, panel.matrix("new_starts"))
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=32)
 def _context(panel: Panel) -> tuple[float, float, float]:
     """Potential per HCP, share of HCPs detailed, present mean access score."""
     hcps = panel.per_hcp()

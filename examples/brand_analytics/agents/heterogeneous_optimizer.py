@@ -33,7 +33,7 @@ class Targeting:
     best: str
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=32)
 def target(panel: Panel) -> Targeting:
     """Effects by segment, and the held-out gain of targeting by predicted effect."""
     hcps, change = panel.per_hcp(), panel.change_at_launch()

@@ -38,7 +38,7 @@ class Forecast:
     upside: float
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=32)
 def forecast(panel: Panel, *, ahead: int = 3) -> Forecast:
     """Trend, season and programme coverage, fitted to the monthly totals."""
     starts = panel.matrix("new_starts")

@@ -54,7 +54,7 @@ def response(touches: FloatArray, cap: FloatArray | float, scale: FloatArray | f
     return np.asarray(cap * (1 - np.exp(-touches / scale)))
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=32)
 def allocate(panel: Panel) -> Allocation:
     """The best split of today's touches, each segment kept between a third and 2.5 times its present."""
     curves = [fit_curve(panel, name) for name in SEGMENTS]

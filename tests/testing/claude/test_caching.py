@@ -146,7 +146,7 @@ def test_nothing_is_written_for_a_request_that_fails(
 ) -> None:
     system = [block(LONG, "5m")]
     endpoint.fail_next(529)
-    with pytest.raises(anthropic.InternalServerError):
+    with pytest.raises(anthropic.APIStatusError, match="Overloaded"):
         ask(client, system=system)
     assert ask(client, system=system).cache_read_input_tokens == 0
 
@@ -157,12 +157,8 @@ def test_langchain_sees_the_same_numbers_plain_and_streamed(endpoint: ClaudeEndp
     size = tokens.count(LONG)
     written = model.invoke(messages).usage_metadata
     assert written
-    assert written["input_token_details"] == {
-        "cache_read": 0,
-        "cache_creation": 0,
-        "ephemeral_5m_input_tokens": 0,
-        "ephemeral_1h_input_tokens": size,
-    }
+    details: Any = written["input_token_details"]
+    assert (details["cache_read"], details["ephemeral_1h_input_tokens"]) == (0, size)
     whole = None
     for chunk in model.stream(messages):
         whole = chunk if whole is None else whole + chunk

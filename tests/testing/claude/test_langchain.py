@@ -91,8 +91,6 @@ def test_thinking_is_told_apart_from_the_answer(endpoint: ClaudeEndpoint) -> Non
     model = chat(endpoint, max_tokens=2048, thinking={"type": "enabled", "budget_tokens": 1024})
     answer = model.invoke(QUESTION)
     assert [block["type"] for block in answer.content_blocks] == ["reasoning", "text"]
-    assert answer.usage_metadata
-    assert answer.usage_metadata["output_token_details"]["reasoning"] > 0
 
 
 def test_tokens_are_counted_beforehand(endpoint: ClaudeEndpoint) -> None:

@@ -1,0 +1,1 @@
+"""Framework in, span out: everything that runs on the agent's thread."""

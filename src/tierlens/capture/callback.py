@@ -1,0 +1,306 @@
+"""LangChain's and LangGraph's callbacks, turned into starts and ends for the recorder.
+
+The only module that imports langchain. The handler runs inline: async graphs pay no thread hop, and order
+is kept. It holds nothing but the recorder and a context, so one handler serves any number of calls at once.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from langchain_core.runnables.config import var_child_runnable_config
+from langgraph.callbacks import GraphCallbackHandler, GraphInterruptEvent, GraphResumeEvent
+
+from tierlens import keys
+from tierlens.capture import chains, current, models, outcomes, payload, rag, resuming
+from tierlens.capture.graphs import calling_graph, max_attempts
+from tierlens.capture.outcomes import Outcome
+from tierlens.capture.pauses import Pauses
+from tierlens.capture.recorder import Recorder
+from tierlens.capture.shield import shielded
+from tierlens.capture.trace import Context, Open
+
+BrandOf = Callable[[object], str | None]
+
+
+def running() -> UUID | None:
+    """The run that the code calling this belongs to, by LangChain's current run config."""
+    config = var_child_runnable_config.get()
+    manager = config.get("callbacks") if config else None
+    run_id = getattr(manager, "parent_run_id", None)
+    return run_id if isinstance(run_id, UUID) else None
+
+
+class MlflowCallbackHandler(GraphCallbackHandler):
+    """Records every run of a graph call as a span, for sync and async graphs alike.
+
+    Built by ``Lens.callback``; safe to share between threads, tasks and calls.
+
+    Args:
+        recorder: the lens's recorder.
+        context: for whom and about what the calls are made.
+        pauses: where interrupted threads are remembered for the trace that resumes them.
+        brand_of: reads the brand from a root's inputs, where it is not given.
+    """
+
+    run_inline = True
+    raise_error = False
+
+    def __init__(self, recorder: Recorder, context: Context, pauses: Pauses, brand_of: BrandOf | None = None) -> None:
+        self._recorder = recorder
+        self._context = context
+        self._pauses = pauses
+        self._brand_of = brand_of
+        self.shield = recorder.shield
+        self.raise_error = recorder.shield.strict
+
+    def __deepcopy__(self, memo: dict[int, object]) -> MlflowCallbackHandler:
+        return self
+
+    def _parent(self, parent_run_id: UUID | None) -> Open | None:
+        """The span a run starts below: LangChain's parent, or a decorated call inside it that is still open."""
+        recorder = self._recorder
+        parent = recorder.open.get(parent_run_id) if parent_run_id is not None else None
+        own = current.current(recorder, running) if parent is None else current.decorated(recorder)
+        if parent is None:
+            return own
+        return own if own is not None and own is not parent and own.within(parent) else parent
+
+    def _opened(self, run_id: UUID) -> Open | None:
+        return self._recorder.open.get(run_id)
+
+    @shielded
+    def on_chain_start(
+        self,
+        serialized: dict[str, Any] | None,
+        inputs: Any,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if run_id in self._recorder.open:
+            return
+        parent = self._parent(parent_run_id)
+        opened = chains.start(
+            self._recorder,
+            run_id,
+            _name(serialized, kwargs),
+            inputs,
+            parent=parent,
+            context=self._context if parent else self._context_for(inputs),
+            metadata=metadata or {},
+        )
+        if not opened.is_node and (limits := _limits(metadata)) is not None:
+            opened.notes["max_attempts"] = limits
+        if opened.attributes.get(keys.ATTEMPT, 1) != 1:
+            chains.mark_retried(self._recorder, opened)
+        self._recorder.started(opened)
+
+    def _context_for(self, inputs: Any) -> Context:
+        context = self._context
+        if self._brand_of is not None and context.brand is None:
+            context = current.with_brand(context, self._brand_of(inputs))
+        ambient = current.ambient_context()
+        return current.merged(context, ambient) if ambient is not None else context
+
+    @shielded
+    def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        if opened := self._opened(run_id):
+            chains.end(self._recorder, opened, outputs)
+
+    @shielded
+    def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        if opened := self._opened(run_id):
+            chains.fail(self._recorder, opened, error)
+
+    @shielded
+    def on_interrupt(self, event: GraphInterruptEvent) -> None:
+        if event.run_id is not None and (opened := self._opened(event.run_id)):
+            resuming.interrupted(opened, self._pauses, event.checkpoint_id, event.interrupts, event.status)
+
+    @shielded
+    def on_resume(self, event: GraphResumeEvent) -> None:
+        if event.run_id is not None and (opened := self._opened(event.run_id)):
+            resuming.resumed(opened, self._pauses, event.checkpoint_id)
+
+    @shielded
+    def on_chat_model_start(
+        self,
+        serialized: dict[str, Any] | None,
+        messages: list[list[Any]],
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        prompt = messages[0] if messages else []
+        self._start_model("CHAT_MODEL", serialized, prompt, run_id, parent_run_id, metadata, kwargs)
+
+    @shielded
+    def on_llm_start(
+        self,
+        serialized: dict[str, Any] | None,
+        prompts: list[str],
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self._start_model("LLM", serialized, prompts, run_id, parent_run_id, metadata, kwargs)
+
+    def _start_model(
+        self,
+        kind: str,
+        serialized: dict[str, Any] | None,
+        messages: Sequence[object],
+        run_id: UUID,
+        parent_run_id: UUID | None,
+        metadata: dict[str, Any] | None,
+        kwargs: Mapping[str, Any],
+    ) -> None:
+        if run_id in self._recorder.open:
+            return
+        parent = self._parent(parent_run_id)
+        opened = models.start(
+            self._recorder,
+            run_id,
+            _name(serialized, kwargs),
+            kind,
+            messages,
+            kwargs.get("invocation_params") or {},
+            parent=parent,
+            context=self._context if parent else self._context_for(messages),
+            metadata=metadata or {},
+        )
+        self._recorder.started(opened)
+
+    def on_llm_new_token(self, token: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        # Once a token: no shield, nothing that can raise.
+        opened = self._recorder.open.get(run_id)
+        if opened is not None and not opened.first_token_ns:
+            opened.first_token_ns = opened.trace.now()
+
+    def on_stream_event(self, event: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        opened = self._recorder.open.get(run_id)
+        if opened is not None and not opened.first_token_ns and event.get("event") == "content-block-delta":
+            opened.first_token_ns = opened.trace.now()
+
+    @shielded
+    def on_llm_end(self, response: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        if opened := self._opened(run_id):
+            models.end(self._recorder, opened, response)
+            self._recorder.finish(opened, Outcome(outcomes.OK))
+
+    @shielded
+    def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        if opened := self._opened(run_id):
+            partial = kwargs.get("response")
+            if partial is not None and getattr(partial, "generations", None):
+                models.end(self._recorder, opened, partial)
+            chains.fail(self._recorder, opened, error)
+
+    @shielded
+    def on_tool_start(
+        self,
+        serialized: dict[str, Any] | None,
+        input_str: str,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        metadata: dict[str, Any] | None = None,
+        inputs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if run_id in self._recorder.open:
+            return
+        parent = self._parent(parent_run_id)
+        context = self._context if parent else self._context_for(inputs)
+        opened = self._recorder.start(run_id, _name(serialized, kwargs), "TOOL", parent=parent, context=context)
+        if opened.recording:
+            chains.put_inputs(self._recorder, opened, inputs if inputs is not None else _parsed(input_str))
+            if call := kwargs.get("tool_call_id"):
+                opened.attributes[keys.TOOL_CALL_ID] = str(call)
+        self._recorder.started(opened)
+
+    @shielded
+    def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        if opened := self._opened(run_id):
+            chains.end(self._recorder, opened, output)
+
+    @shielded
+    def on_tool_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        if opened := self._opened(run_id):
+            chains.fail(self._recorder, opened, error)
+
+    @shielded
+    def on_retriever_start(
+        self,
+        serialized: dict[str, Any] | None,
+        query: str,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if run_id in self._recorder.open:
+            return
+        parent = self._parent(parent_run_id)
+        context = self._context if parent else self._context_for(query)
+        name = _name(serialized, kwargs)
+        opened = self._recorder.start(run_id, name, "RETRIEVER", parent=parent, context=context)
+        if opened.recording:
+            opened.notes["query"] = query
+            chains.put_inputs(self._recorder, opened, {"query": query})
+        self._recorder.started(opened)
+
+    @shielded
+    def on_retriever_end(self, documents: Sequence[Any], *, run_id: UUID, **kwargs: Any) -> None:
+        if opened := self._opened(run_id):
+            rag.compressed(opened, documents)
+            chains.end(self._recorder, opened, list(documents))
+
+    @shielded
+    def on_retriever_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        if opened := self._opened(run_id):
+            chains.fail(self._recorder, opened, error)
+
+    @shielded
+    def on_custom_event(self, name: str, data: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        if (opened := self._opened(run_id)) and opened.policy.log_prompts:
+            chains.note_event(opened, name, payload.text(data, 4_096))
+
+
+def _name(serialized: Mapping[str, Any] | None, kwargs: Mapping[str, Any]) -> str:
+    """As LangChain's own tracers name a run."""
+    if name := kwargs.get("name"):
+        return str(name)
+    if serialized:
+        if name := serialized.get("name"):
+            return str(name)
+        if path := serialized.get("id"):
+            return str(path[-1])
+    return "Unnamed"
+
+
+def _limits(metadata: Mapping[str, Any] | None) -> Mapping[str, int] | None:
+    if not metadata or "ls_integration" not in metadata:
+        return None
+    graph = calling_graph()
+    return max_attempts(graph) if graph is not None else None
+
+
+def _parsed(text: str) -> object:
+    """A tool's arguments where LangChain hands over nothing but their ``str``."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return text

@@ -1,0 +1,129 @@
+"""One call of a decorated function, from its arguments to its end."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tierlens import keys
+from tierlens.capture import chains, current, payload, rag
+from tierlens.capture.callback import running
+from tierlens.capture.outcomes import of_output
+from tierlens.capture.recorder import Recorder
+from tierlens.capture.trace import Context, Open
+
+MAX_YIELDED = 1_000
+
+
+class Call:
+    """A decorated call under way. None of its methods raises, whatever the arguments and results are."""
+
+    __slots__ = ("_items", "_recorder", "opened")
+
+    def __init__(self, recorder: Recorder, opened: Open) -> None:
+        self._recorder = recorder
+        self._items: list[Any] = []
+        self.opened = opened
+
+    @classmethod
+    def start(
+        cls,
+        recorder: Recorder | None,
+        kind: str,
+        name: str,
+        signature: inspect.Signature,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> Call | None:
+        """Open the span, or return None where nothing records or opening it went wrong."""
+        if recorder is None:
+            return None
+        try:
+            return cls(recorder, _open(recorder, kind, name, arguments(signature, args, kwargs)))
+        except Exception as error:
+            recorder.shield.report(f"opening the span of {name}", error)
+            return None
+
+    def returned(self, result: Any) -> None:
+        self._guard(lambda: chains.end(self._recorder, self.opened, result))
+
+    def yielded(self, item: Any) -> None:
+        if not self.opened.first_token_ns:
+            self.opened.first_token_ns = self.opened.trace.now()
+        if len(self._items) < MAX_YIELDED:
+            self._items.append(item)
+
+    def exhausted(self, result: Any) -> None:
+        self.returned(result if result is not None else self._collected())
+
+    def raised(self, error: BaseException) -> None:
+        def record() -> None:
+            if self._items and self.opened.recording:
+                chains.put_outputs(self._recorder, self.opened, self._collected())
+            chains.fail(self._recorder, self.opened, error)
+
+        self._guard(record)
+
+    def _collected(self) -> Any:
+        texts = all(isinstance(item, str) for item in self._items)
+        return "".join(self._items) if texts and self._items else self._items
+
+    def _guard(self, record: Callable[[], None]) -> None:
+        try:
+            record()
+        except Exception as error:
+            self._recorder.shield.report(f"closing the span of {self.opened.name}", error)
+            self._recorder.finish(self.opened, of_output(None))
+
+
+def arguments(signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments by parameter name, without ``self`` and ``cls``; as they came where they do not fit."""
+    try:
+        bound = dict(signature.bind(*args, **kwargs).arguments)
+    except TypeError:  # the call itself is about to fail with it
+        return {"args": list(args), **kwargs}
+    if bound and next(iter(bound)) in ("self", "cls"):
+        bound.pop(next(iter(bound)))
+    return bound
+
+
+def _open(recorder: Recorder, kind: str, name: str, inputs: Mapping[str, Any]) -> Open:
+    parent = current.current(recorder, running)
+    policy = recorder.policies.agents.get(name) if kind == "AGENT" else None
+    context = current.ambient_context() or Context()
+    opened = recorder.start(
+        object(),
+        name,
+        kind,
+        parent=parent,
+        context=context,
+        policy=policy,
+        agent=(policy.agent if policy else name) if kind == "AGENT" else "",
+    )
+    if opened.recording:
+        if kind == "AGENT":
+            opened.attributes[keys.AGENT] = opened.agent
+            if opened.policy.tier is not None:
+                opened.attributes[keys.TIER] = opened.policy.tier
+        if kind == "RETRIEVER":
+            opened.notes["query"] = inputs.get("query") or next(
+                (value for value in inputs.values() if isinstance(value, str)), payload.shape(inputs)
+            )
+        chains.put_inputs(recorder, opened, _without_documents(kind, inputs))
+        if kind == "RERANKER":
+            opened.notes["before"] = rag.documents_in(inputs)
+    recorder.started(opened)
+    return opened
+
+
+def _without_documents(kind: str, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A reranker's documents by id and score only: their text stands on the retriever's span already."""
+    if kind != "RERANKER":
+        return inputs
+    return {
+        name: [{"id": one["id"], "score": rag.score(one)} for one in documents]
+        if (documents := rag.documents_in(value))
+        else value
+        for name, value in inputs.items()
+    }

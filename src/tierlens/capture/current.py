@@ -1,0 +1,80 @@
+"""Which span the running code belongs to.
+
+Two things can say so: a decorator around the code (a context variable set and reset around one call), and
+LangChain's current run config, which names the run. The inner one of the two is right.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from uuid import UUID
+
+from tierlens.capture.recorder import Recorder
+from tierlens.capture.trace import Context, Open
+
+_inside: contextvars.ContextVar[Open | None] = contextvars.ContextVar("tierlens_span", default=None)
+_context: contextvars.ContextVar[Context | None] = contextvars.ContextVar("tierlens_context", default=None)
+
+
+def current(recorder: Recorder, run_id: Callable[[], UUID | None]) -> Open | None:
+    """The innermost open span that encloses the running code, or None.
+
+    Args:
+        run_id: the run that LangChain says is running, if any.
+    """
+    own = decorated(recorder)
+    running = run_id()
+    run = recorder.open.get(running) if running is not None else None
+    if own is None or run is None:
+        return own or run
+    return run if run.within(own) else own if own.within(run) else run
+
+
+def decorated(recorder: Recorder) -> Open | None:
+    """The span of the innermost decorated call around the running code, while it is open."""
+    own = _inside.get()
+    return own if own is not None and own.key in recorder.open else None
+
+
+@contextmanager
+def inside(opened: Open | None) -> Iterator[None]:
+    """Have code in this block, and what it calls, belong to ``opened``."""
+    token = _inside.set(opened)
+    try:
+        yield
+    finally:
+        _inside.reset(token)
+
+
+def with_brand(context: Context, brand: str | None) -> Context:
+    return replace(context, brand=brand)
+
+
+def merged(context: Context, ambient: Context) -> Context:
+    """``context``, with what it leaves open filled in from ``ambient``."""
+    return Context(
+        brand=context.brand or ambient.brand,
+        kpi=context.kpi or ambient.kpi,
+        user=context.user or ambient.user,
+        session=context.session or ambient.session,
+        tags={**ambient.tags, **context.tags},
+        remote=context.remote or ambient.remote,
+    )
+
+
+def ambient_context() -> Context | None:
+    """What the enclosing ``using`` blocks say of calls made here."""
+    return _context.get()
+
+
+@contextmanager
+def using(context: Context) -> Iterator[None]:
+    """Have traces that start in this block take ``context`` where their caller says nothing else."""
+    token = _context.set(context)
+    try:
+        yield
+    finally:
+        _context.reset(token)

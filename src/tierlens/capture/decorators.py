@@ -1,0 +1,168 @@
+"""Spans around functions: ``@agent @span @tool @retriever @reranker``, on any kind of function.
+
+Without a Lens a decorated function runs as it is, at the cost of one comparison.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import AsyncGenerator, Callable, Generator
+from typing import Any, Literal, ParamSpec, TypeVar, cast, overload
+
+from tierlens.capture import active
+from tierlens.capture.calls import Call
+from tierlens.capture.current import inside
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Kind = Literal["AGENT", "CHAIN", "TOOL", "RETRIEVER", "RERANKER"]
+Function = Callable[P, R]
+
+
+class Decorator:
+    """One kind of span, usable bare (``@tool``), with a name (``@tool("search")``) or called (``@tool()``)."""
+
+    def __init__(self, kind: Kind, doc: str) -> None:
+        self._kind: Kind = kind
+        self.__doc__ = doc
+
+    @overload
+    def __call__(self, target: Callable[P, R], /) -> Callable[P, R]: ...
+
+    @overload
+    def __call__(self, target: str | None = None, /) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+
+    def __call__(self, target: Any = None, /) -> Any:
+        if target is None or isinstance(target, str):
+            return lambda function: _wrapped(function, self._kind, target or function.__name__)
+        if not callable(target):
+            raise TypeError(f"@{self._kind.lower()} takes a function or a name, not {type(target).__name__}")
+        return _wrapped(target, self._kind, getattr(target, "__name__", type(target).__name__))
+
+
+agent = Decorator("AGENT", 'An agent outside a graph, or inside a node: ``@agent("causal_impact")``.')
+span = Decorator("CHAIN", "Any piece of work worth seeing in the trace.")
+tool = Decorator("TOOL", "A tool: its arguments and its result.")
+retriever = Decorator("RETRIEVER", "A function from a query to documents.")
+reranker = Decorator("RERANKER", "A function that re-orders documents; the span tells each one's move in rank.")
+
+
+def _wrapped(function: Callable[..., Any], kind: Kind, name: str) -> Callable[..., Any]:
+    if isinstance(function, staticmethod | classmethod):
+        return cast("Callable[..., Any]", type(function)(_wrapped(function.__func__, kind, name)))
+    if inspect.isasyncgenfunction(function):
+        return _async_generator(function, kind, name)
+    if inspect.isgeneratorfunction(function):
+        return _generator(function, kind, name)
+    if inspect.iscoroutinefunction(function):
+        return _coroutine(function, kind, name)
+    return _plain(function, kind, name)
+
+
+def _plain(function: Callable[..., Any], kind: Kind, name: str) -> Callable[..., Any]:
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        call = Call.start(active.recorder(), kind, name, signature, args, kwargs)
+        if call is None:
+            return function(*args, **kwargs)
+        try:
+            with inside(call.opened):
+                result = function(*args, **kwargs)
+        except BaseException as error:
+            call.raised(error)
+            raise
+        call.returned(result)
+        return result
+
+    return wrapper
+
+
+def _coroutine(function: Callable[..., Any], kind: Kind, name: str) -> Callable[..., Any]:
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        call = Call.start(active.recorder(), kind, name, signature, args, kwargs)
+        if call is None:
+            return await function(*args, **kwargs)
+        try:
+            with inside(call.opened):
+                result = await function(*args, **kwargs)
+        except BaseException as error:
+            call.raised(error)
+            raise
+        call.returned(result)
+        return result
+
+    return wrapper
+
+
+def _generator(function: Callable[..., Any], kind: Kind, name: str) -> Callable[..., Any]:
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        call = Call.start(active.recorder(), kind, name, signature, args, kwargs)
+        inner = function(*args, **kwargs)
+        if call is None:
+            return (yield from inner)
+        return (yield from _driven(inner, call))
+
+    return wrapper
+
+
+def _driven(inner: Generator[Any, Any, Any], call: Call) -> Generator[Any, Any, Any]:
+    """Run ``inner`` step by step: its code belongs to the span, the code of whoever consumes it does not."""
+    sent: Any = None
+    thrown: BaseException | None = None
+    while True:
+        try:
+            with inside(call.opened):
+                item = inner.send(sent) if thrown is None else inner.throw(thrown)
+        except StopIteration as stop:
+            call.exhausted(stop.value)
+            return stop.value
+        except BaseException as error:
+            call.raised(error)
+            raise
+        call.yielded(item)
+        sent = thrown = None
+        try:
+            sent = yield item
+        except BaseException as error:  # handed on: the inner generator decides what becomes of it
+            thrown = error
+
+
+def _async_generator(function: Callable[..., Any], kind: Kind, name: str) -> Callable[..., Any]:
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        call = Call.start(active.recorder(), kind, name, signature, args, kwargs)
+        inner = function(*args, **kwargs)
+        sent: Any = None
+        thrown: BaseException | None = None
+        while True:
+            try:
+                with inside(call.opened if call else None):
+                    item = await (inner.asend(sent) if thrown is None else inner.athrow(thrown))
+            except StopAsyncIteration:
+                if call is not None:
+                    call.exhausted(None)
+                return
+            except BaseException as error:
+                if call is not None:
+                    call.raised(error)
+                raise
+            if call is not None:
+                call.yielded(item)
+            sent = thrown = None
+            try:
+                sent = yield item
+            except BaseException as error:  # handed on: the inner generator decides what becomes of it
+                thrown = error
+
+    return wrapper

@@ -1,0 +1,144 @@
+"""Model calls: messages in and out as MLflow renders them, parameters, tokens, cost, speed."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any
+
+from tierlens import keys
+from tierlens.capture import payload, prices, privacy, rag
+from tierlens.capture.messages import as_message, tool_definition
+from tierlens.capture.recorder import Recorder
+from tierlens.capture.trace import Context, Open
+from tierlens.capture.usage import Usage, from_langchain, from_llm_output
+
+_NOT_PARAMETERS = frozenset(
+    {"messages", "system", "tools", "api_key", "anthropic_api_key", "_type", "stream", "extra_headers"}
+)
+
+
+def start(
+    recorder: Recorder,
+    key: Hashable,
+    name: str,
+    kind: str,
+    messages: Sequence[object],
+    parameters: Mapping[str, Any],
+    *,
+    parent: Open | None,
+    context: Context,
+    metadata: Mapping[str, Any],
+) -> Open:
+    """Open the span of a model call."""
+    opened = recorder.start(key, name, kind, parent=parent, context=context)
+    if not opened.recording:
+        return opened
+    attributes = opened.attributes
+    model = metadata.get("ls_model_name") or parameters.get("model") or parameters.get("model_name")
+    if model:
+        attributes[keys.MODEL] = str(model)
+    attributes[keys.PROVIDER] = str(metadata.get("ls_provider") or parameters.get("_type") or "unknown")
+    attributes[keys.MESSAGE_FORMAT] = "openai"
+    put_parameters(opened, parameters)
+    put_messages(opened, [as_message(message) for message in messages])
+    return opened
+
+
+def put_messages(opened: Open, messages: Sequence[Mapping[str, object]]) -> None:
+    """Store the prompt, and which retrieved documents stand in it."""
+    if not opened.policy.log_prompts:
+        masked = [
+            {"role": message.get("role"), "content": payload.shape(message.get("content"))} for message in messages
+        ]
+        opened.attributes[keys.INPUTS] = payload.dumps({"messages": masked})
+        return
+    opened.attributes[keys.INPUTS] = payload.dumps({"messages": messages})
+    if opened.trace.documents:
+        prompt = "\n".join(str(message.get("content", "")) for message in messages)
+        if used := rag.context_of(opened.trace, prompt):
+            opened.attributes[keys.CONTEXT_DOCUMENTS] = payload.dumps(used)
+
+
+def put_parameters(opened: Open, parameters: Mapping[str, Any]) -> None:
+    """Store the invocation parameters and the tools that were offered."""
+    kept = {name: value for name, value in parameters.items() if name not in _NOT_PARAMETERS and value is not None}
+    private = not opened.policy.log_prompts
+    if private:
+        kept = {name: value for name, value in kept.items() if isinstance(value, bool | int | float) or name == "model"}
+    if kept:
+        opened.attributes[keys.PARAMS] = payload.dumps(kept)
+    tools = parameters.get("tools") or parameters.get("functions")
+    if tools and not private:
+        offered = [tool_definition(tool) if isinstance(tool, Mapping) else payload.safe_repr(tool) for tool in tools]
+        opened.attributes[keys.CHAT_TOOLS] = payload.dumps(offered)
+
+
+def end(recorder: Recorder, opened: Open, result: Any) -> Usage | None:
+    """Put a LangChain ``LLMResult`` on the span of its call; returns the usage found in it."""
+    if not opened.recording:
+        return None
+    generations = [generation for several in result.generations for generation in several]
+    output = result.llm_output if isinstance(result.llm_output, Mapping) else {}
+    replies = [getattr(generation, "message", None) or generation.text for generation in generations]
+    put_replies(opened, replies)
+    usage = _usage(replies, output)
+    model = _response_model(replies, output)
+    put_usage(opened, usage, model)
+    return usage
+
+
+def put_replies(opened: Open, replies: Iterable[object]) -> None:
+    """Store what the model said, as ``choices``, with the reason it stopped."""
+    private = not opened.policy.log_prompts
+    choices = []
+    for index, reply in enumerate(replies):
+        message = {**as_message(reply), "role": "assistant"}
+        reason = _stop_reason(reply)
+        if reason:
+            opened.attributes[keys.STOP_REASON] = reason
+        if private:
+            privacy.remember(opened, message)
+            message = {"role": "assistant", "content": payload.shape(message["content"])}
+        choices.append({"index": index, "message": message, "finish_reason": reason})
+    opened.attributes[keys.OUTPUTS] = payload.dumps({"choices": choices})
+
+
+def put_usage(opened: Open, usage: Usage | None, response_model: str | None) -> None:
+    """Store tokens, cost and speed; what was not counted is left out, not stored as 0."""
+    attributes = opened.attributes
+    now = opened.trace.now()
+    if opened.first_token_ns:
+        attributes[keys.TTFT_MS] = round((opened.first_token_ns - opened.start_ns) / 1e6, 3)
+    if response_model and keys.MODEL not in attributes:
+        attributes[keys.MODEL] = response_model
+    if usage is None or (usage.input is None and usage.output is None):
+        return
+    attributes[keys.TOKEN_USAGE] = payload.dumps(usage.as_mlflow())
+    model, provider = str(attributes.get(keys.MODEL, "")), str(attributes.get(keys.PROVIDER, ""))
+    if paid := prices.cost(provider, model, usage):
+        attributes[keys.COST] = payload.dumps(paid)
+    if opened.first_token_ns and usage.output and now > opened.first_token_ns:
+        attributes[keys.TOKENS_PER_S] = round(usage.output / ((now - opened.first_token_ns) / 1e9), 2)
+
+
+def _usage(replies: Sequence[object], output: Mapping[str, Any]) -> Usage | None:
+    reported = [metadata for reply in replies if (metadata := getattr(reply, "usage_metadata", None))]
+    if reported:
+        # Several candidates of one call each carry the whole call's usage.
+        return from_langchain(reported[0])
+    return from_llm_output(output)
+
+
+def _response_model(replies: Sequence[object], output: Mapping[str, Any]) -> str | None:
+    for reply in replies:
+        metadata = getattr(reply, "response_metadata", None) or {}
+        if model := metadata.get("model_name") or metadata.get("model"):
+            return str(model)
+    model = output.get("model_name") or output.get("model")
+    return str(model) if model else None
+
+
+def _stop_reason(reply: object) -> str | None:
+    metadata = getattr(reply, "response_metadata", None) or {}
+    reason = metadata.get("stop_reason") or metadata.get("finish_reason")
+    return str(reason) if reason else None

@@ -1,0 +1,94 @@
+"""What code says about the span it runs in: metrics, artifacts, tags."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import mimetypes
+from pathlib import Path
+from typing import Any
+
+from tierlens.capture import active, current, payload
+from tierlens.capture.callback import running
+from tierlens.capture.paths import as_metric
+from tierlens.capture.recorder import Recorder, add_tags
+from tierlens.capture.trace import Open
+from tierlens.errors import JournalRefused
+from tierlens.span import Artifact, Metric
+
+log = logging.getLogger("tierlens")
+MAX_ARTIFACT = 32 * 1024 * 1024
+
+
+def current_span() -> Open | None:
+    """The open span that the calling code runs in, or None."""
+    recorder = active.recorder()
+    return current.current(recorder, running) if recorder is not None else None
+
+
+def metric(name: str, value: Metric) -> None:
+    """Put a custom metric on the agent span this code runs in; MLflow charts it as an assessment.
+
+    Args:
+        name: the metric's name, as in ``causal_confidence``.
+        value: a finite number, a bool or a label. Anything else is refused with a warning, never stored as 0.
+    """
+    recorder, here = active.recorder(), current_span()
+    if recorder is None:
+        return
+    clean = as_metric(value)
+    if here is None or clean is None:
+        reason = "no span is open here" if here is None else "it is no finite number, bool or text"
+        log.warning("tierlens: metric %r = %s was not recorded: %s", name, payload.safe_repr(value), reason)
+        return
+    here.nearest_agent().metrics[str(name)] = clean
+
+
+def tag(name: str, value: object) -> None:
+    """Put a tag on the trace this code runs in."""
+    here = current_span()
+    if here is None:
+        return
+    while here.parent is not None:
+        here = here.parent
+    add_tags(here.attributes, {str(name): value})
+
+
+def artifact(name: str, content: Any) -> None:
+    """Attach a file to the agent span this code runs in.
+
+    Args:
+        name: its file name; the ending gives the type.
+        content: bytes, text, a ``pathlib.Path`` to copy, a matplotlib figure, or anything with a JSON form.
+    """
+    recorder, here = active.recorder(), current_span()
+    if recorder is None or here is None or not here.policy.log_artifacts:
+        return
+    try:
+        _attach(recorder, here.nearest_agent(), name, _bytes(name, content))
+    except (JournalRefused, ValueError, OSError) as error:
+        log.warning("tierlens: artifact %r was not stored: %s", name, error)
+    except Exception as error:
+        recorder.shield.report(f"artifact {name}", error)
+
+
+def _attach(recorder: Recorder, span: Open, name: str, content: bytes) -> None:
+    if len(content) > MAX_ARTIFACT:
+        raise ValueError(f"{len(content)} bytes are more than the {MAX_ARTIFACT} allowed")
+    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    span.artifacts.append(Artifact(name, recorder.journal.store_blob(content), len(content), kind))
+
+
+def _bytes(name: str, content: Any) -> bytes:
+    if isinstance(content, bytes | bytearray | memoryview):
+        return bytes(content)
+    if isinstance(content, Path):
+        return content.read_bytes()
+    if isinstance(content, str):
+        return content.encode("utf-8", "replace")
+    if hasattr(content, "savefig"):
+        file = io.BytesIO()
+        content.savefig(file, format=Path(name).suffix.lstrip(".") or "png")
+        return file.getvalue()
+    return json.dumps(json.loads(payload.dumps(content)), indent=2).encode()

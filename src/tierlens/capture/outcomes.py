@@ -1,0 +1,96 @@
+"""How a piece of work ended, in words of its own: not everything that is raised is an error."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from dataclasses import dataclass
+from typing import Final
+
+from langgraph.errors import GraphBubbleUp, GraphInterrupt, ParentCommand
+
+from tierlens.capture import payload
+from tierlens.span import Event, Status
+
+OK: Final = "ok"
+ERROR: Final = "error"
+INTERRUPTED: Final = "interrupted"
+RESUMED: Final = "resumed"
+ABANDONED: Final = "abandoned"
+CANCELLED: Final = "cancelled"
+HANDED_OFF: Final = "handed_off"
+RETRIED: Final = "retried"
+MAX_STACK = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """An outcome with what is worth knowing of it: an interrupt's payload, a handoff's goal, an error's words."""
+
+    word: str
+    detail: str = ""
+
+    @property
+    def status(self) -> Status:
+        return "ERROR" if self.word in (ERROR, RETRIED) else "OK"
+
+
+def of_exception(error: BaseException) -> Outcome:
+    """The outcome of work that ended by raising ``error``."""
+    if isinstance(error, GraphInterrupt):
+        return Outcome(INTERRUPTED, interrupt_payload(error.args[0] if error.args else ()))
+    if isinstance(error, ParentCommand):
+        return Outcome(HANDED_OFF, goal(error.args[0] if error.args else None))
+    if isinstance(error, GraphBubbleUp):
+        return Outcome(INTERRUPTED)
+    if isinstance(error, GeneratorExit):
+        return Outcome(ABANDONED)
+    if isinstance(error, asyncio.CancelledError | KeyboardInterrupt):
+        return Outcome(CANCELLED)
+    return Outcome(ERROR, f"{type(error).__name__}: {_words(error)}")
+
+
+def of_output(output: object) -> Outcome:
+    """The outcome of work that returned: a ``Command`` that names a goal hands off to it."""
+    if type(output).__name__ == "Command" and (destination := goal(output)):
+        return Outcome(HANDED_OFF, destination)
+    return Outcome(OK)
+
+
+def goal(command: object) -> str:
+    """Where a ``Command`` goes, "" where it goes nowhere."""
+    goto = getattr(command, "goto", None)
+    goals = goto if isinstance(goto, list | tuple) else [goto]
+    return ", ".join(str(getattr(one, "node", one)) for one in goals if one)
+
+
+def interrupt_payload(interrupts: object) -> str:
+    """The payloads of LangGraph ``Interrupt``s as JSON: one as it is, several as a list."""
+    values = (
+        [getattr(one, "value", one) for one in interrupts] if isinstance(interrupts, list | tuple) else [interrupts]
+    )
+    return payload.text(payload.dumps(values[0] if len(values) == 1 else values), 16_384)
+
+
+def exception_event(error: BaseException, time_ns: int, *, private: bool) -> Event:
+    """OpenTelemetry's ``exception`` event; where text is private, its type alone."""
+    attributes = {"exception.type": f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")}
+    if not private:
+        attributes["exception.message"] = _words(error)
+        attributes["exception.stacktrace"] = _stack(error)
+    return Event("exception", time_ns, attributes)
+
+
+def _words(error: BaseException) -> str:
+    try:
+        return payload.text(str(error), 4_096)
+    except Exception:  # a hostile __str__
+        return f"<{type(error).__name__} whose str raised>"
+
+
+def _stack(error: BaseException) -> str:
+    try:
+        stack = "".join(traceback.format_exception(error, limit=40))
+    except Exception:  # format_exception calls the exception's own __str__
+        stack = "".join(traceback.format_tb(error.__traceback__, limit=40))
+    return stack if len(stack) <= MAX_STACK else f"…{stack[-MAX_STACK:]}"

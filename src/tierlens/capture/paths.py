@@ -1,0 +1,35 @@
+"""Dotted paths into inputs and outputs: ``outputs.causal_confidence``, ``outputs.scores.0``."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Mapping
+
+from tierlens.span import Metric
+
+
+def lookup(root: Mapping[str, object], path: str) -> object | None:
+    """The value at ``path``, through mappings, lists and attributes; None where a step is missing."""
+    here: object = root
+    for step in path.split("."):
+        if isinstance(here, Mapping):
+            here = here.get(step)
+        elif isinstance(here, list | tuple):
+            here = here[int(step)] if step.lstrip("-").isdigit() and -len(here) <= int(step) < len(here) else None
+        elif here is not None and not step.startswith("_"):
+            here = getattr(here, step, None)
+        if here is None:
+            return None
+    return here
+
+
+def as_metric(value: object) -> Metric | None:
+    """``value`` as a metric (number, bool or label), or None where it is none: NaN, infinities, other types."""
+    if isinstance(value, bool | str):
+        return value
+    if type(value).__name__ in ("bool_", "bool"):
+        return bool(value)
+    if isinstance(value, numbers.Real) and math.isfinite(value):
+        return float(value)
+    return None

@@ -1,0 +1,150 @@
+"""Values in, JSON text out: never raises, never unbounded.
+
+Objects of LangChain, pydantic, pandas and the like are recognised by their shape, so that nothing
+of theirs is imported here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from tierlens.capture.messages import as_message, is_message
+
+OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_UTC_Z
+MAX_TEXT = 1_000_000
+MAX_DEPTH = 24
+MAX_ITEMS = 2_000
+
+
+def dumps(value: object) -> str:
+    """JSON of anything. What has no JSON form is described in words, with its type and size."""
+    return encode(value).decode()
+
+
+def encode(value: object) -> bytes:
+    """As ``dumps``, as UTF-8 bytes."""
+    try:
+        return orjson.dumps(value, default=describe, option=OPTIONS)
+    except Exception:  # whatever a foreign object's own code raises while it is read
+        return orjson.dumps(plain(value), option=OPTIONS)
+
+
+def describe(value: Any) -> object:
+    """What stands in the JSON for an object that orjson does not know."""
+    if is_message(value):
+        return as_message(value)
+    if hasattr(value, "page_content"):
+        return document(value)
+    if hasattr(value, "model_dump"):
+        return value.model_dump()
+    if hasattr(value, "__dataclass_fields__"):
+        return {name: getattr(value, name) for name in value.__dataclass_fields__}
+    if hasattr(value, "_asdict"):
+        return value._asdict()
+    if isinstance(value, bytes | bytearray | memoryview):
+        return f"<{len(value)} bytes>"
+    if isinstance(value, set | frozenset):
+        return sorted(value, key=safe_repr)
+    if isinstance(value, Mapping):
+        return dict(value)
+    if hasattr(value, "shape"):
+        return f"<{type(value).__name__} {tuple(value.shape)}>"
+    return safe_repr(value)
+
+
+def document(value: Any) -> dict[str, object]:
+    """A retrieved document as MLflow's retriever view reads it."""
+    metadata = dict(value.metadata or {})
+    identifier = getattr(value, "id", None) or metadata.get("id") or metadata.get("source")
+    return {"page_content": value.page_content, "metadata": metadata, "id": identifier}
+
+
+def safe_repr(value: object) -> str:
+    """``repr`` that cannot raise and cannot be long."""
+    try:
+        text = repr(value)
+    except Exception as error:  # a hostile __repr__ is one of the things this exists for
+        return f"<{type(value).__name__} whose repr raised {type(error).__name__}>"
+    return text if len(text) <= 2_000 else text[:2_000] + "…"
+
+
+def plain(value: object, depth: int = 0, above: frozenset[int] = frozenset()) -> object:
+    """The slow road: rebuilt from dict, list, str and numbers, with cycles, depth and odd text taken out."""
+    if value is None or isinstance(value, bool | float):
+        return value
+    if isinstance(value, int):
+        return value if -(2**63) <= value < 2**64 else str(value)
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if id(value) in above:
+        return "<cycle>"
+    if depth >= MAX_DEPTH:
+        return f"<{type(value).__name__} below depth {MAX_DEPTH}>"
+    inside = above | {id(value)}
+    if isinstance(value, Mapping):
+        return _plain_mapping(value, depth, inside)
+    if isinstance(value, Sequence | set | frozenset) and not isinstance(value, bytes | bytearray | memoryview):
+        items = [plain(item, depth + 1, inside) for item in list(value)[:MAX_ITEMS]]
+        return items if len(value) <= MAX_ITEMS else [*items, f"<{len(value) - MAX_ITEMS} more>"]
+    try:
+        described = describe(value)
+    except Exception:  # the object's own dump raised: its repr is all that is left
+        described = safe_repr(value)
+    return plain(described, depth + 1, inside)
+
+
+def _plain_mapping(value: Mapping[Any, object], depth: int, inside: frozenset[int]) -> dict[str, object]:
+    items = list(value.items())
+    out = {
+        str(plain(key if isinstance(key, str) else safe_repr(key))): plain(item, depth + 1, inside)
+        for key, item in items[:MAX_ITEMS]
+    }
+    if len(items) > MAX_ITEMS:
+        out["…"] = f"<{len(items) - MAX_ITEMS} more>"
+    return out
+
+
+def capped(encoded: bytes, max_bytes: int) -> bytes:
+    """``encoded`` JSON, or, where it is longer than ``max_bytes``, its head with size and SHA-256 of the whole."""
+    if len(encoded) <= max_bytes:
+        return encoded
+    head = encoded[:max_bytes].decode("utf-8", "ignore")
+    return orjson.dumps({"$cut": cut_note(encoded), "head": head})
+
+
+def cut_note(encoded: bytes) -> dict[str, object]:
+    return {"bytes": len(encoded), "sha256": hashlib.sha256(encoded).hexdigest()}
+
+
+def text(value: object, limit: int = MAX_TEXT) -> str:
+    """Text for a plain attribute: a string as it is, anything else as JSON, cut at ``limit`` characters."""
+    out = value if isinstance(value, str) else dumps(value)
+    return out if len(out) <= limit else f"{out[:limit]}… <{len(out)} characters>"
+
+
+def shape(value: object) -> str:
+    """What may be said of a value whose text must not leave the process: its kind and size."""
+    if value is None or isinstance(value, bool):
+        return repr(value)
+    if isinstance(value, str):
+        return f"<text, {len(value)} characters>"
+    if isinstance(value, Mapping):
+        return f"<{len(value)} keys>"
+    if isinstance(value, Sequence | set | frozenset):
+        return f"<{len(value)} items>"
+    return f"<{type(value).__name__}>"
+
+
+def masked(value: object) -> object:
+    """``value`` with all text taken out: the keys of a state and the roles of messages stay, nothing else."""
+    if isinstance(value, Mapping):
+        return {key if isinstance(key, str) else "<key>": shape(item) for key, item in value.items()}
+    if is_message(value):
+        return {"role": as_message(value)["role"], "content": shape(getattr(value, "content", ""))}
+    if isinstance(value, list | tuple):
+        return [masked(item) if is_message(item) else shape(item) for item in value[:MAX_ITEMS]]
+    return shape(value)

@@ -1,0 +1,252 @@
+"""Starts and ends of work in, spans into the journal out: the one place where a span is made.
+
+A span's ids are derived from LangChain's run ids, so that a parent is found by its run id alone: a root's
+run id is the trace id, the last 16 digits of a run's id are its span id.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Protocol
+from uuid import UUID
+
+from tierlens import keys
+from tierlens.capture import outcomes, privacy, sampling
+from tierlens.capture.outcomes import Outcome
+from tierlens.capture.shield import Shield
+from tierlens.capture.trace import Context, Hold, Open, Trace
+from tierlens.errors import JournalRefused
+from tierlens.policy import AgentPolicy, Policies
+from tierlens.span import AttributeValue, Routing, Span
+
+Step = Callable[[Span], Span | None]
+DURABLE = frozenset({"AGENT", "CHAT_MODEL", "LLM", "TOOL"})
+
+
+class Journal(Protocol):
+    """Takes a span whole, or raises JournalRefused having counted it."""
+
+    def append(self, span: Span, routing: Routing) -> None: ...
+
+    def append_start(self, span: Span, routing: Routing) -> None: ...
+
+    def store_blob(self, content: bytes) -> str: ...
+
+
+class Recorder:
+    """The open spans of this process, by run id.
+
+    Args:
+        journal: where finished spans and start records go.
+        policies: what is recorded, for whom.
+        shield: keeps failures in here from the agent.
+        steps: the user's own functions over every finished span; None drops it.
+    """
+
+    def __init__(
+        self, journal: Journal, policies: Policies, shield: Shield | None = None, steps: Sequence[Step] = ()
+    ) -> None:
+        self.journal = journal
+        self.policies = policies
+        self.shield = shield or Shield()
+        self.open: dict[Hashable, Open] = {}
+        self._steps = tuple(steps)
+
+    def start(
+        self,
+        key: Hashable,
+        name: str,
+        kind: str,
+        *,
+        parent: Open | None,
+        context: Context,
+        policy: AgentPolicy | None = None,
+        agent: str = "",
+    ) -> Open:
+        """Open a span below ``parent``, or the root of a new trace where there is none.
+
+        Raises:
+            UnknownBrand: a new trace's brand is not one of those configured, and such ones are rejected.
+        """
+        if parent is None:
+            return self._start_root(key, name, kind, context, policy, agent)
+        opened = Open(
+            key=key,
+            trace=parent.trace,
+            span_id=span_id_of(key),
+            parent_id=parent.span_id,
+            parent=parent,
+            name=name,
+            kind=kind,
+            start_ns=parent.trace.now(),
+            policy=policy or parent.policy,
+            recording=parent.recording,
+            hold=parent.own_hold or parent.hold,
+            agent=agent or parent.agent,
+            node_depth=parent.node_depth + parent.is_node,
+        )
+        if policy is not None and parent.recording:
+            self._sample(opened, agent)
+        return self._register(opened)
+
+    def _start_root(
+        self, key: Hashable, name: str, kind: str, context: Context, policy: AgentPolicy | None, agent: str
+    ) -> Open:
+        policies = self.policies
+        policy = policy or policies.defaults
+        brand = policies.brand(context.brand)
+        experiment = policies.experiment(brand, policy)
+        trace_id = context.remote[0] if context.remote else trace_id_of(key)
+        trace = Trace(trace_id, context, brand, experiment)
+        opened = Open(
+            key=key,
+            trace=trace,
+            span_id=span_id_of(key),
+            parent_id=context.remote[1] if context.remote else None,
+            parent=None,
+            name=name,
+            kind=kind,
+            start_ns=trace.now(),
+            policy=policy,
+            agent=agent,
+        )
+        self._sample(opened, "")
+        return self._register(opened)
+
+    def _sample(self, opened: Open, unit: str) -> None:
+        policy = opened.policy
+        if sampling.sampled(opened.trace.trace_id, unit, policy.sample):
+            return
+        if sampling.wants_hold(policy):
+            opened.own_hold = Hold(opened.hold)
+        else:
+            opened.recording = False
+
+    def _register(self, opened: Open) -> Open:
+        self.open[opened.key] = opened
+        opened.trace.open[opened.key] = opened
+        if opened.kind == "AGENT" and opened.agent:
+            opened.trace.agents[opened.agent] = None
+            if opened.policy.tier is not None:
+                opened.trace.tiers[str(opened.policy.tier)] = None
+        return opened
+
+    def started(self, opened: Open) -> None:
+        """Journal the start of work whose end might never come; call it once the inputs are on the span."""
+        durable = opened.kind in DURABLE or opened.parent is None
+        if not durable or not opened.recording or opened.hold or opened.own_hold:
+            return
+        span = privacy.clean(self._span(opened, 0, Outcome(outcomes.OK), unset=True), opened)
+        try:
+            self.journal.append_start(span, self._routing(opened))
+        except JournalRefused:
+            return  # counted by the journal, under its reason
+
+    def finish(self, opened: Open, outcome: Outcome, *, end_ns: int | None = None) -> None:
+        """End a span: build it, clean it, journal it. A second end of the same span is nothing."""
+        if self.open.pop(opened.key, None) is None:
+            return
+        opened.trace.open.pop(opened.key, None)
+        if opened.parent is None:
+            self._finish_left_behind(opened, outcome)
+        if not opened.recording:
+            return
+        end = end_ns or opened.trace.now()
+        self.rewrite(opened, outcome, end)
+        if opened.own_hold is not None:
+            kept = opened.policy.keep.wants(outcome.status == "ERROR", (end - opened.start_ns) / 1e9)
+            sampling.decide(opened.own_hold, kept, self._write)
+
+    def rewrite(self, opened: Open, outcome: Outcome, end_ns: int) -> None:
+        """Journal ``opened`` as ended so; for a span already journalled, the later record replaces the earlier."""
+        opened.end_ns = end_ns
+        if opened.parent is None or opened.kind == "AGENT" or outcome.word != outcomes.OK:
+            opened.attributes[keys.OUTCOME] = outcome.word
+            if outcome.detail and opened.policy.log_prompts:
+                opened.attributes[keys.OUTCOME_DETAIL] = outcome.detail
+        if opened.parent is None:
+            self._tag_trace(opened, outcome)
+        span: Span | None = privacy.clean(self._span(opened, end_ns, outcome), opened)
+        for step in self._steps:
+            span = step(span) if span is not None else None
+        if span is not None:
+            sampling.emit(span, self._routing(opened), opened.own_hold or opened.hold, self._write)
+
+    def _write(self, span: Span, routing: Routing) -> None:
+        try:
+            self.journal.append(span, routing)
+        except JournalRefused:
+            return  # counted by the journal, under its reason
+
+    def _finish_left_behind(self, root: Open, outcome: Outcome) -> None:
+        """Spans still open when their root ends were left in the middle: a stream broken off, a task cancelled."""
+        word = outcome.word if outcome.word == outcomes.CANCELLED else outcomes.ABANDONED
+        for left in sorted(root.trace.open.values(), key=lambda one: one.start_ns, reverse=True):
+            self.finish(left, Outcome(word))
+
+    def _span(self, opened: Open, end_ns: int, outcome: Outcome, *, unset: bool = False) -> Span:
+        attributes = opened.attributes
+        attributes[keys.SPAN_TYPE] = opened.kind
+        for name, value in opened.metrics.items():
+            attributes[keys.METRIC + name] = value
+        private = not opened.policy.log_prompts
+        return Span(
+            trace_id=opened.trace.trace_id,
+            span_id=opened.span_id,
+            parent_id=opened.parent_id,
+            name=opened.name,
+            start_ns=opened.start_ns,
+            end_ns=end_ns,
+            attributes=dict(attributes) if unset else attributes,
+            status="UNSET" if unset else outcome.status,
+            message=outcome.detail if outcome.status == "ERROR" and not private else "",
+            events=tuple(opened.events),
+            links=tuple(opened.links),
+        )
+
+    def _routing(self, opened: Open) -> Routing:
+        return Routing(
+            experiment=opened.trace.experiment,
+            brand=opened.trace.brand,
+            root=opened.parent is None,
+            metrics=opened.metrics,
+            artifacts=tuple(opened.artifacts),
+        )
+
+    def _tag_trace(self, root: Open, outcome: Outcome) -> None:
+        trace, policies = root.trace, self.policies
+        tags: Mapping[str, object] = {
+            **trace.context.tags,
+            "app": policies.app,
+            "brand": trace.brand,
+            "kpi": trace.context.kpi,
+            "user": trace.context.user,
+            "session": trace.session,
+            "environment": policies.environment,
+            "agents": ", ".join(trace.agents),
+            "tiers": ", ".join(sorted(trace.tiers)),
+            "outcome": outcome.word,
+        }
+        add_tags(root.attributes, tags)
+        name = policies.names(policies.trace_name, brand=trace.brand, agent=root.agent, tier=root.policy.tier)
+        root.attributes[keys.TRACE_NAME] = name.strip() or root.name
+        if trace.session:
+            root.attributes[keys.SESSION] = trace.session[:250]
+        if trace.context.user:
+            root.attributes[keys.USER] = trace.context.user
+
+
+def add_tags(attributes: dict[str, AttributeValue], tags: Mapping[str, object]) -> None:
+    """Put trace tags on a root. MLflow's own names are left out: some would make the trace unreadable."""
+    for tag, value in tags.items():
+        if value not in (None, "") and not tag.startswith("mlflow."):
+            attributes[keys.TRACE_TAG + tag] = str(value)[:4_096]
+
+
+def trace_id_of(key: Hashable) -> str:
+    return key.hex if isinstance(key, UUID) else os.urandom(16).hex()
+
+
+def span_id_of(key: Hashable) -> str:
+    return key.hex[16:] if isinstance(key, UUID) else os.urandom(8).hex()

@@ -1,0 +1,72 @@
+"""The border between the agent and tierlens: what goes wrong inside stays inside, counted and said once a minute."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+log = logging.getLogger("tierlens")
+Function = TypeVar("Function", bound=Callable[..., Any])
+SILENCE_S = 60.0
+
+
+class Shield:
+    """Counts failures by cause and logs each cause at most once a minute.
+
+    With ``strict`` (``TIERLENS_STRICT=true``, for tierlens's own tests) failures are raised instead.
+    """
+
+    def __init__(
+        self,
+        *,
+        strict: bool | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        silence_s: float = SILENCE_S,
+    ) -> None:
+        self.strict = os.environ.get("TIERLENS_STRICT", "") == "true" if strict is None else strict
+        self.failures: Counter[str] = Counter()
+        self._clock = clock
+        self._silence_s = silence_s
+        self._said: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def report(self, where: str, error: Exception) -> None:
+        """Count ``error``; log it unless its cause was logged within the last minute.
+
+        Raises:
+            Exception: ``error`` itself where the shield is strict.
+        """
+        if self.strict:
+            raise error
+        cause = f"{where}: {type(error).__name__}"
+        with self._lock:
+            self.failures[cause] += 1
+            now = self._clock()
+            if now - self._said.get(cause, -self._silence_s) < self._silence_s:
+                return
+            self._said[cause] = now
+        log.warning(
+            "tierlens: %s failed and was skipped; the agent is not affected (%d times so far)",
+            where,
+            self.failures[cause],
+            exc_info=error,
+        )
+
+
+def shielded(method: Function) -> Function:
+    """Let no exception out of a method of an object that has a ``shield``; it returns None instead."""
+
+    @functools.wraps(method)
+    def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return method(self, *args, **kwargs)
+        except Exception as error:
+            self.shield.report(method.__qualname__, error)
+
+    return cast(Function, guarded)

@@ -1,0 +1,200 @@
+"""A node's state, stored as what changed.
+
+A graph hands its whole state to every node; stored whole each time, a trace grows with the square of its
+length. Here a value that this trace already holds is stored as a reference to the span that holds it:
+
+- ``{"$same": "<span>", "head": "The estimated…"}``: as in that span's inputs, under the same key;
+- ``{"$same": "<span>", "kept": 9, "added": [...]}``: its first 9 items, then these;
+- ``{"$from": "<span>", "path": "notes.0", "head": "…"}``: as in that span's outputs, at that path.
+
+Values below ``SMALL`` bytes are always stored whole: they cost less than a reference, and people read them.
+``tierlens.state.whole`` puts the references back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from tierlens.capture import payload
+from tierlens.capture.messages import is_message
+from tierlens.policy import StatePolicy
+
+SMALL = 160
+HEAD = 48
+_ATOMS = (str, int, float, bool, type(None), bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A value as it was last stored in full or by growth: by which span, and what it was made of.
+
+    ``alive`` keeps the objects whose ids stand in ``tokens``: an id is only unique while its object lives.
+    """
+
+    span_id: str
+    value: object
+    encoded: bytes
+    tokens: tuple[object, ...]
+    alive: tuple[object, ...]
+
+
+class StateLedger:
+    """What one trace already holds. Shared by the trace's threads; each entry is written whole and never changed.
+
+    ``heads`` is turned off once the trace holds private text: a reference's first words might be some of it.
+    """
+
+    def __init__(self) -> None:
+        self.heads = True
+        self._seen: dict[str, Seen] = {}
+        self._produced: dict[int, tuple[object, str, str]] = {}
+
+    def inputs(self, span_id: str, state: Mapping[Any, object], policy: StatePolicy, remember: bool) -> bytes:
+        """JSON object of a node's inputs; with ``remember``, later spans may refer to what is stored whole."""
+        fields = {}
+        for key, value in state.items():
+            name = key if isinstance(key, str) else payload.safe_repr(key)
+            if wanted(name, policy):
+                fields[name] = orjson.Fragment(self._input(span_id, name, value, policy.max_bytes, remember))
+        return orjson.dumps(fields)
+
+    def outputs(self, state: Mapping[Any, object], policy: StatePolicy) -> bytes:
+        """JSON object of a graph's outputs, where what its nodes produced stands by reference."""
+        fields = {}
+        for key, value in state.items():
+            name = key if isinstance(key, str) else payload.safe_repr(key)
+            if wanted(name, policy):
+                fields[name] = orjson.Fragment(self._whole(value, policy.max_bytes))
+        return orjson.dumps(fields)
+
+    def produced(self, span_id: str, outputs: Mapping[Any, object]) -> None:
+        """Remember the long strings and messages in a node's outputs, so that states can refer to them."""
+        for key, value in outputs.items():
+            if isinstance(value, list):
+                for place, item in enumerate(value):
+                    self._remember(item, span_id, f"{key}.{place}")
+            else:
+                self._remember(value, span_id, str(key))
+
+    def _remember(self, item: object, span_id: str, path: str) -> None:
+        if (isinstance(item, str) and len(item) > SMALL) or is_message(item):
+            # The object itself is kept beside its id: an id is only unique while its object lives.
+            self._produced.setdefault(id(item), (item, span_id, path))
+
+    def _input(self, span_id: str, name: str, value: object, max_bytes: int, remember: bool) -> bytes:
+        if isinstance(value, str) and len(value) <= SMALL:
+            return payload.encode(value)
+        seen = self._seen.get(name)
+        if seen is not None:
+            if value is seen.value and isinstance(value, _ATOMS):
+                return self._same(seen, value)
+            if isinstance(value, list) and (kept := _kept(seen, value)):
+                return self._grown(span_id, name, seen, value, kept, max_bytes, remember)
+        encoded = self._whole(value, max_bytes)
+        if seen is not None and len(encoded) > SMALL and encoded == seen.encoded:
+            return self._same(seen, value)
+        if remember and (len(encoded) > SMALL or isinstance(value, list)):
+            self._seen[name] = _seen(span_id, value, encoded)
+        return encoded
+
+    def _grown(
+        self,
+        span_id: str,
+        name: str,
+        seen: Seen,
+        value: list[object],
+        kept: int,
+        max_bytes: int,
+        remember: bool,
+    ) -> bytes:
+        if kept == len(value) == len(seen.tokens):
+            return self._same(seen, value)
+        added = [orjson.Fragment(self._item(item, max_bytes)) for item in value[kept:]]
+        encoded = orjson.dumps({"$same": seen.span_id, "kept": kept, "added": added})
+        if remember:
+            self._seen[name] = _seen(span_id, value, encoded)
+        return encoded
+
+    def _whole(self, value: object, max_bytes: int) -> bytes:
+        if not isinstance(value, list):
+            return self._item(value, max_bytes)
+        items: list[bytes] = []
+        size = 0
+        for item in value:
+            encoded = self._item(item, max_bytes)
+            size += len(encoded)
+            if size > max_bytes and items:
+                rest = payload.cut_note(payload.encode(value[len(items) :]))
+                items.append(orjson.dumps({"$cut": {"items": len(value) - len(items), **rest}}))
+                break
+            items.append(encoded)
+        return b"[" + b",".join(items) + b"]"
+
+    def _item(self, item: object, max_bytes: int) -> bytes:
+        known = self._produced.get(id(item))
+        if known is not None and known[0] is item:
+            return orjson.dumps({"$from": known[1], "path": known[2], "head": self._head(item)})
+        if isinstance(item, str) and len(item) > max_bytes:
+            return payload.encode({"$cut": payload.cut_note(item.encode("utf-8", "replace")), "head": item[:max_bytes]})
+        return payload.capped(payload.encode(item), max_bytes)
+
+    def _same(self, seen: Seen, value: object) -> bytes:
+        return orjson.dumps({"$same": seen.span_id, "head": self._head(value)})
+
+    def _head(self, value: object) -> str:
+        return head(value) if self.heads else ""
+
+
+def wanted(name: str, policy: StatePolicy) -> bool:
+    return name not in policy.exclude and (policy.include is None or name in policy.include)
+
+
+def as_state(value: object) -> Mapping[Any, object] | None:
+    """A graph's state as a mapping, whether it is a dict, a dataclass or a pydantic model; None for anything else."""
+    if isinstance(value, Mapping):
+        return value
+    if hasattr(value, "model_dump") and not is_message(value) and not hasattr(value, "page_content"):
+        return {name: getattr(value, name) for name in type(value).model_fields if hasattr(value, name)}  # type: ignore[attr-defined]
+    if hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
+        return {name: getattr(value, name, None) for name in value.__dataclass_fields__}
+    return None
+
+
+def head(value: object) -> str:
+    """The first words of a value, for the reader of a reference."""
+    text = value if isinstance(value, str) else getattr(value, "content", None)
+    if not isinstance(text, str):
+        return payload.shape(value)
+    words = text[:HEAD].encode("utf-8", "replace").decode()
+    return words if len(text) <= HEAD else words + "…"
+
+
+def _kept(seen: Seen, value: list[object]) -> int:
+    """How many items ``value`` still begins with of those seen: 0 where it does not simply go on from there."""
+    old = seen.tokens
+    if not old or len(value) < len(old):
+        return 0
+    same = all(
+        type(before) is type(now) and before == now for before, now in zip(old, map(_token, value), strict=False)
+    )
+    return len(old) if same else 0
+
+
+def _token(item: object) -> object:
+    """What tells an item unchanged: itself where it cannot change, a message's identity, else its JSON."""
+    if isinstance(item, _ATOMS):
+        return item
+    if is_message(item):
+        return (id(item), id(getattr(item, "content", None)))
+    return payload.encode(item)
+
+
+def _seen(span_id: str, value: object, encoded: bytes) -> Seen:
+    if not isinstance(value, list):
+        return Seen(span_id, value, encoded, (), ())
+    contents = tuple(getattr(item, "content", None) for item in value)
+    return Seen(span_id, value, encoded, tuple(map(_token, value)), (*value, *contents))

@@ -1,0 +1,141 @@
+"""What is open: traces, and the spans in them that have started and not ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+
+from tierlens.capture.state import StateLedger
+from tierlens.policy import AgentPolicy
+from tierlens.span import Artifact, AttributeValue, Event, Link, Metric, Routing, Span
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a caller says of the calls it makes: for whom, about what, in which session.
+
+    Attributes:
+        remote: ids (trace_id, span_id) of the caller's span in another process, from W3C trace context.
+    """
+
+    brand: str | None = None
+    kpi: str | None = None
+    user: str | None = None
+    session: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    remote: tuple[str, str] | None = None
+
+
+class Trace:
+    """One trace as far as this process sees it.
+
+    Times are the wall clock at the trace's start plus a monotonic difference, so that a clock that is set
+    while a trace runs neither turns its spans round nor makes one last a day.
+    """
+
+    __slots__ = (
+        "_monotonic",
+        "_wall",
+        "agents",
+        "brand",
+        "context",
+        "documents",
+        "experiment",
+        "ledger",
+        "open",
+        "private",
+        "session",
+        "tiers",
+        "trace_id",
+    )
+
+    def __init__(self, trace_id: str, context: Context, brand: str, experiment: str) -> None:
+        self.trace_id = trace_id
+        self.context = context
+        self.brand = brand
+        self.experiment = experiment
+        self.session = context.session
+        self.ledger = StateLedger()
+        self.open: dict[Hashable, Open] = {}
+        self.agents: dict[str, None] = {}
+        self.tiers: dict[str, None] = {}
+        self.documents: dict[str, str] = {}
+        self.private: set[str] = set()
+        self._wall = time.time_ns()
+        self._monotonic = time.perf_counter_ns()
+
+    def now(self) -> int:
+        """Unix time in nanoseconds, on this trace's own steady clock."""
+        return self._wall + time.perf_counter_ns() - self._monotonic
+
+
+class Hold:
+    """Spans of a trace or agent that sampling would drop, kept back until it has ended and ``keep`` can decide."""
+
+    __slots__ = ("decided", "outer", "spans")
+
+    def __init__(self, outer: Hold | None) -> None:
+        self.outer = outer
+        self.spans: list[tuple[Span, Routing]] = []
+        self.decided: bool | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Open:
+    """A span that has started. ``recording`` is False where sampling has already dropped it.
+
+    Attributes:
+        node_depth: how many graph nodes enclose it.
+        attempts: starts so far of each task below it, by checkpoint namespace: more than one is a retry.
+        failed: the last failed try of each such task.
+        first_token_ns: when the first token of a stream arrived, 0 before.
+    """
+
+    key: Hashable
+    trace: Trace
+    span_id: str
+    parent_id: str | None
+    parent: Open | None
+    name: str
+    kind: str
+    start_ns: int
+    policy: AgentPolicy
+    recording: bool = True
+    hold: Hold | None = None
+    own_hold: Hold | None = None
+    agent: str = ""
+    node_depth: int = 0
+    is_node: bool = False
+    first_token_ns: int = 0
+    end_ns: int = 0
+    attributes: dict[str, AttributeValue] = field(default_factory=dict)
+    metrics: dict[str, Metric] = field(default_factory=dict)
+    artifacts: list[Artifact] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    links: list[Link] = field(default_factory=list)
+    attempts: dict[str, int] = field(default_factory=dict)
+    failed: dict[str, Open] = field(default_factory=dict)
+    notes: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def is_root(self) -> bool:
+        return self.parent is None
+
+    def within(self, other: Open) -> bool:
+        """Whether ``other`` is this span or one that encloses it."""
+        here: Open | None = self
+        while here is not None:
+            if here is other:
+                return True
+            here = here.parent
+        return False
+
+    def nearest_agent(self) -> Open:
+        """The agent span this one lies in, or itself where it lies in none."""
+        here: Open | None = self
+        while here is not None:
+            if here.kind == "AGENT":
+                return here
+            here = here.parent
+        return self

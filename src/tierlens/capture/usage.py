@@ -1,0 +1,101 @@
+"""Tokens of one model call, in one shape, whatever the provider called them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+
+class Usage(NamedTuple):
+    """Tokens of one model call; a count that was not reported is None, never 0.
+
+    Attributes:
+        input: all input tokens, those read from and written to a cache included.
+        output: all output tokens, reasoning included.
+        cache_read: input tokens read from a prompt cache.
+        cache_write_5m: input tokens written to a cache with the ordinary life time.
+        cache_write_1h: input tokens written to a cache for an hour.
+        reasoning: the part of ``output`` that was spent on thinking.
+    """
+
+    input: int | None = None
+    output: int | None = None
+    cache_read: int | None = None
+    cache_write_5m: int | None = None
+    cache_write_1h: int | None = None
+    reasoning: int | None = None
+
+    @property
+    def cache_write(self) -> int | None:
+        if self.cache_write_5m is None and self.cache_write_1h is None:
+            return None
+        return (self.cache_write_5m or 0) + (self.cache_write_1h or 0)
+
+    def as_mlflow(self) -> dict[str, int]:
+        """The mapping MLflow stores as ``mlflow.chat.tokenUsage``."""
+        counts = {
+            "input_tokens": self.input,
+            "output_tokens": self.output,
+            "total_tokens": (self.input or 0) + (self.output or 0),
+            "cache_read_input_tokens": self.cache_read,
+            "cache_creation_input_tokens": self.cache_write,
+            "cache_creation_input_tokens_above_1hr": self.cache_write_1h or None,
+        }
+        return {name: count for name, count in counts.items() if count is not None}
+
+
+def from_langchain(metadata: Mapping[str, Any]) -> Usage:
+    """Usage of LangChain's ``usage_metadata``.
+
+    ``cache_creation`` is zeroed by langchain-anthropic where the two ``ephemeral_*`` counts are given, so
+    those are read first.
+    """
+    read = metadata.get("input_token_details") or {}
+    written = metadata.get("output_token_details") or {}
+    five, hour = read.get("ephemeral_5m_input_tokens"), read.get("ephemeral_1h_input_tokens")
+    if five is None and hour is None:
+        five = read.get("cache_creation")
+    return Usage(
+        input=metadata.get("input_tokens"),
+        output=metadata.get("output_tokens"),
+        cache_read=read.get("cache_read"),
+        cache_write_5m=five,
+        cache_write_1h=hour,
+        reasoning=written.get("reasoning"),
+    )
+
+
+def from_anthropic(usage: Any) -> Usage:
+    """Usage of an Anthropic ``Usage`` object or mapping, whose ``input_tokens`` leaves the cache out."""
+    fields = usage if isinstance(usage, Mapping) else usage.to_dict()
+    read = fields.get("cache_read_input_tokens")
+    detail = fields.get("cache_creation") or {}
+    five, hour = detail.get("ephemeral_5m_input_tokens"), detail.get("ephemeral_1h_input_tokens")
+    if five is None and hour is None:
+        five = fields.get("cache_creation_input_tokens")
+    bare = fields.get("input_tokens")
+    return Usage(
+        input=None if bare is None else bare + (read or 0) + (five or 0) + (hour or 0),
+        output=fields.get("output_tokens"),
+        cache_read=read,
+        cache_write_5m=five,
+        cache_write_1h=hour,
+        reasoning=(fields.get("output_tokens_details") or {}).get("thinking_tokens"),
+    )
+
+
+def from_llm_output(output: Mapping[str, Any]) -> Usage | None:
+    """Usage of an ``LLMResult.llm_output``, the older place: OpenAI's ``token_usage``, others' ``usage``."""
+    counts = output.get("token_usage") or output.get("usage")
+    if not isinstance(counts, Mapping) or not counts:
+        return None
+    if "prompt_tokens" in counts or "completion_tokens" in counts:
+        cached = (counts.get("prompt_tokens_details") or {}).get("cached_tokens")
+        reasoning = (counts.get("completion_tokens_details") or {}).get("reasoning_tokens")
+        return Usage(
+            input=counts.get("prompt_tokens"),
+            output=counts.get("completion_tokens"),
+            cache_read=cached,
+            reasoning=reasoning,
+        )
+    return from_anthropic(counts) if "input_tokens" in counts else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -59,7 +60,7 @@ def build(llm: BaseChatModel, checkpointer: BaseCheckpointSaver[Any] | None = No
     for tier, agents in TIERS.items():
         for agent in agents:
             graph.add_node(agent, partial(RUN[agent], narrator=narrator))
-            graph.add_conditional_edges(agent, partial(next_agents, tier=tier), _later(tier))
+            graph.add_conditional_edges(agent, _router(tier), _later(tier))
     return graph.compile(checkpointer=checkpointer or InMemorySaver(), name="brand_analytics")
 
 
@@ -70,6 +71,15 @@ def next_agents(state: State, *, tier: int) -> list[str]:
         if chosen := [agent for agent in TIERS[later] if agent in planned]:
             return chosen
     return [END]
+
+
+def _router(tier: int) -> Callable[[State], list[str]]:
+    """``next_agents`` after a tier, with a name for the trace; a partial has none."""
+
+    def next_tier(state: State) -> list[str]:
+        return next_agents(state, tier=tier)
+
+    return next_tier
 
 
 def _later(tier: int) -> list[str]:

@@ -177,9 +177,7 @@ def _expected_starts(
     for name in SEGMENTS:
         rows = segment == name
         expected[rows] += (potential[rows] * (1 - truth.gap[name]))[:, None]
-        expected[rows] += truth.detailing_effect[name] * (
-            detailed[rows, None] & (months >= truth.launch_month)
-        )
+        expected[rows] += truth.detailing_effect[name] * (detailed[rows, None] & (months >= truth.launch_month))
         expected[rows] += truth.response(name, touches[rows].astype(float)) - _mean_response(truth, name)
     return np.maximum(expected, 0.05)
 

@@ -48,9 +48,7 @@ QUESTIONS: Final = (
     ),
     _ask("Kisqali", 1, "Why are new starts falling: is the brand healthy?", "health", "brand-lead"),
     _ask("Kisqali", 1, "Forecast the next three months for me.", "new_starts", "brand-lead"),
-    _ask(
-        "Kisqali", 2, "Should we move e-mails and webinars between segments?", "touches", "omnichannel-lead"
-    ),
+    _ask("Kisqali", 2, "Should we move e-mails and webinars between segments?", "touches", "omnichannel-lead"),
     _ask("Kisqali", 3, "Who gains most from detailing?", "uplift", "field-force"),
     _ask("Kisqali", 4, "Is our stated confidence calibrated?", "quality", "data-science"),
     _ask("Kisqali", 5, "Give me a full review of the brand for the board.", "all", "brand-lead"),

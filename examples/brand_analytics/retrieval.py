@@ -39,9 +39,7 @@ class _ScoringRetriever(BaseRetriever):
         """A score per note, in the notes' order; higher is better, 0 is no match."""
         raise NotImplementedError
 
-    def _get_relevant_documents(
-        self, query: str, *, run_manager: CallbackManagerForRetrieverRun
-    ) -> list[Document]:
+    def _get_relevant_documents(self, query: str, *, run_manager: CallbackManagerForRetrieverRun) -> list[Document]:
         scores = self.scores(query)
         best = np.argsort(-scores, kind="stable")[: self.k]
         return [scored(self.documents[i], score=float(scores[i])) for i in best if scores[i] > 0]

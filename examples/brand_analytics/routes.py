@@ -108,9 +108,7 @@ class Route:
 def route(question: str, *, near: float = 0.6) -> Route:
     """The likeliest topic's agent, those nearly as likely, and whatever they build on."""
     model = _classifier()
-    chances: Mapping[str, float] = dict(
-        zip(model.classes_, model.predict_proba([question])[0].tolist(), strict=True)
-    )
+    chances: Mapping[str, float] = dict(zip(model.classes_, model.predict_proba([question])[0].tolist(), strict=True))
     likeliest = max(chances.values())
     topics = {topic for topic, chance in chances.items() if chance >= near * likeliest}
     return Route(_with_requirements(topics), likeliest)

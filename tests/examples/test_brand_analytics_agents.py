@@ -45,8 +45,7 @@ def true_gain(panel: Panel, allocation: resource_optimizer.Allocation) -> float:
     return sum(
         hcps[name]
         * float(
-            panel.truth.response(name, allocation.proposed[name])
-            - panel.truth.response(name, allocation.present[name])
+            panel.truth.response(name, allocation.proposed[name]) - panel.truth.response(name, allocation.present[name])
         )
         for name in SEGMENTS
     )
@@ -69,9 +68,7 @@ class TestCausalImpact:
         assert np.mean(plain) > 0.3
 
     def test_confidence_is_a_share_and_higher_for_larger_effects(self, brand: str):
-        impacts = sorted(
-            (causal_impact.estimate(panel) for panel in panels(brand)), key=lambda impact: impact.effect
-        )
+        impacts = sorted((causal_impact.estimate(panel) for panel in panels(brand)), key=lambda impact: impact.effect)
         sound = [impact.confidence for impact in impacts if all(impact.refutations.values())]
         assert all(0 <= confidence <= 1 for confidence in sound)
         assert sound[0] < sound[-1]

@@ -80,9 +80,7 @@ def test_the_same_questions_get_the_same_answers(llm, answers):
 
 def test_the_graph_pauses_for_a_person_and_goes_on_as_they_decide(llm):
     graph, config = build(llm), {"configurable": {"thread_id": "approval"}}
-    paused = graph.invoke(
-        {"question": "How should we reallocate digital touches?", "brand": "Kisqali"}, config
-    )
+    paused = graph.invoke({"question": "How should we reallocate digital touches?", "brand": "Kisqali"}, config)
     (proposal,) = (pause.value for pause in paused["__interrupt__"])
     assert proposal["expected_uplift"] > proposal["low"] > 0
     assert "answer" not in paused
@@ -147,6 +145,7 @@ def test_a_trace_holds_the_retriever_the_reranker_and_the_tool_in_their_place(ll
     }
     assert ("retriever", "BM25Retriever") in inside["explainer"]
     assert ("chain", "reranker") in inside["explainer"]
+    assert ("chain", "next_tier") in inside["experiment_designer"]
     assert inside["experiment_designer"].count(("tool", "sample_size")) == 3
 
 

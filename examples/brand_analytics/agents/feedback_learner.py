@@ -13,9 +13,7 @@ from examples.brand_analytics.narrator import Narrator
 from examples.brand_analytics.panel import FloatArray, Panel
 from examples.brand_analytics.state import State, Update, found
 
-ROLE = (
-    "You are the feedback learner. Say how far stated confidence can be believed and what it is worth here."
-)
+ROLE = "You are the feedback learner. Say how far stated confidence can be believed and what it is worth here."
 
 
 @dataclass(frozen=True, slots=True)

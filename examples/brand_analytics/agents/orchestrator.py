@@ -6,9 +6,7 @@ from examples.brand_analytics.narrator import Narrator
 from examples.brand_analytics.routes import Route, route
 from examples.brand_analytics.state import State, Update, found
 
-ROLE = (
-    "You are the orchestrator. Say in one or two sentences who works on the question, and why these agents."
-)
+ROLE = "You are the orchestrator. Say in one or two sentences who works on the question, and why these agents."
 SURE = 0.4
 """Below this probability of the likeliest topic, a question in a running thread counts as a follow-up."""
 
@@ -25,6 +23,4 @@ def run(state: State, narrator: Narrator) -> Update:
     chosen = plan(state["question"], state.get("plan"))
     figures = {"agents": list(chosen.agents), "routing confidence": chosen.confidence}
     text = narrator.word(ROLE, state, figures)
-    return found(
-        "orchestrator", figures, text, plan=list(chosen.agents), routing_confidence=chosen.confidence
-    )
+    return found("orchestrator", figures, text, plan=list(chosen.agents), routing_confidence=chosen.confidence)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from types import MappingProxyType
+from typing import Any, Final, Literal, NamedTuple
 
 AttributeValue = str | bool | int | float
 Status = Literal["UNSET", "OK", "ERROR"]
 Metric = float | bool | str
+NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +31,11 @@ class Link:
     attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """One span, in OpenTelemetry's terms.
+
+    A tuple, since two are made for every piece of work on the agent's thread, and a frozen dataclass of as
+    many fields takes 1.3 µs longer to make.
 
     Attributes:
         trace_id: 32 lower-case hex digits. MLflow shows the trace as ``tr-<trace_id>``.
@@ -64,8 +68,7 @@ class Artifact:
     content_type: str
 
 
-@dataclass(frozen=True, slots=True)
-class Routing:
+class Routing(NamedTuple):
     """What the far side of the disk must know of a span without parsing it.
 
     Attributes:
@@ -79,5 +82,5 @@ class Routing:
     experiment: str
     brand: str = ""
     root: bool = False
-    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    metrics: Mapping[str, Metric] = NONE
     artifacts: tuple[Artifact, ...] = ()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -46,8 +45,7 @@ def clean(span: Span, opened: Open) -> Span:
             text = rewrite(text)
         return text
 
-    return replace(
-        span,
+    return span._replace(
         name=through(span.name),
         message=through(span.message) if span.message else "",
         attributes=_map(span.attributes, through),

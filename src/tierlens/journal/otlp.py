@@ -10,7 +10,6 @@ import hashlib
 import math
 import numbers
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Final
 
 import orjson
@@ -114,8 +113,7 @@ def plain(span: Span, longest: int | None = None) -> Span:
     JSON or, where even that fails, their ``str``. Text of more than ``longest`` characters is replaced by
     ``cut_text`` of it.
     """
-    return replace(
-        span,
+    return span._replace(
         trace_id=plain_text(span.trace_id),
         span_id=plain_text(span.span_id),
         parent_id=plain_text(span.parent_id) if span.parent_id else None,

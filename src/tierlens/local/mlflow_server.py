@@ -40,6 +40,8 @@ _CLIENT_ONLY: Final = (
     "MLFLOW_ARTIFACTS_DESTINATION",
     "MLFLOW_HOST",
     "MLFLOW_PORT",
+    # Has MLflow check every database session, at a cost.
+    "PYTEST_CURRENT_TEST",
 )
 
 
@@ -148,6 +150,11 @@ class MlflowServer:
             return self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             return None
+
+    @property
+    def pid(self) -> int:
+        """The server's process, which leads its process group; 0 where none runs."""
+        return self._process.pid if self._process else 0
 
     def log_tail(self, lines: int = 15) -> str:
         """The end of the server's log."""

@@ -2,7 +2,8 @@
 
 200-299                   stored, unless the body is a web page (a log-in, a proxy) or reports refused spans
 408 409 425 429, 5xx      Unavailable: again, after Retry-After where given
-400 422                   Rejected; but MLflow also says 400 when its database is busy: Unavailable then
+400 422                   Rejected; but MLflow also says 400 when its database is busy: Unavailable then, and
+                          500 where its database cannot hold a value: Rejected then
 413                       TooLarge
 all else, 501 included    Forbidden: no retry and no bisection will help, a person must look
 """
@@ -23,7 +24,10 @@ from tierlens.errors import DeliveryError, Forbidden, Rejected, TooLarge, Unavai
 MAX_RETRY_AFTER_S: Final = 3600.0
 
 _AGAIN: Final = frozenset({408, 409, 425, 429})
-_DATABASE_BUSY: Final = re.compile(r"queuepool|sqlalchemy|database is locked|deadlock|operationalerror", re.I)
+_DATABASE_BUSY: Final = re.compile(r"queuepool|sqlalche|database is locked|deadlock|operationalerror", re.I)
+_BAD_VALUE: Final = re.compile(
+    r"integrityerror|dataerror|truncation|outofrange|untranslatable|NUL \(0x00\)|no longer DB-backed", re.I
+)
 _MARKUP: Final = re.compile(rb"\s*<(!doctype|html)", re.I)
 
 
@@ -54,11 +58,12 @@ def verdict(answer: Answer, clock: Callable[[], float] = time.time) -> DeliveryE
     status, text = answer.status, describe(answer)
     if 200 <= status < 300:
         return _stored(answer)
+    if status in (400, 422, 500) and _BAD_VALUE.search(text):
+        return Rejected(text, status)
     if status in _AGAIN or (status >= 500 and status != 501):
         return Unavailable(text, status, retry_after_s(answer.headers.get("retry-after"), clock))
     if status in (400, 422):
-        busy = answer.error_code != "RESOURCE_ALREADY_EXISTS" and _DATABASE_BUSY.search(text)
-        return Unavailable(text, status) if busy else Rejected(text, status)
+        return Unavailable(text, status) if _DATABASE_BUSY.search(text) else Rejected(text, status)
     if status == 413:
         return TooLarge(text, status)
     if 300 <= status < 400:

@@ -87,7 +87,7 @@ class Channel:
         inflate = zlib.decompressobj(window) if window else None
         deadline, body = self._clock() + LONGEST_ANSWER_S, b""
         # Raw pieces: httpx would unpack a bomb before we could count.
-        for piece in response.iter_raw(SMALL):
+        for piece in response.iter_raw():
             try:
                 body += inflate.decompress(piece, limit) if inflate else piece
             except zlib.error:

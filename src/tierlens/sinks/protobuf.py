@@ -81,7 +81,7 @@ def _link(link: Json) -> bytes:
 
 
 def _status(status: Json | None) -> bytes:
-    if not status:
+    if status is None:
         return b""
     return _field(b"\x7a", _text(b"\x12", status.get("message")) + _number(b"\x18", status.get("code")))
 

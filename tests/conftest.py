@@ -1,0 +1,128 @@
+"""One real MLflow server for the whole run, and names that no other test uses."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tierlens.local import MlflowServer, ServerPlan
+
+
+class StoredMlflow:
+    """What a running MLflow server holds, read back through its REST API."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self._client = httpx.Client(base_url=uri, trust_env=False, timeout=60)
+
+    def get(self, path: str, **params: object) -> dict[str, Any]:
+        return self._client.get(path, params=params).raise_for_status().json()
+
+    def post(self, path: str, body: object) -> dict[str, Any]:
+        return self._client.post(path, json=body).raise_for_status().json()
+
+    def trace(self, trace_id: str) -> dict[str, Any]:
+        """The trace's info, by OpenTelemetry's 32 hex digits."""
+        return self.get(f"/api/3.0/mlflow/traces/tr-{trace_id}")["trace"]["trace_info"]
+
+    def spans(self, trace_id: str) -> list[dict[str, Any]]:
+        """The trace's spans, attributes as a dict of text."""
+        answer = self.get("/api/3.0/mlflow/traces/get", trace_id=f"tr-{trace_id}", allow_partial="true")
+        return [
+            span | {"attributes": {a["key"]: _plain(a["value"]) for a in span.get("attributes", ())}}
+            for span in answer["trace"].get("spans", ())
+        ]
+
+    def totals(self, trace_id: str) -> tuple[dict[str, int], dict[str, float]]:
+        """Token usage and cost of the whole trace."""
+        metadata = self.trace(trace_id)["trace_metadata"]
+        return (
+            json.loads(metadata.get("mlflow.trace.tokenUsage", "{}")),
+            json.loads(metadata.get("mlflow.trace.cost", "{}")),
+        )
+
+    def experiment(self, name: str) -> dict[str, Any]:
+        return self.get("/api/2.0/mlflow/experiments/get-by-name", experiment_name=name)["experiment"]
+
+    def trace_ids(self, experiment: str) -> set[str]:
+        """The ids, without ``tr-``, of all traces in an experiment."""
+        body = {
+            "locations": [
+                {
+                    "type": "MLFLOW_EXPERIMENT",
+                    "mlflow_experiment": {"experiment_id": self.experiment(experiment)["experiment_id"]},
+                }
+            ],
+            "max_results": 500,
+        }
+        found = self.post("/api/3.0/mlflow/traces/search", body)
+        return {trace["trace_id"].removeprefix("tr-") for trace in found.get("traces", ())}
+
+    def close(self) -> None:
+        self._client.close()
+
+
+def _plain(value: dict[str, Any]) -> Any:
+    return next(iter(value.values()), None)
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoredMlflow]:
+    """A real server on SQLite, started by the first worker that wants it and stopped by the last."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        with MlflowServer(ServerPlan(tmp_path_factory.mktemp("mlflow"), port=0)) as server:
+            with contextlib.closing(StoredMlflow(server.uri)) as stored:
+                yield stored
+        return
+    shared = tmp_path_factory.getbasetemp().parent
+    uri = _join(shared)
+    try:
+        with contextlib.closing(StoredMlflow(uri)) as stored:
+            yield stored
+    finally:
+        _leave(shared)
+
+
+def _join(shared: Path) -> str:
+    with _users(shared) as users:
+        if not users.get("count"):
+            server = MlflowServer(ServerPlan(shared / f"mlflow-{uuid.uuid4().hex[:8]}", port=0)).start()
+            users |= {"count": 0, "uri": server.uri, "pid": server.pid}
+        users["count"] += 1
+        return users["uri"]
+
+
+def _leave(shared: Path) -> None:
+    with _users(shared) as users:
+        users["count"] -= 1
+        if users["count"] == 0:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(users["pid"], signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def _users(shared: Path) -> Iterator[dict[str, Any]]:
+    with (shared / "mlflow-server.json").open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        users = json.loads(file.read() or "{}")
+        yield users
+        file.truncate(0)
+        file.write(json.dumps(users))
+
+
+@pytest.fixture
+def experiment() -> str:
+    """A name that no other test uses."""
+    return f"test/{time.time_ns():x}-{uuid.uuid4().hex[:8]}"

@@ -125,7 +125,8 @@ class Policies:
         policy = agent or self.defaults
         name = self.names(policy.experiment, brand=brand, agent=policy.agent, tier=policy.tier)
         owner = self.brands[0] if len(self.brands) == 1 else self.default_brand
-        return name if "{brand}" in policy.experiment or brand == owner else f"{name}/{brand}"
+        by_brand = "{brand}" in policy.experiment.replace("{{", "")
+        return name if by_brand or brand == owner else f"{name}/{brand}"
 
     def names(self, template: str, *, brand: str, agent: str = "", tier: int | None = None) -> str:
         """Fill a naming template; the fields are app, brand, tier, agent, environment and date (UTC)."""

@@ -52,9 +52,7 @@ def test_an_entry_expires_and_every_read_extends_it(client: anthropic.Anthropic,
     assert numbers(ask(client, system=system))[2] == tokens.count(LONG)
 
 
-def test_an_entry_for_an_hour_outlives_one_for_five_minutes(
-    client: anthropic.Anthropic, clock: Clock
-) -> None:
+def test_an_entry_for_an_hour_outlives_one_for_five_minutes(client: anthropic.Anthropic, clock: Clock) -> None:
     system = [block(LONG, "1h"), block(LONGER, "5m")]
     hour, short = tokens.count(LONG), tokens.count(LONGER)
     assert numbers(ask(client, system=system))[1:] == (0, short, hour)
@@ -141,9 +139,7 @@ def test_wrong_marks_are_refused(client: anthropic.Anthropic, system: Any, messa
         ask(client, system=system)
 
 
-def test_nothing_is_written_for_a_request_that_fails(
-    client: anthropic.Anthropic, endpoint: ClaudeEndpoint
-) -> None:
+def test_nothing_is_written_for_a_request_that_fails(client: anthropic.Anthropic, endpoint: ClaudeEndpoint) -> None:
     system = [block(LONG, "5m")]
     endpoint.fail_next(529)
     with pytest.raises(anthropic.APIStatusError, match="Overloaded"):

@@ -44,9 +44,7 @@ def test_each_status_is_the_error_the_client_knows(
 
 
 @pytest.mark.parametrize("status", [0, 429, 500, 529])
-def test_the_client_retries_as_often_as_it_was_told_and_succeeds(
-    endpoint: ClaudeEndpoint, status: int
-) -> None:
+def test_the_client_retries_as_often_as_it_was_told_and_succeeds(endpoint: ClaudeEndpoint, status: int) -> None:
     endpoint.fail_next(status, times=2, retry_after_s=0)
     assert create(client_of(endpoint, max_retries=2)).stop_reason == "end_turn"
     totals = endpoint.ledger()["totals"]
@@ -101,9 +99,7 @@ def test_a_stream_can_fail_in_the_middle(endpoint: ClaudeEndpoint, client: anthr
     assert seen == ["message_start", "content_block_start", "content_block_delta", "content_block_delta"]
 
 
-def test_what_a_broken_stream_had_sent_is_billed(
-    endpoint: ClaudeEndpoint, client: anthropic.Anthropic
-) -> None:
+def test_what_a_broken_stream_had_sent_is_billed(endpoint: ClaudeEndpoint, client: anthropic.Anthropic) -> None:
     endpoint.fail_next(0, after_events=5)
     with pytest.raises(Exception, match="peer closed connection"):
         list(client.messages.create(**REQUEST, stream=True))

@@ -32,9 +32,7 @@ def market_share(region: str) -> str:
 
 
 def chat(endpoint: ClaudeEndpoint, **arguments: Any) -> ChatAnthropic:
-    return ChatAnthropic(
-        model=MODEL, base_url=endpoint.base_url, api_key="offline", max_retries=0, **arguments
-    )
+    return ChatAnthropic(model=MODEL, base_url=endpoint.base_url, api_key="offline", max_retries=0, **arguments)
 
 
 def joined(chunks: list[AIMessageChunk]) -> AIMessageChunk:
@@ -78,9 +76,7 @@ def test_bound_tools_are_called_also_in_streams(endpoint: ClaudeEndpoint) -> Non
 
 
 def test_an_agent_calls_its_tool_and_answers(endpoint: ClaudeEndpoint) -> None:
-    agent = create_agent(
-        chat(endpoint), [market_share], system_prompt="You are the gap analyzer for Kisqali."
-    )
+    agent = create_agent(chat(endpoint), [market_share], system_prompt="You are the gap analyzer for Kisqali.")
     said = agent.invoke({"messages": [("human", "What is the market share in Boston?")]})["messages"]
     assert [message.type for message in said] == ["human", "ai", "tool", "ai"]
     assert "Market share in Boston is 12.5%." in said[-1].text

@@ -4,6 +4,7 @@ import json
 import threading
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -97,6 +98,14 @@ def test_the_file_is_written_at_most_every_half_second(tmp_path: Path) -> None:
     assert [calls_in_file(), calls_in_file()] == [1, 1]
     clock.advance(SAVE_EVERY_S)
     assert calls_in_file() == 3
+
+
+def test_a_file_that_cannot_be_written_fails_no_call(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.record(Call("req_1", "/v1/messages", "a", False, 200, 0.0))
+    assert ledger.to_json()["totals"]["calls"] == 1
+    with pytest.raises(OSError, match="directory"):
+        ledger.save()
 
 
 def test_no_call_is_lost_between_threads() -> None:

@@ -176,9 +176,7 @@ def test_json_output_fits_its_schema(client: anthropic.Anthropic) -> None:
         "required": ["drift_magnitude"],
     }
     config = {"format": {"type": "json_schema", "schema": schema}}
-    assert (
-        text_of(create(client, messages=asking(QUESTION), output_config=config)) == '{"drift_magnitude":0.31}'
-    )
+    assert text_of(create(client, messages=asking(QUESTION), output_config=config)) == '{"drift_magnitude":0.31}'
 
 
 def test_thinking_comes_first_and_is_counted(client: anthropic.Anthropic) -> None:
@@ -194,8 +192,7 @@ def test_thinking_comes_first_and_is_counted(client: anthropic.Anthropic) -> Non
 
 def test_thinking_can_be_hidden_and_is_billed_all_the_same(client: anthropic.Anthropic) -> None:
     shown, hidden = (
-        create(client, thinking={"type": "adaptive", "display": display})
-        for display in ("summarized", "omitted")
+        create(client, thinking={"type": "adaptive", "display": display}) for display in ("summarized", "omitted")
     )
     assert hidden.content[0].type == "thinking"
     assert hidden.content[0].thinking == ""
@@ -239,14 +236,21 @@ def test_a_responder_sees_the_request() -> None:
     assert seen[0].body["metadata"] == {"user_id": "u1"}
 
 
-def test_a_responder_that_raises_is_a_server_error_and_not_billed() -> None:
-    def respond(request: MessagesRequest) -> Reply:
-        raise ValueError("no idea")
+def no_reply(request: MessagesRequest) -> Reply:
+    raise ValueError("no idea")
 
-    with ClaudeEndpoint(respond) as endpoint:
-        with pytest.raises(anthropic.InternalServerError, match="ValueError: no idea"):
+
+def no_json(request: MessagesRequest) -> Reply:
+    return Reply(tool_calls=[ToolCall("read_clock", {"at": object()})])
+
+
+@pytest.mark.parametrize(("responder", "message"), [(no_reply, "ValueError: no idea"), (no_json, "TypeError")])
+def test_a_responder_that_fails_is_a_server_error_and_not_billed(responder: Any, message: str) -> None:
+    with ClaudeEndpoint(responder) as endpoint:
+        with pytest.raises(anthropic.InternalServerError, match=message):
             create(client_of(endpoint))
-        assert endpoint.ledger()["totals"]["calls"] == 0
+        totals = endpoint.ledger()["totals"]
+    assert (totals["calls"], totals["refused"]) == (0, 1)
 
 
 def test_models_are_listed_in_pages_and_found_by_their_snapshots(client: anthropic.Anthropic) -> None:

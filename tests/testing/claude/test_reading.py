@@ -19,9 +19,30 @@ def test_a_percentage_is_known_as_one() -> None:
     ]
 
 
-def test_sentences_leave_out_json_and_labelled_lines() -> None:
-    text = '{"a": 1}\nShare fell by 4.2% in May. Why?\ngap_score: 0.4\n- Calls stayed the same'
-    assert reading.sentences(text) == ["Share fell by 4.2% in May.", "Calls stayed the same"]
+PROMPT = """Question: Did detailing cause the growth?
+Brand: Kisqali. All figures are simulated.
+{"a": 1}
+gap_score: 0.4
+- effect: 0.899
+- 95 % interval: 0.701 to 1.1
+- Calls stayed the same
+[methods/did-1] Differences. They compare the change.
+"""
+
+
+def test_sentences_leave_out_json_facts_notes_and_headings() -> None:
+    assert reading.sentences(PROMPT) == [
+        "Did detailing cause the growth?",
+        "All figures are simulated.",
+        "Calls stayed the same",
+    ]
+    assert reading.question(PROMPT) == "Did detailing cause the growth?"
+    assert reading.question("Nothing is asked.") == ""
+
+
+def test_facts_and_notes_are_read_from_their_lines() -> None:
+    assert reading.listed_facts(PROMPT) == [("effect", "0.899"), ("95 % interval", "0.701 to 1.1")]
+    assert reading.notes(PROMPT) == [("methods/did-1", "Differences. They compare the change.")]
 
 
 @pytest.mark.parametrize(

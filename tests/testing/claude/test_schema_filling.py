@@ -132,9 +132,7 @@ def _lists(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 def _models(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     names = st.sampled_from(["summary", "score", "brand", "regions", "share_lost", "query"])
     fields = st.dictionaries(names, inner, max_size=4)
-    return fields.map(
-        lambda kinds: create_model("Made", **{name: (kind, ...) for name, kind in kinds.items()})
-    )
+    return fields.map(lambda kinds: create_model("Made", **{name: (kind, ...) for name, kind in kinds.items()}))
 
 
 _kinds = st.recursive(

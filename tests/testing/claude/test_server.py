@@ -56,17 +56,13 @@ def test_one_key_can_be_the_only_one() -> None:
         create(client_of(endpoint))
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"{", b"\xff", b'{"model": NaN}', b'{"model": "\\ud800"}', b"[" * 5000]
-)
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'{"model": NaN}', b'{"model": "\\ud800"}', b"[" * 5000])
 def test_bodies_that_are_not_json_are_refused(endpoint: ClaudeEndpoint, body: bytes) -> None:
     assert post(endpoint, content=body).status_code == 400
     assert post(endpoint, json=REQUEST).status_code == 200
 
 
-@pytest.mark.parametrize(
-    ("method", "path"), [("GET", "/"), ("GET", "/v1/messages"), ("POST", "/v1/complete")]
-)
+@pytest.mark.parametrize(("method", "path"), [("GET", "/"), ("GET", "/v1/messages"), ("POST", "/v1/complete")])
 def test_other_paths_are_not_found(endpoint: ClaudeEndpoint, method: str, path: str) -> None:
     answer = httpx.request(method, f"{endpoint.base_url}{path}", headers=HEADERS)
     assert answer.status_code == 404
@@ -104,6 +100,7 @@ def test_clients_that_leave_early_do_not_disturb_the_others(endpoint: ClaudeEndp
         with connect(endpoint) as connection:
             connection.sendall(sent)
     assert create(client_of(endpoint)).stop_reason == "end_turn"
+    assert endpoint.ledger()["totals"]["refused"] == 0
 
 
 def test_a_stream_the_client_leaves_is_billed_for_what_was_sent() -> None:

@@ -100,9 +100,7 @@ def test_deltas_carry_as_many_tokens_as_asked_for() -> None:
     assert [tokens.count(piece) for piece in pieces] == [3, 3, 2]
 
 
-async def test_the_async_client_streams_the_same(
-    endpoint: ClaudeEndpoint, client: anthropic.Anthropic
-) -> None:
+async def test_the_async_client_streams_the_same(endpoint: ClaudeEndpoint, client: anthropic.Anthropic) -> None:
     async with (
         anthropic.AsyncAnthropic(base_url=endpoint.base_url, api_key="offline") as opened,
         opened.messages.stream(**REQUEST) as stream,

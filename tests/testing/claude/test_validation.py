@@ -104,11 +104,7 @@ def test_what_is_wrong_is_refused_and_named(change: dict[str, Any], message: str
         {"messages": [*CALLED, result("t1")]},
         {"messages": [*CALLED, {"role": "system", "content": "Go on."}, result("t1")]},
         {"messages": [*HELLO, {"role": "assistant", "content": "The answer is"}]},
-        {
-            "messages": [
-                {"role": "user", "content": [{"type": "search_result", "source": "x", "anything": 1}]}
-            ]
-        },
+        {"messages": [{"role": "user", "content": [{"type": "search_result", "source": "x", "anything": 1}]}]},
         {"tools": [{"type": "web_search_20250305", "name": "web_search"}]},
         {"metadata": {"user_id": "u"}, "service_tier": "auto", "something_new": True},
         {"temperature": 1, "top_p": 0.5, "system": None, "tools": None, "stop_sequences": None},

@@ -35,9 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tierlens.testing.claude", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 takes a free one")
     parser.add_argument("--ledger", type=Path, help="file for the ledger; also served at GET /ledger")
-    parser.add_argument(
-        "--tokens-per-s", type=float, help="output tokens a second; as fast as possible by default"
-    )
+    parser.add_argument("--tokens-per-s", type=float, help="output tokens a second; as fast as possible by default")
     parser.add_argument("--first-token-s", type=float, default=0.0, help="seconds before the first token")
     parser.add_argument("--batch-s", type=float, default=0.0, help="seconds after which a message batch ends")
     return parser

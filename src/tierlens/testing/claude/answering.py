@@ -12,8 +12,9 @@ from tierlens.testing.claude.reply import Reply, ToolCall
 from tierlens.testing.claude.request import Json, MessagesRequest
 from tierlens.testing.claude.schema_filling import fill
 
-MAX_FIGURES: Final = 6
-MAX_SENTENCES: Final = 3
+MAX_FACTS: Final = 6
+MAX_QUOTES: Final = 3
+MAX_NOTES: Final = 2
 MAX_CHARACTERS_READ: Final = 50_000
 _CLOSINGS: Final = (
     "I would act on these figures and check them again next month.",
@@ -53,10 +54,10 @@ def tool_call(request: MessagesRequest) -> ToolCall | None:
 
 
 def text_answer(request: MessagesRequest) -> str:
-    """The system prompt's role, the figures and sentences with figures of the user's turn, a closing line."""
+    """The system prompt's role, the facts, figures and notes of the user's turn, a closing line."""
     role, asked = reading.role(request.system_text), _asked(request)
     opening = f"As {role}, this is how I read it." if role else "This is how I read it."
-    body = _figure_sentences(asked) or [_about(asked)]
+    body = [*_facts(asked), *_notes(asked)] or [_about(asked)]
     return " ".join([opening, *body, _closing(request)])
 
 
@@ -78,20 +79,38 @@ def _fit(tool: Json, plain_text: str) -> int:
     return 3 * reading.overlap(plain_text, tool["name"], 4) + (described if described >= 2 else 0)
 
 
-def _figure_sentences(text: str) -> list[str]:
-    figures = reading.labelled_figures(text)[:MAX_FIGURES]
-    said = [f"{figure.label} is {figure.shown}" for figure in figures]
+def _facts(text: str) -> list[str]:
+    """The facts of a list, or else labelled figures and sentences with figures, restated three to a sentence."""
+    facts = reading.listed_facts(text)
+    pairs = facts or [(figure.label, figure.shown) for figure in reading.labelled_figures(text)]
+    said = [f"{label} is {value}" for label, value in pairs[:MAX_FACTS] if "," not in value]
     restated = [reading.listed(said[at : at + 3]) for at in range(0, len(said), 3)]
-    quoted = [one for one in reading.sentences(text) if any(mark.isdigit() for mark in one)]
-    return [_sentence(one) for one in (*restated, *quoted[:MAX_SENTENCES])]
+    lists = [f"{label}: {value}" for label, value in pairs[:MAX_FACTS] if "," in value]
+    quoted = [] if facts else [one for one in reading.sentences(text) if _has_figure(one)]
+    return [_sentence(one) for one in (*restated, *lists, *quoted[:MAX_QUOTES])]
+
+
+def _notes(text: str) -> list[str]:
+    """Of the notes that share words with the question, the sentences that share most, each with its note's id."""
+    asked = reading.plain(reading.question(text))
+    found = []
+    for note_id, note in reading.notes(text):
+        ranked = [(reading.overlap(asked, one, 4), len(one), one) for one in reading.sentences(note)]
+        shared, _, sentence = max(ranked, default=(0, 0, ""))
+        if shared:
+            found.append((-shared, f"{_sentence(sentence)} [{note_id}]"))
+    found.sort(key=lambda pair: pair[0])
+    return [cited for _, cited in found[:MAX_NOTES]]
+
+
+def _has_figure(sentence: str) -> bool:
+    return any(mark.isdigit() for mark in sentence) and not sentence.endswith("?")
 
 
 def _about(text: str) -> str:
-    found = reading.sentences(text) or [text.strip()]
-    subject = found[0][:200]
-    return _sentence(
-        f"There are no figures to go by. {_sentence(subject)}" if subject else "Nothing was asked"
-    )
+    said = [one[:200] for one in reading.sentences(text)]
+    subject = f"You say: “{said[0]}” " if said else ""
+    return f"{subject}There are no figures to go by."
 
 
 def _closing(request: MessagesRequest) -> str:
@@ -108,8 +127,5 @@ def _thinking(request: MessagesRequest) -> str:
 
 
 def _sentence(text: str) -> str:
-    """``text`` as a sentence; a question is said to have been asked."""
-    if text.endswith("?"):
-        return f"You ask: {text}"
-    closed = text if text.endswith((".", "!")) else f"{text}."
+    closed = text if text.endswith((".", "!", "?")) else f"{text}."
     return closed[:1].upper() + closed[1:]

@@ -37,18 +37,14 @@ class Api:
         api_key: the only key that is taken; None takes any.
     """
 
-    def __init__(
-        self, messages: Messages, batches: Batches, faults: Faults, api_key: str | None = None
-    ) -> None:
+    def __init__(self, messages: Messages, batches: Batches, faults: Faults, api_key: str | None = None) -> None:
         self.messages = messages
         self._batches, self._faults, self._api_key = batches, faults, api_key
         self._routes: Mapping[tuple[str, str], Callable[[Incoming], Outgoing]] = {
             ("POST", MESSAGES): self._create,
             ("POST", f"{MESSAGES}/count_tokens"): self._count_tokens,
             ("GET", "/v1/models"): self._list_models,
-            ("POST", BATCHES): lambda coming: exchange.ok(
-                self._batches.create(coming.json(), base_url(coming))
-            ),
+            ("POST", BATCHES): lambda coming: exchange.ok(self._batches.create(coming.json(), base_url(coming))),
             ("GET", BATCHES): lambda coming: exchange.ok(
                 exchange.page(self._batches.listed(base_url(coming)), coming.query)
             ),
@@ -69,9 +65,7 @@ class Api:
             return exchange.refused(Refusal(500), coming.request_id)
 
     def _authenticate(self, coming: Incoming) -> None:
-        key = coming.headers.get("x-api-key") or coming.headers.get("authorization", "").removeprefix(
-            "Bearer "
-        )
+        key = coming.headers.get("x-api-key") or coming.headers.get("authorization", "").removeprefix("Bearer ")
         if not key:
             raise Refusal(401, "x-api-key header is required")
         if self._api_key is not None and key != self._api_key:

@@ -93,9 +93,7 @@ class Batches:
             raise Refusal(404, f"Batch {batch_id} not found.")
         now = self._messages.clock()
         expires_s = batch.created_s + LIFETIME_S
-        if batch.ended_s is not None or (
-            batch.canceled_s is None and now < batch.created_s + self._duration_s
-        ):
+        if batch.ended_s is not None or (batch.canceled_s is None and now < batch.created_s + self._duration_s):
             if batch.ended_s is None and now >= expires_s:
                 self._end(batch, now, "expired")
             return batch
@@ -161,6 +159,4 @@ def _counts(batch: _Batch) -> Mapping[str, int]:
 
 
 def _rfc3339(seconds: float | None) -> str | None:
-    return (
-        None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
-    )
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")

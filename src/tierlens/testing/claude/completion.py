@@ -6,7 +6,7 @@ import base64
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -14,6 +14,8 @@ from tierlens.testing.claude import tokens
 from tierlens.testing.claude.caching import InputUsage
 from tierlens.testing.claude.reply import Reply
 from tierlens.testing.claude.request import MessagesRequest
+
+_UNBILLED: Final = InputUsage(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +73,9 @@ class Completion:
     blocks: Sequence[OutputBlock]
     stop_reason: str
     stop_sequence: str | None
-    input: InputUsage
-    thinks: bool = False
-    service_tier: str = "standard"
+    thinks: bool
+    service_tier: str
+    input: InputUsage = _UNBILLED
 
     @property
     def output_tokens(self) -> int:
@@ -120,11 +122,12 @@ class Completion:
 def complete(
     request: MessagesRequest,
     reply: Reply,
-    billed: InputUsage,
     new_id: Callable[[str], str],
     service_tier: str,
 ) -> Completion:
     """The message for ``reply``, cut at stop sequences and max_tokens as a model producing it would be.
+
+    Its input has yet to be billed.
 
     Args:
         new_id: makes an id that begins with what it is given, such as "msg_01".
@@ -139,7 +142,7 @@ def complete(
     else:
         reason = "tool_use" if reply.tool_calls else "end_turn"
     model, thinks = request.model, request.thinks
-    return Completion(new_id("msg_01"), model, blocks, reason, met, billed, thinks, service_tier)
+    return Completion(new_id("msg_01"), model, blocks, reason, met, thinks, service_tier)
 
 
 def signature(thinking: str) -> str:
@@ -161,9 +164,7 @@ def _blocks(request: MessagesRequest, reply: Reply, new_id: Callable[[str], str]
     return blocks
 
 
-def _cut_at_stop_sequence(
-    blocks: list[OutputBlock], sequences: Sequence[str]
-) -> tuple[list[OutputBlock], str | None]:
+def _cut_at_stop_sequence(blocks: list[OutputBlock], sequences: Sequence[str]) -> tuple[list[OutputBlock], str | None]:
     """The blocks up to the first stop sequence in a text, which is not part of the answer."""
     for at, block in enumerate(blocks):
         if block.kind != "text":

@@ -15,6 +15,7 @@ listing are free and not in the book.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ from typing import Any, Final
 
 import orjson
 
+_log = logging.getLogger(__name__)
 TOKEN_FIELDS: Final = (
     "input_tokens",
     "output_tokens",
@@ -85,14 +87,17 @@ class Ledger:
         self._saved_at = float("-inf")
 
     def record(self, call: Call) -> None:
-        """Adds a call. The file may lag behind until ``save``."""
+        """Adds a call. The file may lag behind until ``save``; failing to write it fails no request."""
         with self._lock:
             self._calls.append(call)
             due = self._path is not None and self._monotonic() - self._saved_at >= SAVE_EVERY_S
             if due:
                 self._saved_at = self._monotonic()
         if due:
-            self.save()
+            try:
+                self.save()
+            except OSError:
+                _log.exception("the ledger could not be written to %s", self._path)
 
     def to_json(self) -> dict[str, Any]:
         """``{"totals": …, "by_model": …, "calls": […]}``, a copy."""
@@ -103,7 +108,11 @@ class Ledger:
         return {"totals": totals(calls), "by_model": by_model, "calls": [call.to_json() for call in calls]}
 
     def save(self) -> None:
-        """Writes the file whole, by rename, so that a reader never sees half of one."""
+        """Writes the file whole, by rename, so that a reader never sees half of one.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
         if self._path is None:
             return
         with self._saving:

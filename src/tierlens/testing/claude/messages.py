@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tierlens.testing.claude import models, prompt
@@ -48,18 +48,18 @@ class Messages:
         """The completion for a request body. The cache is touched only once nothing can be refused any more.
 
         Raises:
-            Refusal: 400 or 404 for the request's faults, 500 where the responder raised.
+            Refusal: 400 or 404 for the request's faults, 500 where the responder failed.
         """
         request = checked(body)
         self._check_model(request.model)
         blocks = prompt.blocks_of(body)
         check_cache_marks(blocks)
         try:
-            reply = self.responder(request)
+            completion = complete(request, self.responder(request), self.new_id, service_tier)
         except Exception as error:
-            _log.exception("the responder raised")
-            raise Refusal(500, f"The responder raised {type(error).__name__}: {error}") from error
-        return complete(request, reply, self.cache.bill(request.model, blocks), self.new_id, service_tier)
+            _log.exception("the responder failed")
+            raise Refusal(500, f"The responder failed with {type(error).__name__}: {error}") from error
+        return replace(completion, input=self.cache.bill(request.model, blocks))
 
     def count_tokens(self, body: Any) -> int:
         """The input tokens of a request, cached or not; free of charge."""
@@ -100,9 +100,7 @@ class Messages:
         """Writes a call that was answered with an error (status 0: not answered), and so not billed."""
         known = body if isinstance(body, dict) else {}
         model, stream = str(known.get("model", "")), bool(known.get("stream"))
-        self.ledger.record(
-            Call(request_id, path, model, stream, status, self.clock(), complete=False, error=error)
-        )
+        self.ledger.record(Call(request_id, path, model, stream, status, self.clock(), complete=False, error=error))
 
     def _check_model(self, name: str) -> None:
         if self.known_models_only and models.find(name) is None:

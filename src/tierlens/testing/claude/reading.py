@@ -12,7 +12,10 @@ _LABELLED: Final = re.compile(
     r"[\"']?\b([A-Za-z][A-Za-z0-9_ /-]{1,40}?)[\"']?\s*[:=]\s*[\"']?([-+]?[$€£]?" + _DIGITS + ")"
 )
 _NUMBER: Final = re.compile(r"(?<![\w.])[-+]?" + _DIGITS)
-_SENTENCE_END: Final = re.compile(r"(?<=[.!?])\s+|\n+")
+_FACT: Final = re.compile(r"^[ \t]*[-*•] +([^:\n]{2,60}): +(\S[^\n]{0,200})$", re.MULTILINE)
+_NOTE: Final = re.compile(r"^\[([\w./#:-]+)\] +(\S[^\n]*)$", re.MULTILINE)
+_HEADING: Final = re.compile(r"^[A-Z][\w ]{1,30}: +")
+_SENTENCE_END: Final = re.compile(r"(?<=[.!?])\s+")
 _ROLE: Final = re.compile(r"\bYou are ((?:an?|the|our) [^.\n;:]{3,90})", re.IGNORECASE)
 _NAME: Final = re.compile(r"(?<![.!?\n] )(?<![\n\"'])(?<!^)\b[A-Z][\w'-]+(?: [A-Z][\w'-]+)*")
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -51,10 +54,26 @@ def numbers(text: str) -> list[Figure]:
     return [Figure("", match.group().strip()) for match in _NUMBER.finditer(text)]
 
 
+def listed_facts(text: str) -> list[tuple[str, str]]:
+    """(label, value) of the list lines ``- label: value``, in order."""
+    return _FACT.findall(text)
+
+
+def notes(text: str) -> list[tuple[str, str]]:
+    """(id, text) of the lines ``[id] text``, as retrieved documents are given to a model."""
+    return _NOTE.findall(text)
+
+
 def sentences(text: str) -> list[str]:
-    """The sentences of prose; lines of JSON and of labelled figures are none."""
-    parts = (part.strip(" \t-*•") for part in _SENTENCE_END.split(text))
-    return [part for part in parts if len(part) > 8 and part[0].isalnum() and not _LABELLED.match(part)]
+    """The sentences of prose; notes, facts and JSON are none, and a heading such as ``Question:`` is left out."""
+    lines = (line.strip(" \t-*•") for line in _FACT.sub("", text).splitlines())
+    prose = (_HEADING.sub("", line) for line in lines if line[:1].isalnum() and not _LABELLED.match(line))
+    return [part for line in prose for part in _SENTENCE_END.split(line) if len(part) > 8]
+
+
+def question(text: str) -> str:
+    """The first sentence that asks something, or ""."""
+    return next((sentence for sentence in sentences(text) if sentence.endswith("?")), "")
 
 
 def names(text: str) -> list[str]:

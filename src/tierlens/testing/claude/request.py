@@ -63,9 +63,7 @@ class MessagesRequest:
     def user_text(self) -> str:
         """The text of the last user turn that has some, and the tool results that the last turn brings."""
         turns = [turn for turn in self.messages if turn["role"] == "user"]
-        asked = next(
-            (text for turn in reversed(turns) if (text := text_of(turn["content"], "tool_result"))), ""
-        )
+        asked = next((text for turn in reversed(turns) if (text := text_of(turn["content"], "tool_result"))), "")
         results = "\n".join(self.tool_results)
         return "\n".join(filter(None, (asked, results)))
 

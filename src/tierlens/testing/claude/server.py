@@ -116,7 +116,10 @@ class Handler(BaseHTTPRequestHandler):
         if int(length) > self.server.max_body_bytes:
             self._skip(int(length))
             raise Refusal(413)
-        return self.rfile.read(int(length))
+        body = self.rfile.read(int(length))
+        if len(body) < int(length):
+            raise ConnectionAbortedError("the client left in the middle of its request")
+        return body
 
     def _skip(self, length: int) -> None:
         """Reads past a body that is too large, so that the client gets to read the answer."""

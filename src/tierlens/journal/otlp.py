@@ -1,7 +1,7 @@
 """A span as OTLP JSON: ids in hex, times as strings of nanoseconds, attributes as key-value objects.
 
-``span_json`` is on the agent's thread, so it glues cached and freshly dumped bytes instead of building a tree
-of dicts. It takes plain values only; ``plain`` makes any span into one that it takes.
+``span_json`` is on the agent's thread: one tree dumped at once costs half of what gluing dumped pieces does. It takes
+plain values only; ``plain`` makes any span into one that it takes.
 """
 
 from __future__ import annotations
@@ -16,24 +16,11 @@ import orjson
 
 from tierlens.span import AttributeValue, Event, Link, Span
 
-_CODES: Final = {"UNSET": b"{}", "OK": b'{"code":1}', "ERROR": b'{"code":2}'}
+_CODES: Final[dict[str, dict[str, object]]] = {"UNSET": {}, "OK": {"code": 1}, "ERROR": {"code": 2}}
 _INT64: Final = range(-(2**63), 2**63)
 _HEAD: Final = 1_000
 
 dumps: Final[Callable[[object], bytes]] = orjson.dumps
-
-
-class _Keys(dict[str, bytes]):
-    """The bytes before a string value, by attribute name; emptied when names turn out to be unbounded."""
-
-    def __missing__(self, key: str) -> bytes:
-        if len(self) >= 4096:
-            self.clear()
-        opening = self[key] = b',{"key":%b,"value":{"stringValue":' % dumps(key)
-        return opening
-
-
-_KEYS: Final = _Keys()
 
 
 def span_json(span: Span) -> bytes:
@@ -42,68 +29,51 @@ def span_json(span: Span) -> bytes:
     Raises:
         TypeError: some value is not plain (orjson's JSONEncodeError is a TypeError).
     """
-    parent = b'"parentSpanId":%b,' % dumps(span.parent_id) if span.parent_id else b""
-    return (
-        b'{"traceId":%b,"spanId":%b,%b"name":%b,"kind":1,"startTimeUnixNano":"%d","endTimeUnixNano":"%d",'
-        b'"attributes":[%b],"status":%b%b}'
-        % (
-            dumps(span.trace_id),
-            dumps(span.span_id),
-            parent,
-            dumps(span.name),
-            span.start_ns,
-            span.end_ns,
-            attributes_json(span.attributes),
-            _status(span),
-            _extras(span) if span.events or span.links else b"",
-        )
-    )
+    trace_id, span_id, parent_id, name, start_ns, end_ns, attributes, status, message, events, links = span
+    tree: dict[str, object] = {
+        "traceId": trace_id,
+        "spanId": span_id,
+        "name": name,
+        "kind": 1,
+        "startTimeUnixNano": str(start_ns),
+        "endTimeUnixNano": str(end_ns),
+        "attributes": _attributes(attributes),
+        "status": _CODES[status] if not message else {**_CODES[status], "message": message},
+    }
+    if parent_id:
+        tree["parentSpanId"] = parent_id
+    if events:
+        tree["events"] = [
+            {"timeUnixNano": str(e.time_ns), "name": e.name, "attributes": _attributes(e.attributes)} for e in events
+        ]
+    if links:
+        tree["links"] = [
+            {"traceId": k.trace_id, "spanId": k.span_id, "attributes": _attributes(k.attributes)} for k in links
+        ]
+    return dumps(tree)
 
 
 def attributes_json(attributes: Mapping[str, AttributeValue]) -> bytes:
     """The elements of an OTLP attribute list, without its brackets."""
-    parts: list[bytes] = []
-    add = parts.append
-    for key, value in attributes.items():
-        if type(value) is str:
-            add(_KEYS[key])
-            add(dumps(value))
-            add(b"}}")
-        else:
-            add(b',{"key":%b,"value":%b}' % (dumps(key), _value(value)))
-    return b"".join(parts)[1:]
+    return dumps(_attributes(attributes))[1:-1]
 
 
-def _value(value: object) -> bytes:
+def _attributes(attributes: Mapping[str, AttributeValue]) -> list[dict[str, object]]:
+    return [
+        {"key": key, "value": {"stringValue": value} if type(value) is str else _value(value)}
+        for key, value in attributes.items()
+    ]
+
+
+def _value(value: object) -> dict[str, object]:
     kind = type(value)
     if kind is bool:
-        return b'{"boolValue":true}' if value else b'{"boolValue":false}'
-    if isinstance(value, int) and kind is int and value in _INT64:
-        return b'{"intValue":"%d"}' % value
-    if isinstance(value, float) and kind is float and math.isfinite(value):
-        return b'{"doubleValue":%b}' % dumps(value)
+        return {"boolValue": value}
+    if kind is int and value in _INT64:
+        return {"intValue": str(value)}
+    if kind is float and math.isfinite(value):  # type: ignore[arg-type]  # kind says float, mypy cannot see it
+        return {"doubleValue": value}
     raise TypeError(f"{kind.__name__} is not a plain attribute value")
-
-
-def _status(span: Span) -> bytes:
-    if not span.message:
-        return _CODES[span.status]
-    opening = _CODES[span.status][:-1]
-    return b'%b%b"message":%b}' % (opening, b"," if len(opening) > 1 else b"", dumps(span.message))
-
-
-def _extras(span: Span) -> bytes:
-    events = b",".join(
-        b'{"timeUnixNano":"%d","name":%b,"attributes":[%b]}'
-        % (e.time_ns, dumps(e.name), attributes_json(e.attributes))
-        for e in span.events
-    )
-    links = b",".join(
-        b'{"traceId":%b,"spanId":%b,"attributes":[%b]}'
-        % (dumps(link.trace_id), dumps(link.span_id), attributes_json(link.attributes))
-        for link in span.links
-    )
-    return (b',"events":[%b]' % events if events else b"") + (b',"links":[%b]' % links if links else b"")
 
 
 def plain(span: Span, longest: int | None = None) -> Span:

@@ -17,7 +17,6 @@ from langgraph.callbacks import GraphCallbackHandler, GraphInterruptEvent, Graph
 from tierlens import keys
 from tierlens.capture import chains, current, models, outcomes, payload, rag, resuming
 from tierlens.capture.graphs import calling_graph, max_attempts
-from tierlens.capture.outcomes import Outcome
 from tierlens.capture.pauses import Pauses
 from tierlens.capture.recorder import Recorder
 from tierlens.capture.shield import shielded
@@ -197,7 +196,7 @@ class MlflowCallbackHandler(GraphCallbackHandler):
     def on_llm_end(self, response: Any, *, run_id: UUID, **kwargs: Any) -> None:
         if opened := self._opened(run_id):
             models.end(self._recorder, opened, response)
-            self._recorder.finish(opened, Outcome(outcomes.OK))
+            self._recorder.finish(opened, outcomes.FINE)
 
     @shielded
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:

@@ -35,6 +35,9 @@ class Outcome:
         return "ERROR" if self.word in (ERROR, RETRIED) else "OK"
 
 
+FINE: Final = Outcome(OK)
+
+
 def of_exception(error: BaseException) -> Outcome:
     """The outcome of work that ended by raising ``error``."""
     if isinstance(error, GraphInterrupt):
@@ -54,7 +57,7 @@ def of_output(output: object) -> Outcome:
     """The outcome of work that returned: a ``Command`` that names a goal hands off to it."""
     if type(output).__name__ == "Command" and (destination := goal(output)):
         return Outcome(HANDED_OFF, destination)
-    return Outcome(OK)
+    return FINE
 
 
 def goal(command: object) -> str:

@@ -36,9 +36,9 @@ def remember(opened: Open, value: object) -> None:
 
 def clean(span: Span, opened: Open) -> Span:
     """``span`` without private text of other agents and with its policy's redaction rules applied."""
-    rewriters = _rewriters(opened)
-    if not rewriters:
+    if not opened.trace.private and not opened.policy.redact:
         return span
+    rewriters = _rewriters(opened)
 
     def through(text: str) -> str:
         for rewrite in rewriters:

@@ -18,7 +18,7 @@ from tierlens.capture.shield import Shield
 from tierlens.capture.trace import Context, Hold, Open, Trace
 from tierlens.errors import JournalRefused
 from tierlens.policy import AgentPolicy, Policies
-from tierlens.span import AttributeValue, Routing, Span
+from tierlens.span import AttributeValue, Routing, Span, Status
 
 Step = Callable[[Span], Span | None]
 DURABLE = frozenset({"AGENT", "CHAT_MODEL", "LLM", "TOOL"})
@@ -137,7 +137,7 @@ class Recorder:
         durable = opened.kind in DURABLE or opened.parent is None
         if not durable or not opened.recording or opened.hold or opened.own_hold:
             return
-        span = privacy.clean(self._span(opened, 0, Outcome(outcomes.OK), unset=True), opened)
+        span = privacy.clean(self._span(opened, 0, "UNSET", ""), opened)
         try:
             self.journal.append_start(span, self._routing(opened))
         except JournalRefused:
@@ -167,7 +167,8 @@ class Recorder:
                 opened.attributes[keys.OUTCOME_DETAIL] = outcome.detail
         if opened.parent is None:
             self._tag_trace(opened, outcome)
-        span: Span | None = privacy.clean(self._span(opened, end_ns, outcome), opened)
+        message = outcome.detail if outcome.status == "ERROR" and opened.policy.log_prompts else ""
+        span: Span | None = privacy.clean(self._span(opened, end_ns, outcome.status, message), opened)
         for step in self._steps:
             span = step(span) if span is not None else None
         if span is not None:
@@ -185,12 +186,11 @@ class Recorder:
         for left in sorted(root.trace.open.values(), key=lambda one: one.start_ns, reverse=True):
             self.finish(left, Outcome(word))
 
-    def _span(self, opened: Open, end_ns: int, outcome: Outcome, *, unset: bool = False) -> Span:
+    def _span(self, opened: Open, end_ns: int, status: Status, message: str) -> Span:
         attributes = opened.attributes
         attributes[keys.SPAN_TYPE] = opened.kind
         for name, value in opened.metrics.items():
             attributes[keys.METRIC + name] = value
-        private = not opened.policy.log_prompts
         return Span(
             trace_id=opened.trace.trace_id,
             span_id=opened.span_id,
@@ -198,21 +198,18 @@ class Recorder:
             name=opened.name,
             start_ns=opened.start_ns,
             end_ns=end_ns,
-            attributes=dict(attributes) if unset else attributes,
-            status="UNSET" if unset else outcome.status,
-            message=outcome.detail if outcome.status == "ERROR" and not private else "",
+            attributes=attributes,
+            status=status,
+            message=message,
             events=tuple(opened.events),
             links=tuple(opened.links),
         )
 
     def _routing(self, opened: Open) -> Routing:
-        return Routing(
-            experiment=opened.trace.experiment,
-            brand=opened.trace.brand,
-            root=opened.parent is None,
-            metrics=opened.metrics,
-            artifacts=tuple(opened.artifacts),
-        )
+        routing = opened.trace.root_routing if opened.parent is None else opened.trace.routing
+        if opened.metrics or opened.artifacts:
+            return routing._replace(metrics=opened.metrics, artifacts=tuple(opened.artifacts))
+        return routing
 
     def _tag_trace(self, root: Open, outcome: Outcome) -> None:
         trace, policies = root.trace, self.policies

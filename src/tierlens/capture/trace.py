@@ -45,6 +45,8 @@ class Trace:
         "ledger",
         "open",
         "private",
+        "root_routing",
+        "routing",
         "session",
         "tiers",
         "trace_id",
@@ -56,6 +58,8 @@ class Trace:
         self.brand = brand
         self.experiment = experiment
         self.session = context.session
+        self.routing = Routing(experiment, brand)
+        self.root_routing = Routing(experiment, brand, root=True)
         self.ledger = StateLedger()
         self.open: dict[Hashable, Open] = {}
         self.agents: dict[str, None] = {}

@@ -26,12 +26,12 @@ class MemoryJournal:
 
     def append(self, span: Span, routing: Routing) -> None:
         with self._lock:
-            self.spans[span.span_id] = span
+            self.spans[span.span_id] = span._replace(attributes=dict(span.attributes))
             self.routings[span.span_id] = routing
 
     def append_start(self, span: Span, routing: Routing) -> None:
         with self._lock:
-            self.starts.append(span)
+            self.starts.append(span._replace(attributes=dict(span.attributes)))
 
     def store_blob(self, content: bytes) -> str:
         name = hashlib.sha256(content).hexdigest()

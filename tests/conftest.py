@@ -26,8 +26,11 @@ class StoredMlflow:
         self.uri = uri
         self._client = httpx.Client(base_url=uri, trust_env=False, timeout=60)
 
-    def get(self, path: str, **params: object) -> dict[str, Any]:
-        return self._client.get(path, params=params).raise_for_status().json()
+    def get(self, route: str, **params: object) -> dict[str, Any]:
+        return self._client.get(route, params=params).raise_for_status().json()
+
+    def raw(self, route: str, **params: object) -> bytes:
+        return self._client.get(route, params=params).raise_for_status().content
 
     def post(self, path: str, body: object) -> dict[str, Any]:
         return self._client.post(path, json=body).raise_for_status().json()
@@ -81,9 +84,9 @@ def _plain(value: dict[str, Any]) -> Any:
 def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoredMlflow]:
     """A real server on SQLite, started by the first worker that wants it and stopped by the last."""
     if "PYTEST_XDIST_WORKER" not in os.environ:
-        with MlflowServer(ServerPlan(tmp_path_factory.mktemp("mlflow"), port=0)) as server:
-            with contextlib.closing(StoredMlflow(server.uri)) as stored:
-                yield stored
+        plan = ServerPlan(tmp_path_factory.mktemp("mlflow"), port=0)
+        with MlflowServer(plan) as server, contextlib.closing(StoredMlflow(server.uri)) as stored:
+            yield stored
         return
     shared = tmp_path_factory.getbasetemp().parent
     uri = _join(shared)

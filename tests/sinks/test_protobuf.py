@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from tests.sinks.traces import agent_trace, batch
 from tierlens.errors import Rejected
 from tierlens.journal.otlp import span_json
 from tierlens.sinks.encoding import parsed
 from tierlens.sinks.protobuf import export_request
 from tierlens.span import Event, Link, Span
-from tests.sinks.traces import agent_trace, batch
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 NANOS = st.integers(0, 2**63 - 1)

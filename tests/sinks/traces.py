@@ -6,7 +6,7 @@ import json
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import orjson
 
@@ -107,8 +107,8 @@ def _model_attributes() -> dict[str, AttributeValue]:
 
 def below(trace: Trace, parent: Span) -> Trace:
     """The same spans as another process's share of ``parent``'s trace: the root has a parent there."""
-    spans = [replace(span, trace_id=parent.trace_id) for span in trace.spans]
-    spans[0] = replace(spans[0], parent_id=parent.span_id)
+    spans = [span._replace(trace_id=parent.trace_id) for span in trace.spans]
+    spans[0] = spans[0]._replace(parent_id=parent.span_id)
     return Trace(tuple(spans))
 
 

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.sinks.traces import COST, TOKENS, agent_trace, batch, below
+from tierlens.attachments import attachment_id
+from tierlens.errors import Forbidden, Unavailable
+from tierlens.sinks import Attached, MlflowStoreSink
+from tierlens.sinks.mlflow_store import artifact_root
+from tierlens.span import Artifact
+
+METRICS = {"causal_confidence": 0.83, "robust": True, "verdict": "uplift"}
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory):
+    return f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
+
+
+@pytest.fixture(scope="module")
+def sink(database):
+    sink = MlflowStoreSink(database)
+    yield sink
+    sink.close()
+
+
+@pytest.fixture(scope="module")
+def stored(database):
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    return SqlAlchemyStore(database, artifact_root(database))
+
+
+def test_spans_and_metrics_arrive_as_they_do_over_http(sink, stored, experiment):
+    trace = agent_trace(question="Why?", answer="Because.")
+
+    for _ in range(3):
+        sink.send(batch(experiment, *trace.spans, finishes=[trace.finish(experiment, METRICS)]))
+
+    found = stored.get_trace(f"tr-{trace.id}")
+    assert {span.name: span.span_type for span in found.data.spans} == {
+        "brand_analytics": "CHAIN",
+        "agent-0": "AGENT",
+        "model-0": "CHAT_MODEL",
+    }
+    assert (found.info.token_usage, found.info.cost) == (TOKENS, COST)
+    assert (found.info.request_preview, found.info.response_preview) == ("Why?", "Because.")
+    assert found.info.tags["mlflow.traceName"] == "brand_analytics Kisqali"
+    assert {a.name: a.feedback.value for a in found.info.assessments} == METRICS
+
+
+def test_one_metric_sent_again_is_one_row(sink, stored, experiment):
+    trace = agent_trace()
+    sink.send(batch(experiment, *trace.spans))
+
+    for _ in range(2):
+        sink.finish(trace.finish(experiment, {"gap": 0.5}))
+
+    [assessment] = stored.get_trace_info(f"tr-{trace.id}").assessments
+    assert (assessment.name, assessment.feedback.value) == ("gap", 0.5)
+
+
+def test_tokens_of_a_second_process_are_counted(sink, stored, experiment):
+    ours = agent_trace()
+    theirs = below(agent_trace(), ours.named("agent-0"))
+
+    sink.send(batch(experiment, *ours.spans, finishes=[ours.finish(experiment, METRICS)]))
+    sink.send(batch(experiment, *theirs.spans))
+
+    usage = stored.get_trace_info(f"tr-{ours.id}").token_usage
+    assert usage == {key: 2 * value for key, value in TOKENS.items()}
+
+
+def test_a_file_lies_in_the_traces_own_folder(sink, stored, experiment, tmp_path):
+    file = tmp_path / "blob"
+    file.write_bytes(b"picture")
+    trace = agent_trace()
+    artifact = Artifact("uplift.png", "ab" * 32, 7, "image/png")
+    attached = Attached(trace.root.span_id, artifact, str(file))
+
+    sink.send(batch(experiment, *trace.spans, finishes=[trace.finish(experiment, attached=[attached])]))
+
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    location = stored.get_trace_info(f"tr-{trace.id}").tags["mlflow.artifactLocation"]
+    name = attachment_id(trace.id, trace.root.span_id, artifact)
+    assert get_artifact_repository(location).download_trace_attachment(name) == b"picture"
+
+
+def test_a_deleted_experiment_is_said_to_be_deleted(sink, database, stored, experiment):
+    sink.send(batch(experiment, *agent_trace().spans))
+    stored.delete_experiment(stored.get_experiment_by_name(experiment).experiment_id)
+
+    with pytest.raises(Forbidden, match="is deleted"):
+        MlflowStoreSink(database).send(batch(experiment, *agent_trace().spans))
+
+
+def test_a_database_that_cannot_be_reached_is_unavailable(tmp_path):
+    sink = MlflowStoreSink(f"sqlite:///{tmp_path}/missing/folder/is/a/file/mlflow.db")
+    (tmp_path / "missing").write_text("a file")
+
+    with pytest.raises(Unavailable):
+        sink.send(batch("x", *agent_trace().spans))
+
+
+def test_a_database_whose_driver_is_missing_says_what_to_install():
+    with pytest.raises(Forbidden, match="pip install"):
+        MlflowStoreSink("postgresql+pg8000://user@localhost/mlflow").send(batch("x", *agent_trace().spans))
+
+
+def test_artifacts_lie_beside_an_sqlite_file(tmp_path):
+    assert artifact_root(f"sqlite:///{tmp_path}/mlflow.db") == str(tmp_path / "artifacts")
+    assert artifact_root("postgresql://host/db").endswith("mlartifacts")

@@ -2,7 +2,7 @@
 
 keyword > environment > .env > the ``settings:`` section of config/tierlens.yaml > default
 
-Every field has one variable: ``TIERLENS_<FIELD>``, or MLflow's own name where MLflow has one.
+Every field has one variable: ``TIERLENS_<FIELD>``, or the name that MLflow or OpenTelemetry has for it.
 """
 
 from __future__ import annotations
@@ -28,11 +28,15 @@ MLFLOW_VARIABLES: Final = {
     "tracking_password": "MLFLOW_TRACKING_PASSWORD",
     "tracking_insecure_tls": "MLFLOW_TRACKING_INSECURE_TLS",
     "tracking_server_cert_path": "MLFLOW_TRACKING_SERVER_CERT_PATH",
+    "tracking_client_cert_path": "MLFLOW_TRACKING_CLIENT_CERT_PATH",
+    "workspace": "MLFLOW_WORKSPACE",
 }
+OTEL_VARIABLES: Final = {"otlp_headers": "OTEL_EXPORTER_OTLP_HEADERS"}
 NOT_IN_YAML: Final = {
     "config_dir": "says where this very file lies; give it as TIERLENS_CONFIG_DIR",
     "tracking_token": "is a credential; give it as MLFLOW_TRACKING_TOKEN",
     "tracking_password": "is a credential; give it as MLFLOW_TRACKING_PASSWORD",
+    "otlp_headers": "may hold credentials; give them as OTEL_EXPORTER_OTLP_HEADERS",
 }
 
 
@@ -54,9 +58,7 @@ class Settings(BaseModel):
         description="The MLflow server or database that spans are delivered to.",
     )
     tracking_token: SecretStr | None = Field(default=None, description="Bearer token for the MLflow server.")
-    tracking_username: str | None = Field(
-        default=None, description="User for the MLflow server's basic auth."
-    )
+    tracking_username: str | None = Field(default=None, description="User for the MLflow server's basic auth.")
     tracking_password: SecretStr | None = Field(
         default=None, description="Password for the MLflow server's basic auth."
     )
@@ -64,6 +66,10 @@ class Settings(BaseModel):
     tracking_server_cert_path: Path | None = Field(
         default=None, description="CA bundle the server's certificate is checked by."
     )
+    tracking_client_cert_path: Path | None = Field(
+        default=None, description="PEM file with our own certificate and key, for a server that asks."
+    )
+    workspace: str | None = Field(default=None, description="MLflow workspace that experiments belong to.")
     experiment: str | None = Field(
         default=None, min_length=1, description="Experiment name or template, over naming.experiment."
     )
@@ -73,6 +79,7 @@ class Settings(BaseModel):
     otlp_endpoint: str | None = Field(
         default=None, pattern="^https?://", description="A second destination: an OTLP/HTTP traces endpoint."
     )
+    otlp_headers: SecretStr | None = Field(default=None, description="Headers for it, as name=value,name=value.")
     config_dir: Path = Field(
         default=Path("config"), description="Folder of tierlens.yaml and agents/; it may be missing."
     )
@@ -96,15 +103,9 @@ class Settings(BaseModel):
     segment_mb: int = Field(
         default=8, ge=1, description="Size at which a journal segment is closed and the next begun."
     )
-    fsync_interval_s: float = Field(
-        default=0.5, gt=0, description="Seconds that a power cut may lose at most."
-    )
-    exit_timeout_s: float = Field(
-        default=0.5, ge=0, description="Seconds a clean exit may wait for delivery."
-    )
-    propagate_threads: bool = Field(
-        default=True, description="Carry the current span into threads that a node starts."
-    )
+    fsync_interval_s: float = Field(default=0.5, gt=0, description="Seconds that a power cut may lose at most.")
+    exit_timeout_s: float = Field(default=0.5, ge=0, description="Seconds a clean exit may wait for delivery.")
+    propagate_threads: bool = Field(default=True, description="Carry the current span into threads that a node starts.")
 
     @field_validator("enabled")
     @classmethod
@@ -129,15 +130,27 @@ class Settings(BaseModel):
             raise PydanticCustomError("expected", "{text}", {"text": fault})
         return template
 
+    def as_environment(self) -> dict[str, str]:
+        """The settings as variables, for a child process and for code that reads MLflow's own."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return {variable(name): _as_text(value) for name, value in values.items() if value is not None}
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
 
 def shipper_for(tracking_uri: str) -> Literal["thread", "process"]:
-    """Who delivers, unless the settings say: only http(s) can do without the mlflow package."""
-    return "thread" if tracking_uri.startswith(("http://", "https://")) else "process"
+    """Who delivers, unless the settings say: what speaks HTTP can do without the mlflow package."""
+    scheme = tracking_uri.partition(":")[0].lower().removeprefix("otlp+")
+    return "thread" if scheme in ("http", "https") else "process"
 
 
 def variable(field: str) -> str:
     """The environment variable of a field."""
-    return MLFLOW_VARIABLES.get(field, f"TIERLENS_{field.upper()}")
+    return (MLFLOW_VARIABLES | OTEL_VARIABLES).get(field, f"TIERLENS_{field.upper()}")
 
 
 def load(

@@ -20,9 +20,7 @@ MAX_BYTES: Final = 1_000_000
 MAX_VALUES: Final = 20_000
 MAX_DEPTH: Final = 40
 
-_SCALAR_TAGS: Final = {
-    f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "int", "float", "str", "timestamp")
-}
+_SCALAR_TAGS: Final = {f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "int", "float", "str", "timestamp")}
 
 Location = tuple[str | int, ...]
 
@@ -67,7 +65,7 @@ def read_yaml(path: Path) -> YamlFile:
         raise ConfigError(f"{path}:{line}", "", error.problem or "this", "is not valid YAML") from error
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise ConfigError(f"{path}:{line}", "", f"character {error.character!r}", "is not allowed") from error
+        raise ConfigError(f"{path}:{line}", "", f"character {_shown(error.character)}", "is not allowed") from error
     except RecursionError:
         raise _too_deep(path, 1) from None
     if root is None:
@@ -95,6 +93,10 @@ def _text(path: Path) -> str:
         line = content.count(b"\n", 0, error.start) + 1
         found = f"byte 0x{content[error.start]:02x}"
         raise ConfigError(f"{path}:{line}", "", found, "is not UTF-8") from error
+
+
+def _shown(character: int | str) -> str:
+    return repr(chr(character) if isinstance(character, int) else character)
 
 
 def _line(node: yaml.Node) -> int:
@@ -130,9 +132,7 @@ class _Reader:
             inner = (*location, key)
             if key in seen:
                 where = f"{self._path}:{_line(key_node)}"
-                raise ConfigError(
-                    where, dotted(inner), "this key", f"stands on line {self.lines[inner]} already"
-                )
+                raise ConfigError(where, dotted(inner), "this key", f"stands on line {self.lines[inner]} already")
             seen.add(key)
             self.lines[inner] = _line(key_node)
             yield key, self._value(value_node, inner)
@@ -145,9 +145,7 @@ class _Reader:
     def _value(self, node: yaml.Node, location: Location) -> Any:
         self._values += 1
         if self._values > MAX_VALUES:
-            raise ConfigError(
-                f"{self._path}:{_line(node)}", "", "this file", f"has more than {MAX_VALUES} values"
-            )
+            raise ConfigError(f"{self._path}:{_line(node)}", "", "this file", f"has more than {MAX_VALUES} values")
         if len(location) > MAX_DEPTH:
             raise _too_deep(self._path, _line(node))
         if isinstance(node, yaml.MappingNode) and node.tag == "tag:yaml.org,2002:map":
@@ -171,5 +169,5 @@ class _Reader:
         # construct_object leaks whatever int(), float() and date() raise.
         except (yaml.YAMLError, ValueError, OverflowError, KeyError, IndexError, AttributeError) as error:
             where = f"{self._path}:{_line(node)}"
-            kind = str(node.tag).rpartition(":")[2]
+            kind = str(node.tag).removeprefix("tag:yaml.org,2002:")
             raise ConfigError(where, dotted(location), f"this {kind}", "is not a plain YAML value") from error

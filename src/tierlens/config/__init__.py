@@ -13,9 +13,7 @@ from tierlens.errors import ConfigError
 from tierlens.policy import AgentPolicy, Policies
 
 
-def load_policies(
-    config_dir: Path | str, *, environment: str = "", experiment: str | None = None
-) -> Policies:
+def load_policies(config_dir: Path | str, *, environment: str = "", experiment: str | None = None) -> Policies:
     """Read the folder.
 
     Args:

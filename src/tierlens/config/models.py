@@ -54,9 +54,7 @@ class State(_Strict):
 
     include: list[str] | None = Field(default=None, description="Only these keys. Left out: all of them.")
     exclude: list[str] = Field(default=[], description="Never these keys.")
-    max_bytes: Bytes = Field(
-        default=16_384, description="A longer value is cut; its size and SHA-256 are kept."
-    )
+    max_bytes: Bytes = Field(default=16_384, description="A longer value is cut; its size and SHA-256 are kept.")
 
 
 class Flags(_Strict):
@@ -70,13 +68,9 @@ class Flags(_Strict):
         default=True,
         description="false: no prompt or completion text leaves the process, not even to the journal.",
     )
-    log_artifacts: bool = Field(
-        default=True, description="false: files set by tierlens.artifact() are not stored."
-    )
+    log_artifacts: bool = Field(default=True, description="false: files set by tierlens.artifact() are not stored.")
     sample: Share = Field(default=1.0, description="Share of traces that is kept.")
-    keep: list[KeepRule] = Field(
-        default=[], description="What is kept whole whatever `sample` says: error, slow>30s."
-    )
+    keep: list[KeepRule] = Field(default=[], description="What is kept whole whatever `sample` says: error, slow>30s.")
     state: State = Field(default=State(), description=State.__doc__)
     redact: list[RedactionRule] = Field(
         default=[], description="Rules applied to all text before it reaches the journal."
@@ -90,9 +84,7 @@ class AgentFile(Flags):
     """config/agents/<agent>.yaml: the flags of one agent, over the defaults of config/tierlens.yaml."""
 
     agent: Name = Field(description="The agent's name, in MLflow and in naming templates.")
-    node: Name | None = Field(
-        default=None, description="The graph node it is, where that is named otherwise."
-    )
+    node: Name | None = Field(default=None, description="The graph node it is, where that is named otherwise.")
     tier: Tier | None = Field(default=None, description="Its tier in the system.")
 
 
@@ -110,9 +102,7 @@ class ApplicationFile(_Strict):
     environment: str = Field(
         default="", description="Deployment, such as prod, where TIERLENS_ENVIRONMENT does not say."
     )
-    brands: list[Name] = Field(
-        default=[], description="The brands there are. Left out: every brand is allowed."
-    )
+    brands: list[Name] = Field(default=[], description="The brands there are. Left out: every brand is allowed.")
     unknown_brand: Literal["default", "reject"] = Field(
         default="default",
         description="What a brand not listed gets: recorded under default_brand, or an error.",

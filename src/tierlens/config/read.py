@@ -28,9 +28,7 @@ def read_policies(
         return Policies(), [error]
     path = config_dir / APPLICATION_FILE
     application = (
-        parse(path, ApplicationFile)
-        if path.is_symlink() or path.exists()
-        else Parsed(None, ApplicationFile())
+        parse(path, ApplicationFile) if path.is_symlink() or path.exists() else Parsed(None, ApplicationFile())
     )
     agents = [parse(path, AgentFile) for path in paths]
     errors = [*application.errors, *_misplaced(application), *_contradictions(application)]
@@ -67,13 +65,9 @@ def _contradictions(application: Parsed[ApplicationFile]) -> Iterator[ConfigErro
         return
     for index, brand in enumerate(model.brands):
         if brand in model.brands[:index]:
-            yield ConfigError(
-                yaml.where(("brands", index)), f"brands[{index}]", repr(brand), "is listed already"
-            )
+            yield ConfigError(yaml.where(("brands", index)), f"brands[{index}]", repr(brand), "is listed already")
     if model.unknown_brand == "reject" and not model.brands:
-        yield ConfigError(
-            yaml.where(("unknown_brand",)), "unknown_brand", "reject", "needs brands: to be listed"
-        )
+        yield ConfigError(yaml.where(("unknown_brand",)), "unknown_brand", "reject", "needs brands: to be listed")
     if model.defaults.mlflow_experiment and "experiment" in model.naming.model_fields_set:
         key = ("defaults", "mlflow_experiment")
         yield ConfigError(yaml.where(key), ".".join(key), "this", "is given as naming.experiment already")

@@ -1,0 +1,75 @@
+"""The ``tierlens`` command: one file a command, each imported when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Annotated, Any, Final
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from tierlens.errors import ConfigError, TierlensError
+
+# Name: module, function in it, what the overview says (its docstring's first sentence).
+COMMANDS: Final = {
+    "init": ("tierlens.cli.init", "init", "Write a first config/ for a compiled graph."),
+    "check": ("tierlens.cli.check", "check", "Validate all files in config/."),
+    "doctor": ("tierlens.cli.doctor", "doctor", "Say what is wrong with a set-up, and how to mend it."),
+    "ship": ("tierlens.cli.ship", "ship", "Deliver what lies in the journal."),
+    "up": ("tierlens.cli.up", "up", "Start a local MLflow server with its UI on a data folder."),
+    "ui": ("tierlens.cli.up", "ui", "Open MLflow's UI on a data folder that exists."),
+    "schema": ("tierlens.cli.schema", "schema", "Write the JSON Schemas of the config files."),
+}
+
+
+def command(name: str) -> Any:
+    """The command of this name, with its module imported."""
+    module, function, _ = COMMANDS[name]
+    callback: Callable[..., None] = getattr(importlib.import_module(module), function)
+    single = typer.Typer(add_completion=False, rich_markup_mode=None)
+    single.command(name)(callback)
+    return typer.main.get_command(single)
+
+
+class LazyGroup(TyperGroup):
+    """Lists commands without importing them: some take half a second that ``--help`` should not cost."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return TyperCommand(cmd_name, help=COMMANDS[cmd_name][2]) if cmd_name in COMMANDS else None
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, _, rest = super().resolve_command(ctx, args)
+        return name, command(name) if name else None, rest
+
+
+app = typer.Typer(cls=LazyGroup, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tierlens {version('tierlens')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Crash-safe, near-zero-overhead observability for LangGraph agents, in MLflow."""
+
+
+def main() -> None:
+    """Run the command line. Exit code 2 for bad usage or configuration, 1 for what a command found wrong."""
+    try:
+        app(prog_name="tierlens")
+    except TierlensError as error:
+        typer.echo(f"tierlens: {error}", err=True)
+        sys.exit(2 if isinstance(error, ConfigError) else 1)

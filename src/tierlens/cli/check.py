@@ -1,0 +1,94 @@
+"""``tierlens check``: all that is wrong in config/, at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tierlens import config, settings
+from tierlens.cli.output import AsJson, print_json, print_table
+from tierlens.errors import ConfigError
+from tierlens.policy import AgentPolicy, Policies
+
+ConfigDir = Annotated[
+    Path | None, typer.Option("--config-dir", help="The folder; without it, as the settings have it.")
+]
+
+
+def check(config_dir: ConfigDir = None, as_json: AsJson = False) -> None:
+    """Validate all files in config/.
+
+    Every error is listed, with its path, line, key, what was found and what was expected; the exit code is 1
+    if there is any. Without errors, the agents and the experiment of each brand are shown.
+
+    Examples:
+
+      tierlens check
+
+      tierlens check --config-dir examples/config --json
+    """
+    folder, policies, errors = _read(config_dir)
+    if as_json:
+        print_json(_as_json(folder, policies, errors))
+    elif errors:
+        for error in errors:
+            typer.echo(str(error))
+        typer.echo(f"{len(errors)} error{'s' * (len(errors) > 1)} in {folder}", err=True)
+    else:
+        _show(folder, policies)
+    if errors:
+        raise typer.Exit(1)
+
+
+def _read(config_dir: Path | None) -> tuple[Path, Policies, Sequence[ConfigError]]:
+    try:
+        found = settings.load(config_dir=config_dir)
+    except ConfigError as error:
+        folder = config_dir or Path(os.environ.get("TIERLENS_CONFIG_DIR") or "config")
+        listed = config.check(folder) if folder.exists() else ()
+        known = {str(other) for other in listed}
+        return folder, Policies(), [*listed, *([] if str(error) in known else [error])]
+    folder = found.config_dir
+    if errors := config.check(folder) if folder.exists() else ():
+        return folder, Policies(), errors
+    policies = config.load_policies(folder, environment=found.environment, experiment=found.experiment)
+    return folder, policies, ()
+
+
+def _agents(policies: Policies) -> Sequence[AgentPolicy]:
+    """Each agent once; the mapping has it by node and by name."""
+    return list({agent.agent: agent for agent in policies.agents.values()}.values())
+
+
+def _show(folder: Path, policies: Policies) -> None:
+    if not folder.exists():
+        typer.echo(f"{folder}: no such folder; defaults hold, and every brand is allowed")
+        return
+    agents = _agents(policies)
+    print_table(("agent", "tier", "log_prompts", "sample", "redact", "metrics"), map(_row, agents))
+    brands = policies.brands or (policies.default_brand,)
+    print_table(("brand", "experiment"), [(brand, policies.experiment(brand)) for brand in brands])
+    typer.echo(f"{folder}: ok, {len(agents)} agents, {len(policies.brands) or 'all'} brands")
+
+
+def _row(agent: AgentPolicy) -> Sequence[object]:
+    name = agent.agent if agent.node == agent.agent else f"{agent.agent} (node {agent.node})"
+    tier = "" if agent.tier is None else agent.tier
+    return name, tier, agent.log_prompts, agent.sample, " ".join(agent.redact), " ".join(agent.metrics)
+
+
+def _as_json(folder: Path, policies: Policies, errors: Sequence[ConfigError]) -> dict[str, Any]:
+    return {
+        "ok": not errors,
+        "config_dir": folder,
+        "errors": [
+            {"where": e.where, "key": e.key, "found": e.found, "expected": e.expected, "message": str(e)}
+            for e in errors
+        ],
+        "agents": [agent.agent for agent in _agents(policies)],
+        "experiments": {brand: policies.experiment(brand) for brand in policies.brands},
+    }

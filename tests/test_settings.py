@@ -1,0 +1,218 @@
+"""Settings: one order of sources, and errors that name the source."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from tierlens import settings
+from tierlens.errors import ConfigError, SettingsError
+from tierlens.settings import Settings
+
+
+def load(folder: Path, **keywords: Any) -> Settings:
+    """Settings of a process that runs in ``folder``, with no variables but those given."""
+    keywords = {"environ": {}, "env_file": folder / ".env", "config_dir": folder / "config"} | keywords
+    return settings.load(**keywords)
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def test_without_any_source_the_defaults_hold(tmp_path: Path) -> None:
+    loaded = load(tmp_path)
+
+    assert loaded.enabled
+    assert loaded.tracking_uri == "sqlite:///mlflow.db"
+    assert loaded.shipper == "process"
+    assert loaded.journal_dir == Path("var/tierlens/journal").absolute()
+    assert loaded.propagate_threads
+
+
+def test_each_source_wins_over_those_below_it(tmp_path: Path) -> None:
+    write(tmp_path / "config/tierlens.yaml", "settings: {environment: yaml, segment_mb: 3}")
+    assert load(tmp_path).environment == "yaml"
+
+    write(tmp_path / ".env", "TIERLENS_ENVIRONMENT=dotenv\n")
+    assert load(tmp_path).environment == "dotenv"
+
+    variables = {"TIERLENS_ENVIRONMENT": "variable"}
+    assert load(tmp_path, environ=variables).environment == "variable"
+
+    loaded = load(tmp_path, environ=variables, environment="keyword")
+    assert (loaded.environment, loaded.segment_mb) == ("keyword", 3)
+
+
+def test_the_process_environment_is_read_when_none_is_given() -> None:
+    code = "from tierlens import settings; print(settings.load(env_file=None).brand)"
+    run = subprocess.run(
+        [sys.executable, "-c", code], env={"TIERLENS_BRAND": "Kisqali"}, capture_output=True, text=True, check=False
+    )
+
+    assert (run.stdout.strip(), run.stderr) == ("Kisqali", "")
+
+
+def test_mlflows_own_variables_are_understood(tmp_path: Path) -> None:
+    loaded = load(
+        tmp_path,
+        environ={
+            "MLFLOW_TRACKING_URI": "https://mlflow.example",
+            "MLFLOW_EXPERIMENT_NAME": "prod",
+            "MLFLOW_ARTIFACT_LOCATION": "s3://bucket",
+            "MLFLOW_TRACKING_TOKEN": "hush",
+        },
+    )
+
+    assert loaded.tracking_uri == "https://mlflow.example"
+    assert (loaded.experiment, loaded.artifact_location) == ("prod", "s3://bucket")
+    assert loaded.tracking_token is not None
+    assert "hush" not in repr(loaded)
+
+
+@pytest.mark.parametrize("name", ["TIERLENS_ENABLED", "MLFLOW_ENABLE_TRACKING", "MLFLOW_ENABLE_TRACING"])
+@pytest.mark.parametrize("off", ["false", "False", "0", "no"])
+def test_each_of_three_switches_turns_it_off(tmp_path: Path, name: str, off: str) -> None:
+    assert not load(tmp_path, environ={name: off}).enabled
+    assert load(tmp_path, environ={name: "true"}).enabled
+
+
+def test_a_switch_of_mlflows_wins_over_our_own(tmp_path: Path) -> None:
+    assert not load(tmp_path, environ={"MLFLOW_ENABLE_TRACING": "false"}, enabled=True).enabled
+
+
+@pytest.mark.parametrize(
+    ("uri", "shipper"),
+    [
+        ("http://localhost:5000", "thread"),
+        ("HTTPS://mlflow.example", "thread"),
+        ("otlp+http://collector:4318", "thread"),
+        ("postgresql://db/mlflow", "process"),
+        ("sqlite:////data/mlflow.db", "process"),
+    ],
+)
+def test_databases_are_shipped_to_from_a_process(tmp_path: Path, uri: str, shipper: str) -> None:
+    assert load(tmp_path, tracking_uri=uri).shipper == shipper
+    assert load(tmp_path, tracking_uri=uri, shipper="external").shipper == "external"
+
+
+def test_an_empty_variable_and_a_keyword_of_none_count_as_not_given(tmp_path: Path) -> None:
+    loaded = load(tmp_path, environ={"MLFLOW_TRACKING_URI": ""}, brand=None)
+
+    assert loaded.tracking_uri == "sqlite:///mlflow.db"
+    assert loaded.brand is None
+
+
+def test_a_bad_keyword_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(tmp_path, shipper="tread")
+
+    assert str(caught.value) == "keyword shipper: 'tread' is not one of 'thread', 'process' or 'external'"
+    assert (caught.value.where, caught.value.found) == ("keyword shipper", "'tread'")
+
+
+def test_an_unknown_keyword_is_refused_with_the_nearest_one(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"keyword: journal_dirs is not a setting; did you mean journal_dir\?"):
+        load(tmp_path, journal_dirs="x")
+
+
+def test_a_bad_variable_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(tmp_path, environ={"TIERLENS_JOURNAL_QUOTA_MB": "lots"})
+
+    assert str(caught.value) == "environment: TIERLENS_JOURNAL_QUOTA_MB: 'lots' is not a whole number"
+    assert caught.value.key == "TIERLENS_JOURNAL_QUOTA_MB"
+
+
+def test_a_bad_line_of_the_env_file_is_named(tmp_path: Path) -> None:
+    write(tmp_path / ".env", "# ours\nTIERLENS_BRAND=x\n\nexport TIERLENS_FSYNC_INTERVAL_S='-1'  # often\n")
+
+    with pytest.raises(SettingsError) as caught:
+        load(tmp_path)
+
+    assert caught.value.where == f"{tmp_path}/.env:4"
+    assert str(caught.value).endswith("TIERLENS_FSYNC_INTERVAL_S: '-1' is not more than 0.0")
+
+
+def test_a_line_that_assigns_nothing_is_named(tmp_path: Path) -> None:
+    write(tmp_path / ".env", "TIERLENS_BRAND=x\n= 5\n")
+
+    with pytest.raises(SettingsError, match=r"\.env:2: this line is not NAME=value"):
+        load(tmp_path)
+
+
+def test_a_bad_value_in_yaml_is_named_by_its_line(tmp_path: Path) -> None:
+    write(tmp_path / "config/tierlens.yaml", "app: x\nsettings:\n  segment_mb: 0\n")
+
+    with pytest.raises(SettingsError, match=r"config/tierlens\.yaml:3: settings\.segment_mb: 0 is less than 1"):
+        load(tmp_path)
+
+
+def test_an_unknown_setting_in_yaml_is_refused_with_the_nearest_one(tmp_path: Path) -> None:
+    write(tmp_path / "config/tierlens.yaml", "settings:\n  shiper: thread\n")
+
+    with pytest.raises(SettingsError, match=r":2: settings: shiper is not a known key; did you mean shipper\?"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["tracking_token", "tracking_password", "config_dir", "otlp_headers"])
+def test_credentials_do_not_belong_into_yaml(tmp_path: Path, name: str) -> None:
+    write(tmp_path / "config/tierlens.yaml", f"settings:\n  {name}: hush\n")
+
+    with pytest.raises(SettingsError, match=f"settings.{name}: this .* give") as caught:
+        load(tmp_path)
+
+    assert "hush" not in str(caught.value)
+
+
+def test_a_config_file_that_is_not_yaml_is_named(tmp_path: Path) -> None:
+    write(tmp_path / "config/tierlens.yaml", "app: [\n")
+
+    with pytest.raises(ConfigError, match=r"config/tierlens\.yaml:2: "):
+        load(tmp_path)
+
+
+def test_the_experiment_must_be_a_naming_template(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"MLFLOW_EXPERIMENT_NAME: 'x/\{brnd\}' has the unknown field \{brnd\}"):
+        load(tmp_path, environ={"MLFLOW_EXPERIMENT_NAME": "x/{brnd}"})
+
+
+def test_an_unknown_variable_of_ours_is_warned_of_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    variables = {"TIERLENS_SEGMENT_MBS": "1", "HOME": "/"}
+    with caplog.at_level(logging.WARNING, logger="tierlens"):
+        load(tmp_path, environ=variables)
+        load(tmp_path, environ=variables)
+
+    assert caplog.messages == [
+        "environment: TIERLENS_SEGMENT_MBS is not a variable of tierlens; did you mean TIERLENS_SEGMENT_MB?"
+    ]
+
+
+def test_settings_are_frozen(tmp_path: Path) -> None:
+    loaded = load(tmp_path)
+
+    with pytest.raises(ValidationError):
+        loaded.enabled = False
+
+
+def test_settings_survive_a_journey_through_the_environment(tmp_path: Path) -> None:
+    loaded = load(tmp_path, tracking_uri="http://x", tracking_token="hush", segment_mb=3, propagate_threads=False)
+
+    assert settings.load(environ=loaded.as_environment(), env_file=None) == loaded
+
+
+def test_importing_settings_imports_neither_pydantic_settings_nor_yaml_nor_mlflow() -> None:
+    code = (
+        "import sys, tierlens.settings, tierlens.config; "
+        "print([name for name in ('pydantic_settings', 'yaml', 'mlflow', 'typer') if name in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert run.stdout.strip() == "[]"

@@ -96,7 +96,7 @@ class MlflowCallbackHandler(GraphCallbackHandler):
             metadata=metadata or {},
         )
         if not opened.is_node and (limits := _limits(metadata)) is not None:
-            opened.notes["max_attempts"] = limits
+            opened.limits = limits
         if opened.attributes.get(keys.ATTEMPT, 1) != 1:
             chains.mark_retried(self._recorder, opened)
         self._recorder.started(opened)
@@ -257,7 +257,7 @@ class MlflowCallbackHandler(GraphCallbackHandler):
         name = _name(serialized, kwargs)
         opened = self._recorder.start(run_id, name, "RETRIEVER", parent=parent, context=context)
         if opened.recording:
-            opened.notes["query"] = query
+            opened.query = query
             chains.put_inputs(self._recorder, opened, {"query": query})
         self._recorder.started(opened)
 

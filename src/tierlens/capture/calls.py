@@ -107,12 +107,12 @@ def _open(recorder: Recorder, kind: str, name: str, inputs: Mapping[str, Any]) -
             if opened.policy.tier is not None:
                 opened.attributes[keys.TIER] = opened.policy.tier
         if kind == "RETRIEVER":
-            opened.notes["query"] = inputs.get("query") or next(
+            opened.query = inputs.get("query") or next(
                 (value for value in inputs.values() if isinstance(value, str)), payload.shape(inputs)
             )
         chains.put_inputs(recorder, opened, _without_documents(kind, inputs))
         if kind == "RERANKER":
-            opened.notes["before"] = rag.documents_in(inputs)
+            opened.before = rag.documents_in(inputs)
     recorder.started(opened)
     return opened
 

@@ -54,7 +54,7 @@ def _is_node(name: str, metadata: Mapping[str, Any], parent: Open | None) -> boo
     namespace = metadata.get("langgraph_checkpoint_ns")
     if not namespace or metadata.get("langgraph_node") != name:
         return False
-    return parent is None or parent.notes.get("namespace") != namespace or parent.name == name == "__start__"
+    return parent is None or parent.namespace != namespace
 
 
 def _agent(
@@ -84,8 +84,7 @@ def _kind(recorder: Recorder, name: str, metadata: Mapping[str, Any], is_node: b
 
 
 def _describe(opened: Open, metadata: Mapping[str, Any], is_node: bool) -> None:
-    namespace = metadata.get("langgraph_checkpoint_ns")
-    opened.notes["namespace"] = namespace
+    opened.namespace = metadata.get("langgraph_checkpoint_ns") or ""
     attributes = opened.attributes
     if opened.agent and opened.kind == "AGENT":
         attributes[keys.AGENT] = opened.agent
@@ -93,7 +92,7 @@ def _describe(opened: Open, metadata: Mapping[str, Any], is_node: bool) -> None:
             attributes[keys.TIER] = opened.policy.tier
     if is_node and opened.parent is not None:
         attributes[keys.STEP] = int(metadata.get("langgraph_step") or 0)
-        _count_attempt(opened, str(namespace))
+        _count_attempt(opened, opened.namespace)
 
 
 def _count_attempt(opened: Open, namespace: str) -> None:
@@ -101,26 +100,21 @@ def _count_attempt(opened: Open, namespace: str) -> None:
     graph = opened.parent
     if graph is None:
         return
-    attempt = graph.attempts[namespace] = graph.attempts.get(namespace, 0) + 1
-    most = _limits(graph).get(opened.name, 0)
+    attempts = graph.attempts
+    if attempts is None:
+        attempts = graph.attempts = {}
+    attempt = attempts[namespace] = attempts.get(namespace, 0) + 1
+    most = graph.limits.get(opened.name, 0)
     if attempt > 1 or most > 1:
         opened.attributes[keys.ATTEMPT] = attempt
         if most:
             opened.attributes[keys.MAX_ATTEMPTS] = most
-    opened.notes["task"] = namespace
-
-
-def _limits(graph: Open) -> Mapping[str, int]:
-    limits = graph.notes.get("max_attempts")
-    return limits if isinstance(limits, Mapping) else {}
 
 
 def mark_retried(recorder: Recorder, opened: Open) -> None:
     """Journal the failed try before this one again, now that it is known to have been retried."""
-    graph, task = opened.parent, opened.notes.get("task")
-    if graph is None or task is None:
-        return
-    failed = graph.failed.pop(str(task), None)
+    graph = opened.parent
+    failed = graph.failed.pop(opened.namespace, None) if graph is not None and graph.failed else None
     if failed is not None:
         detail = str(failed.attributes.get(keys.OUTCOME_DETAIL, ""))
         recorder.rewrite(failed, Outcome(outcomes.RETRIED, detail), failed.end_ns)
@@ -130,7 +124,7 @@ def put_inputs(recorder: Recorder, opened: Open, inputs: object) -> None:
     """Store a run's inputs as its policy allows: masked, as what changed in the state, or whole."""
     policy = opened.policy
     if opened.kind == "RERANKER":
-        opened.notes["before"] = rag.documents_in(inputs)
+        opened.before = rag.documents_in(inputs)
     if not policy.log_prompts:
         opened.attributes[keys.INPUTS] = payload.dumps(payload.masked(inputs))
         return
@@ -159,11 +153,10 @@ def end(recorder: Recorder, opened: Open, output: object) -> None:
     """End a run that returned."""
     if opened.recording:
         put_outputs(recorder, opened, output)
-        if "before" in opened.notes:
-            before = opened.notes["before"]
-            rag.reranked(opened, before if isinstance(before, list) else [], rag.documents_in(output))
+        if opened.before is not None:
+            rag.reranked(opened, opened.before, rag.documents_in(output))
         if opened.kind == "RETRIEVER":
-            rag.retrieved(opened, opened.notes.get("query", ""), rag.documents_in(output))
+            rag.retrieved(opened, opened.query, rag.documents_in(output))
     recorder.finish(opened, ended_as(opened, outcomes.of_output(_single(output))))
 
 
@@ -224,26 +217,25 @@ def measure(opened: Open, outputs: object) -> None:
     for name, path in opened.policy.metrics.items():
         value = as_metric(lookup({"outputs": outputs}, path))
         if value is not None and not (isinstance(value, str) and not opened.policy.log_prompts):
-            opened.metrics[name] = value
+            opened.measure(name, value)
 
 
 def ended_as(opened: Open, outcome: Outcome) -> Outcome:
     """``outcome``, unless the graph was interrupted on the way, or is one that resumed and is now done."""
-    noted = opened.notes.get("outcome")
-    return noted if isinstance(noted, Outcome) and outcome.word == outcomes.OK else outcome
+    return opened.outcome if opened.outcome is not None and outcome.word == outcomes.OK else outcome
 
 
 def note_event(opened: Open, name: str, data: str) -> None:
     """Put a custom event dispatched inside a run on its span."""
     if len(opened.events) < MAX_EVENTS:
-        opened.events.append(Event(name, opened.trace.now(), {"data": data}))
+        opened.events += (Event(name, opened.trace.now(), {"data": data}),)
 
 
 def fail(recorder: Recorder, opened: Open, error: BaseException) -> None:
     """End a run that raised, which need not mean that it failed."""
     outcome = ended_as(opened, outcomes.of_exception(error))
     if outcome.word == outcomes.ERROR:
-        opened.events.append(outcomes.exception_event(error, opened.trace.now(), private=not opened.policy.log_prompts))
-        if opened.is_node and opened.parent is not None and "task" in opened.notes:
-            opened.parent.failed[str(opened.notes["task"])] = opened
+        opened.events += (outcomes.exception_event(error, opened.trace.now(), private=not opened.policy.log_prompts),)
+        if opened.is_node and opened.parent is not None and opened.namespace:
+            opened.parent.failed = {**(opened.parent.failed or {}), opened.namespace: opened}
     recorder.finish(opened, outcome)

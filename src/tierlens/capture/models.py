@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
+import orjson
+
 from tierlens import keys
 from tierlens.capture import payload, prices, privacy, rag
 from tierlens.capture.messages import as_message, tool_definition
@@ -113,10 +115,10 @@ def put_usage(opened: Open, usage: Usage | None, response_model: str | None) -> 
         attributes[keys.MODEL] = response_model
     if usage is None or (usage.input is None and usage.output is None):
         return
-    attributes[keys.TOKEN_USAGE] = payload.dumps(usage.as_mlflow())
+    attributes[keys.TOKEN_USAGE] = orjson.dumps(usage.as_mlflow()).decode()
     model, provider = str(attributes.get(keys.MODEL, "")), str(attributes.get(keys.PROVIDER, ""))
     if paid := prices.cost(provider, model, usage):
-        attributes[keys.COST] = payload.dumps(paid)
+        attributes[keys.COST] = orjson.dumps(paid).decode()
     if opened.first_token_ns and usage.output and now > opened.first_token_ns:
         attributes[keys.TOKENS_PER_S] = round(usage.output / ((now - opened.first_token_ns) / 1e9), 2)
 

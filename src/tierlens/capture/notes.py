@@ -42,7 +42,7 @@ def metric(name: str, value: Metric) -> None:
         reason = "no span is open here" if here is None else "it is no finite number, bool or text"
         log.warning("tierlens: metric %r = %s was not recorded: %s", name, payload.safe_repr(value), reason)
         return
-    here.nearest_agent().metrics[str(name)] = clean
+    here.nearest_agent().measure(str(name), clean)
 
 
 def tag(name: str, value: object) -> None:
@@ -77,7 +77,7 @@ def _attach(recorder: Recorder, span: Open, name: str, content: bytes) -> None:
     if len(content) > MAX_ARTIFACT:
         raise ValueError(f"{len(content)} bytes are more than the {MAX_ARTIFACT} allowed")
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-    span.artifacts.append(Artifact(name, recorder.journal.store_blob(content), len(content), kind))
+    span.artifacts += (Artifact(name, recorder.journal.store_blob(content), len(content), kind),)
 
 
 def _bytes(name: str, content: Any) -> bytes:

@@ -63,11 +63,11 @@ def retrieved(opened: Open, query: object, documents: Sequence[Mapping[str, Any]
 
 def compressed(opened: Open, documents: object) -> None:
     """On a retriever made of another one and a compressor: how it re-ordered what the inner one found."""
-    inner, after = opened.notes.get("inner"), documents_in(documents)
-    if isinstance(inner, list) and [_name(one) for one in inner] != [_name(one) for one in after]:
+    inner, after = opened.inner, documents_in(documents)
+    if inner is not None and [_name(one) for one in inner] != [_name(one) for one in after]:
         reranked(opened, inner, after)
     if opened.parent is not None and opened.parent.kind == "RETRIEVER":
-        opened.parent.notes["inner"] = after
+        opened.parent.inner = after
 
 
 def reranked(opened: Open, before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> None:

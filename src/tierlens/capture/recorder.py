@@ -18,7 +18,7 @@ from tierlens.capture.shield import Shield
 from tierlens.capture.trace import Context, Hold, Open, Trace
 from tierlens.errors import JournalRefused
 from tierlens.policy import AgentPolicy, Policies
-from tierlens.span import AttributeValue, Routing, Span, Status
+from tierlens.span import NONE, AttributeValue, Routing, Span, Status
 
 Step = Callable[[Span], Span | None]
 DURABLE = frozenset({"AGENT", "CHAT_MODEL", "LLM", "TOOL"})
@@ -72,20 +72,21 @@ class Recorder:
         if parent is None:
             return self._start_root(key, name, kind, context, policy, agent)
         opened = Open(
-            key=key,
-            trace=parent.trace,
-            span_id=span_id_of(key),
-            parent_id=parent.span_id,
-            parent=parent,
-            name=name,
-            kind=kind,
-            start_ns=parent.trace.now(),
-            policy=policy or parent.policy,
-            recording=parent.recording,
-            hold=parent.own_hold or parent.hold,
-            agent=agent or parent.agent,
-            node_depth=parent.node_depth + parent.is_node,
+            key,
+            parent.trace,
+            span_id_of(key),
+            parent.span_id,
+            parent,
+            name,
+            kind,
+            policy or parent.policy,
+            agent or parent.agent,
+            parent.node_depth + parent.is_node,
         )
+        if not parent.recording:
+            opened.recording = False
+        if hold := parent.own_hold or parent.hold:
+            opened.hold = hold
         if policy is not None and parent.recording:
             self._sample(opened, agent)
         return self._register(opened)
@@ -99,18 +100,8 @@ class Recorder:
         experiment = policies.experiment(brand, policy)
         trace_id = context.remote[0] if context.remote else trace_id_of(key)
         trace = Trace(trace_id, context, brand, experiment)
-        opened = Open(
-            key=key,
-            trace=trace,
-            span_id=span_id_of(key),
-            parent_id=context.remote[1] if context.remote else None,
-            parent=None,
-            name=name,
-            kind=kind,
-            start_ns=trace.now(),
-            policy=policy,
-            agent=agent,
-        )
+        parent_id = context.remote[1] if context.remote else None
+        opened = Open(key, trace, span_id_of(key), parent_id, None, name, kind, policy, agent)
         self._sample(opened, "")
         return self._register(opened)
 
@@ -187,10 +178,6 @@ class Recorder:
             self.finish(left, Outcome(word))
 
     def _span(self, opened: Open, end_ns: int, status: Status, message: str) -> Span:
-        attributes = opened.attributes
-        attributes[keys.SPAN_TYPE] = opened.kind
-        for name, value in opened.metrics.items():
-            attributes[keys.METRIC + name] = value
         return Span(
             trace_id=opened.trace.trace_id,
             span_id=opened.span_id,
@@ -198,17 +185,17 @@ class Recorder:
             name=opened.name,
             start_ns=opened.start_ns,
             end_ns=end_ns,
-            attributes=attributes,
+            attributes=opened.attributes,
             status=status,
             message=message,
-            events=tuple(opened.events),
-            links=tuple(opened.links),
+            events=opened.events,
+            links=opened.links,
         )
 
     def _routing(self, opened: Open) -> Routing:
         routing = opened.trace.root_routing if opened.parent is None else opened.trace.routing
         if opened.metrics or opened.artifacts:
-            return routing._replace(metrics=opened.metrics, artifacts=tuple(opened.artifacts))
+            return routing._replace(metrics=opened.metrics or NONE, artifacts=opened.artifacts)
         return routing
 
     def _tag_trace(self, root: Open, outcome: Outcome) -> None:

@@ -16,7 +16,7 @@ from tierlens.span import Link
 def interrupted(opened: Open, pauses: Pauses, checkpoint: str, interrupts: Sequence[object], status: str) -> None:
     """The graph run ``opened`` pauses: its outcome from here on is interrupted, with what it asks the human."""
     detail = outcomes.interrupt_payload(list(interrupts)) if interrupts else status
-    opened.notes["outcome"] = Outcome(outcomes.INTERRUPTED, detail)
+    opened.outcome = Outcome(outcomes.INTERRUPTED, detail)
     if opened.trace.session and opened.recording:
         pause = Pause(opened.trace.trace_id, opened.span_id, opened.trace.now())
         pauses.remember(opened.trace.session, checkpoint, pause)
@@ -24,7 +24,7 @@ def interrupted(opened: Open, pauses: Pauses, checkpoint: str, interrupts: Seque
 
 def resumed(opened: Open, pauses: Pauses, checkpoint: str) -> None:
     """The graph run ``opened`` goes on from a pause: link it to the trace that paused, if this journal knows it."""
-    opened.notes.setdefault("outcome", Outcome(outcomes.RESUMED))
+    opened.outcome = opened.outcome or Outcome(outcomes.RESUMED)
     thread = opened.trace.session
     pause = pauses.recall(thread, checkpoint) if thread else None
     if pause is None or pause.trace_id == opened.trace.trace_id:
@@ -32,6 +32,6 @@ def resumed(opened: Open, pauses: Pauses, checkpoint: str) -> None:
     waited = round(max(opened.start_ns - pause.paused_ns, 0) / 1e9, 3)
     opened.attributes[keys.RESUMED_FROM] = f"tr-{pause.trace_id}"
     opened.attributes[keys.WAITED_S] = waited
-    opened.links.append(Link(pause.trace_id, pause.span_id, {keys.WAITED_S: waited}))
+    opened.links += (Link(pause.trace_id, pause.span_id, {keys.WAITED_S: waited}),)
     if opened.parent is None:
         add_tags(opened.attributes, {"resumed_from": f"tr-{pause.trace_id}", "waited_s": waited})

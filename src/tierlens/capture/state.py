@@ -14,8 +14,7 @@ Values below ``SMALL`` bytes are always stored whole: they cost less than a refe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -26,20 +25,16 @@ from tierlens.policy import StatePolicy
 SMALL = 160
 HEAD = 48
 _ATOMS = (str, int, float, bool, type(None), bytes)
+_NUMBERS = frozenset({int, float, bool, type(None)})
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A value as it was last stored in full or by growth: by which span, and what it was made of.
-
-    ``alive`` keeps the objects whose ids stand in ``tokens``: an id is only unique while its object lives.
-    """
+class Seen(NamedTuple):
+    """A value as it was last stored in full or by growth: by which span, and what tells its items unchanged."""
 
     span_id: str
     value: object
     encoded: bytes
-    tokens: tuple[object, ...]
-    alive: tuple[object, ...]
+    tokens: list[object]
 
 
 class StateLedger:
@@ -55,12 +50,18 @@ class StateLedger:
 
     def inputs(self, span_id: str, state: Mapping[Any, object], policy: StatePolicy, remember: bool) -> bytes:
         """JSON object of a node's inputs; with ``remember``, later spans may refer to what is stored whole."""
-        fields = {}
+        fields: dict[str, object] = {}
+        chosen = policy.exclude or policy.include is not None
         for key, value in state.items():
-            name = key if isinstance(key, str) else payload.safe_repr(key)
-            if wanted(name, policy):
+            name = key if type(key) is str else payload.safe_repr(key)
+            if chosen and not wanted(name, policy):
+                continue
+            kind = type(value)
+            if kind in _NUMBERS or (kind is str and len(value) <= SMALL and value.isascii()):  # type: ignore[arg-type,attr-defined]
+                fields[name] = value
+            else:
                 fields[name] = orjson.Fragment(self._input(span_id, name, value, policy.max_bytes, remember))
-        return orjson.dumps(fields)
+        return payload.encode(fields)
 
     def outputs(self, state: Mapping[Any, object], policy: StatePolicy) -> bytes:
         """JSON object of a graph's outputs, where what its nodes produced stands by reference."""
@@ -86,37 +87,34 @@ class StateLedger:
             self._produced.setdefault(id(item), (item, span_id, path))
 
     def _input(self, span_id: str, name: str, value: object, max_bytes: int, remember: bool) -> bytes:
-        if isinstance(value, str) and len(value) <= SMALL:
-            return payload.encode(value)
         seen = self._seen.get(name)
-        if seen is not None:
-            if value is seen.value and isinstance(value, _ATOMS):
-                return self._same(seen, value)
-            if isinstance(value, list) and (kept := _kept(seen, value)):
-                return self._grown(span_id, name, seen, value, kept, max_bytes, remember)
-        encoded = self._whole(value, max_bytes)
-        if seen is not None and len(encoded) > SMALL and encoded == seen.encoded:
+        if type(value) is list:
+            return self._list(span_id, name, value, seen, max_bytes, remember)
+        if seen is not None and value is seen.value and isinstance(value, _ATOMS):
             return self._same(seen, value)
-        if remember and (len(encoded) > SMALL or isinstance(value, list)):
-            self._seen[name] = _seen(span_id, value, encoded)
+        encoded = self._whole(value, max_bytes)
+        if len(encoded) <= SMALL:
+            return encoded
+        if seen is not None and encoded == seen.encoded:
+            return self._same(seen, value)
+        if remember:
+            self._seen[name] = Seen(span_id, value, encoded, [])
         return encoded
 
-    def _grown(
-        self,
-        span_id: str,
-        name: str,
-        seen: Seen,
-        value: list[object],
-        kept: int,
-        max_bytes: int,
-        remember: bool,
+    def _list(
+        self, span_id: str, name: str, value: list[object], seen: Seen | None, max_bytes: int, remember: bool
     ) -> bytes:
-        if kept == len(value) == len(seen.tokens):
-            return self._same(seen, value)
-        added = [orjson.Fragment(self._item(item, max_bytes)) for item in value[kept:]]
-        encoded = orjson.dumps({"$same": seen.span_id, "kept": kept, "added": added})
+        tokens = _tokens(value)
+        kept = len(seen.tokens) if seen is not None else 0
+        if seen is None or not kept or tokens[:kept] != seen.tokens:
+            encoded = self._whole(value, max_bytes)
+        elif kept == len(tokens):
+            return self._same(seen, value) if len(seen.encoded) > SMALL else seen.encoded
+        else:
+            added = [orjson.Fragment(self._item(item, max_bytes)) for item in value[kept:]]
+            encoded = orjson.dumps({"$same": seen.span_id, "kept": kept, "added": added})
         if remember:
-            self._seen[name] = _seen(span_id, value, encoded)
+            self._seen[name] = Seen(span_id, value, encoded, tokens)
         return encoded
 
     def _whole(self, value: object, max_bytes: int) -> bytes:
@@ -173,28 +171,25 @@ def head(value: object) -> str:
     return words if len(text) <= HEAD else words + "…"
 
 
-def _kept(seen: Seen, value: list[object]) -> int:
-    """How many items ``value`` still begins with of those seen: 0 where it does not simply go on from there."""
-    old = seen.tokens
-    if not old or len(value) < len(old):
-        return 0
-    same = all(
-        type(before) is type(now) and before == now for before, now in zip(old, map(_token, value), strict=False)
-    )
-    return len(old) if same else 0
+class _Identity:
+    """A message as a token: the same object with the same content object. Holding both keeps their ids theirs."""
+
+    __slots__ = ("content", "item")
+
+    def __init__(self, item: object) -> None:
+        self.item = item
+        self.content = getattr(item, "content", None)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Identity) and self.item is other.item and self.content is other.content
+
+    __hash__ = None  # type: ignore[assignment]  # it stands in lists only, and is compared there
+
+
+def _tokens(value: list[object]) -> list[object]:
+    """What tells each item unchanged: a string itself, a message's identity, for the rest their JSON."""
+    return [item if type(item) is str else _token(item) for item in value]
 
 
 def _token(item: object) -> object:
-    """What tells an item unchanged: itself where it cannot change, a message's identity, else its JSON."""
-    if isinstance(item, _ATOMS):
-        return item
-    if is_message(item):
-        return (id(item), id(getattr(item, "content", None)))
-    return payload.encode(item)
-
-
-def _seen(span_id: str, value: object, encoded: bytes) -> Seen:
-    if not isinstance(value, list):
-        return Seen(span_id, value, encoded, (), ())
-    contents = tuple(getattr(item, "content", None) for item in value)
-    return Seen(span_id, value, encoded, tuple(map(_token, value)), (*value, *contents))
+    return _Identity(item) if is_message(item) else payload.encode(item)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+from tierlens import keys
+from tierlens.capture.outcomes import Outcome
 from tierlens.capture.state import StateLedger
 from tierlens.policy import AgentPolicy
-from tierlens.span import Artifact, AttributeValue, Event, Link, Metric, Routing, Span
+from tierlens.span import NONE, Artifact, AttributeValue, Event, Link, Metric, Routing, Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,42 +88,67 @@ class Hold:
         self.decided: bool | None = None
 
 
-@dataclass(slots=True, eq=False)
 class Open:
     """A span that has started. ``recording`` is False where sampling has already dropped it.
 
+    What few spans have stands as a default on the class: one is made for every piece of work.
+
     Attributes:
+        agent: the agent it is, or lies in.
         node_depth: how many graph nodes enclose it.
-        attempts: starts so far of each task below it, by checkpoint namespace: more than one is a retry.
+        namespace: LangGraph's checkpoint namespace, which names a node's task; a retry has the same.
+        attempts: starts so far of each task below it: more than one is a retry.
         failed: the last failed try of each such task.
         first_token_ns: when the first token of a stream arrived, 0 before.
+        limits: of a graph, how often its nodes may be tried.
+        outcome: how it will have ended, where that is known before it ends.
+        query, before, inner: of retrieval: what was asked, the documents to re-order, those an inner retriever found.
     """
 
-    key: Hashable
-    trace: Trace
-    span_id: str
-    parent_id: str | None
-    parent: Open | None
-    name: str
-    kind: str
-    start_ns: int
-    policy: AgentPolicy
-    recording: bool = True
+    recording = True
     hold: Hold | None = None
     own_hold: Hold | None = None
-    agent: str = ""
-    node_depth: int = 0
-    is_node: bool = False
-    first_token_ns: int = 0
-    end_ns: int = 0
-    attributes: dict[str, AttributeValue] = field(default_factory=dict)
-    metrics: dict[str, Metric] = field(default_factory=dict)
-    artifacts: list[Artifact] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
-    links: list[Link] = field(default_factory=list)
-    attempts: dict[str, int] = field(default_factory=dict)
-    failed: dict[str, Open] = field(default_factory=dict)
-    notes: dict[str, object] = field(default_factory=dict)
+    is_node = False
+    namespace = ""
+    first_token_ns = 0
+    end_ns = 0
+    events: tuple[Event, ...] = ()
+    links: tuple[Link, ...] = ()
+    artifacts: tuple[Artifact, ...] = ()
+    metrics: dict[str, Metric] | None = None
+    attempts: dict[str, int] | None = None
+    failed: dict[str, Open] | None = None
+    limits: Mapping[str, int] = NONE
+    outcome: Outcome | None = None
+    query: object = None
+    before: list[dict[str, Any]] | None = None
+    inner: list[dict[str, Any]] | None = None
+
+    def __init__(
+        self,
+        key: Hashable,
+        trace: Trace,
+        span_id: str,
+        parent_id: str | None,
+        parent: Open | None,
+        name: str,
+        kind: str,
+        policy: AgentPolicy,
+        agent: str,
+        node_depth: int = 0,
+    ) -> None:
+        self.key = key
+        self.trace = trace
+        self.span_id = span_id
+        self.parent_id = parent_id
+        self.parent = parent
+        self.name = name
+        self.kind = kind
+        self.policy = policy
+        self.agent = agent
+        self.node_depth = node_depth
+        self.start_ns = trace.now()
+        self.attributes: dict[str, AttributeValue] = {keys.SPAN_TYPE: kind}
 
     @property
     def is_root(self) -> bool:
@@ -134,6 +162,13 @@ class Open:
                 return True
             here = here.parent
         return False
+
+    def measure(self, name: str, value: Metric) -> None:
+        """Put a custom metric on this span."""
+        if self.metrics is None:
+            self.metrics = {}
+        self.metrics[name] = value
+        self.attributes[keys.METRIC + name] = value
 
     def nearest_agent(self) -> Open:
         """The agent span this one lies in, or itself where it lies in none."""

@@ -47,14 +47,14 @@ class Usage(NamedTuple):
 def from_langchain(metadata: Mapping[str, Any]) -> Usage:
     """Usage of LangChain's ``usage_metadata``.
 
-    ``cache_creation`` is zeroed by langchain-anthropic where the two ``ephemeral_*`` counts are given, so
-    those are read first.
+    ``cache_creation`` is zeroed by langchain-anthropic where the two ``ephemeral_*`` counts are given, and is
+    all there is of a stream's cache writes; so those are read first.
     """
     read = metadata.get("input_token_details") or {}
     written = metadata.get("output_token_details") or {}
     five, hour = read.get("ephemeral_5m_input_tokens"), read.get("ephemeral_1h_input_tokens")
-    if five is None and hour is None:
-        five = read.get("cache_creation")
+    if not five and not hour and (unsplit := read.get("cache_creation")) is not None:
+        five = unsplit
     return Usage(
         input=metadata.get("input_tokens"),
         output=metadata.get("output_tokens"),

@@ -25,12 +25,12 @@ from tierlens.capture.trace import Context, Open
 BrandOf = Callable[[object], str | None]
 
 
-def running() -> UUID | None:
-    """The run that the code calling this belongs to, by LangChain's current run config."""
+def running() -> int | None:
+    """Key of the run that the code calling this belongs to, by LangChain's current run config."""
     config = var_child_runnable_config.get()
     manager = config.get("callbacks") if config else None
     run_id = getattr(manager, "parent_run_id", None)
-    return run_id if isinstance(run_id, UUID) else None
+    return run_id.int if isinstance(run_id, UUID) else None
 
 
 class MlflowCallbackHandler(GraphCallbackHandler):
@@ -62,14 +62,14 @@ class MlflowCallbackHandler(GraphCallbackHandler):
     def _parent(self, parent_run_id: UUID | None) -> Open | None:
         """The span a run starts below: LangChain's parent, or a decorated call inside it that is still open."""
         recorder = self._recorder
-        parent = recorder.open.get(parent_run_id) if parent_run_id is not None else None
+        parent = recorder.open.get(parent_run_id.int) if parent_run_id is not None else None
         own = current.current(recorder, running) if parent is None else current.decorated(recorder)
         if parent is None:
             return own
         return own if own is not None and own is not parent and own.within(parent) else parent
 
     def _opened(self, run_id: UUID) -> Open | None:
-        return self._recorder.open.get(run_id)
+        return self._recorder.open.get(run_id.int)
 
     @shielded
     def on_chain_start(
@@ -83,12 +83,12 @@ class MlflowCallbackHandler(GraphCallbackHandler):
         metadata: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        if run_id in self._recorder.open:
+        if run_id.int in self._recorder.open:
             return
         parent = self._parent(parent_run_id)
         opened = chains.start(
             self._recorder,
-            run_id,
+            run_id.int,
             _name(serialized, kwargs),
             inputs,
             parent=parent,
@@ -165,12 +165,12 @@ class MlflowCallbackHandler(GraphCallbackHandler):
         metadata: dict[str, Any] | None,
         kwargs: Mapping[str, Any],
     ) -> None:
-        if run_id in self._recorder.open:
+        if run_id.int in self._recorder.open:
             return
         parent = self._parent(parent_run_id)
         opened = models.start(
             self._recorder,
-            run_id,
+            run_id.int,
             _name(serialized, kwargs),
             kind,
             messages,
@@ -183,12 +183,12 @@ class MlflowCallbackHandler(GraphCallbackHandler):
 
     def on_llm_new_token(self, token: Any, *, run_id: UUID, **kwargs: Any) -> None:
         # Once a token: no shield, nothing that can raise.
-        opened = self._recorder.open.get(run_id)
+        opened = self._recorder.open.get(run_id.int)
         if opened is not None and not opened.first_token_ns:
             opened.first_token_ns = opened.trace.now()
 
     def on_stream_event(self, event: Any, *, run_id: UUID, **kwargs: Any) -> None:
-        opened = self._recorder.open.get(run_id)
+        opened = self._recorder.open.get(run_id.int)
         if opened is not None and not opened.first_token_ns and event.get("event") == "content-block-delta":
             opened.first_token_ns = opened.trace.now()
 
@@ -218,11 +218,11 @@ class MlflowCallbackHandler(GraphCallbackHandler):
         inputs: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        if run_id in self._recorder.open:
+        if run_id.int in self._recorder.open:
             return
         parent = self._parent(parent_run_id)
         context = self._context if parent else self._context_for(inputs)
-        opened = self._recorder.start(run_id, _name(serialized, kwargs), "TOOL", parent=parent, context=context)
+        opened = self._recorder.start(run_id.int, _name(serialized, kwargs), "TOOL", parent=parent, context=context)
         if opened.recording:
             chains.put_inputs(self._recorder, opened, inputs if inputs is not None else _parsed(input_str))
             if call := kwargs.get("tool_call_id"):
@@ -250,12 +250,12 @@ class MlflowCallbackHandler(GraphCallbackHandler):
         metadata: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        if run_id in self._recorder.open:
+        if run_id.int in self._recorder.open:
             return
         parent = self._parent(parent_run_id)
         context = self._context if parent else self._context_for(query)
         name = _name(serialized, kwargs)
-        opened = self._recorder.start(run_id, name, "RETRIEVER", parent=parent, context=context)
+        opened = self._recorder.start(run_id.int, name, "RETRIEVER", parent=parent, context=context)
         if opened.recording:
             opened.query = query
             chains.put_inputs(self._recorder, opened, {"query": query})

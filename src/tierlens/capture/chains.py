@@ -63,6 +63,8 @@ def _agent(
     """The agent this run is, with its policy: by node name, by ``metadata={"agent": …}``, or as a graph's own name."""
     policies = recorder.policies
     inside = parent.agent if parent else ""
+    if not policies.agents and not is_node:
+        return "", None
     labels = (name, metadata.get("agent")) if is_node else (name,)
     for label in labels:
         policy = policies.agents.get(label) if label else None

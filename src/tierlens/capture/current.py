@@ -10,7 +10,6 @@ import contextvars
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from uuid import UUID
 
 from tierlens.capture.recorder import Recorder
 from tierlens.capture.trace import Context, Open
@@ -19,7 +18,7 @@ _inside: contextvars.ContextVar[Open | None] = contextvars.ContextVar("tierlens_
 _context: contextvars.ContextVar[Context | None] = contextvars.ContextVar("tierlens_context", default=None)
 
 
-def current(recorder: Recorder, run_id: Callable[[], UUID | None]) -> Open | None:
+def current(recorder: Recorder, run_id: Callable[[], int | None]) -> Open | None:
     """The innermost open span that encloses the running code, or None.
 
     Args:

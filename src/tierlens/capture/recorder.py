@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Protocol
-from uuid import UUID
 
 from tierlens import keys
 from tierlens.capture import outcomes, privacy, sampling
@@ -35,7 +34,8 @@ class Journal(Protocol):
 
 
 class Recorder:
-    """The open spans of this process, by run id.
+    """The open spans of this process, by key: a LangChain run's id as an integer (a UUID hashes and compares
+    in Python code, an int does not), or any object of the caller's own.
 
     Args:
         journal: where finished spans and start records go.
@@ -116,7 +116,7 @@ class Recorder:
 
     def _register(self, opened: Open) -> Open:
         self.open[opened.key] = opened
-        opened.trace.open[opened.key] = opened
+        opened.trace.open.add(opened)
         if opened.kind == "AGENT" and opened.agent:
             opened.trace.agents[opened.agent] = None
             if opened.policy.tier is not None:
@@ -138,7 +138,7 @@ class Recorder:
         """End a span: build it, clean it, journal it. A second end of the same span is nothing."""
         if self.open.pop(opened.key, None) is None:
             return
-        opened.trace.open.pop(opened.key, None)
+        opened.trace.open.discard(opened)
         if opened.parent is None:
             self._finish_left_behind(opened, outcome)
         if not opened.recording:
@@ -174,7 +174,7 @@ class Recorder:
     def _finish_left_behind(self, root: Open, outcome: Outcome) -> None:
         """Spans still open when their root ends were left in the middle: a stream broken off, a task cancelled."""
         word = outcome.word if outcome.word == outcomes.CANCELLED else outcomes.ABANDONED
-        for left in sorted(root.trace.open.values(), key=lambda one: one.start_ns, reverse=True):
+        for left in sorted(root.trace.open, key=lambda one: one.start_ns, reverse=True):
             self.finish(left, Outcome(word))
 
     def _span(self, opened: Open, end_ns: int, status: Status, message: str) -> Span:
@@ -229,8 +229,8 @@ def add_tags(attributes: dict[str, AttributeValue], tags: Mapping[str, object]) 
 
 
 def trace_id_of(key: Hashable) -> str:
-    return key.hex if isinstance(key, UUID) else os.urandom(16).hex()
+    return f"{key:032x}" if type(key) is int else os.urandom(16).hex()
 
 
 def span_id_of(key: Hashable) -> str:
-    return key.hex[16:] if isinstance(key, UUID) else os.urandom(8).hex()
+    return f"{key & 0xFFFFFFFFFFFFFFFF:016x}" if type(key) is int else os.urandom(8).hex()

@@ -64,7 +64,7 @@ class Trace:
         self.routing = Routing(experiment, brand)
         self.root_routing = Routing(experiment, brand, root=True)
         self.ledger = StateLedger()
-        self.open: dict[Hashable, Open] = {}
+        self.open: set[Open] = set()
         self.agents: dict[str, None] = {}
         self.tiers: dict[str, None] = {}
         self.documents: dict[str, str] = {}

@@ -5,6 +5,7 @@ import pytest
 from tests.sinks.traces import COST, TOKENS, agent_trace, batch, below
 from tierlens.attachments import attachment_id
 from tierlens.errors import Forbidden, Unavailable
+from tierlens.local.postgres import Postgres
 from tierlens.sinks import Attached, MlflowStoreSink
 from tierlens.sinks.mlflow_store import artifact_root
 from tierlens.span import Artifact
@@ -111,3 +112,22 @@ def test_a_database_whose_driver_is_missing_says_what_to_install():
 def test_artifacts_lie_beside_an_sqlite_file(tmp_path):
     assert artifact_root(f"sqlite:///{tmp_path}/mlflow.db") == str(tmp_path / "artifacts")
     assert artifact_root("postgresql://host/db").endswith("mlartifacts")
+
+
+@pytest.mark.postgres
+def test_postgresql_takes_spans_and_metrics_too(tmp_path, experiment):
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    postgres, trace = Postgres(tmp_path / "postgres"), agent_trace()
+    uri = postgres.start()
+    try:
+        sink = MlflowStoreSink(uri, artifact_location=str(tmp_path / "artifacts"))
+        for _ in range(2):
+            sink.send(batch(experiment, *trace.spans, finishes=[trace.finish(experiment, METRICS)]))
+        sink.close()
+
+        info = SqlAlchemyStore(uri, str(tmp_path)).get_trace_info(f"tr-{trace.id}")
+        assert info.token_usage == TOKENS
+        assert {a.name: a.feedback.value for a in info.assessments} == METRICS
+    finally:
+        postgres.stop()

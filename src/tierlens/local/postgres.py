@@ -34,7 +34,8 @@ class Postgres:
             self._server = package.get_server(self._folder)
         except Exception as e:  # the package raises what its helpers happen to raise
             raise ServerNotStarted(f"PostgreSQL would not start on {self._folder}: {e}") from e
-        return str(self._server.get_uri())
+        # SQLAlchemy 2.1 would take another driver for the bare scheme.
+        return str(self._server.get_uri()).replace("postgresql://", "postgresql+psycopg2://", 1)
 
     def stop(self) -> None:
         """Stop it, unless another process uses it too."""

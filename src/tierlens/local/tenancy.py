@@ -66,11 +66,7 @@ class Tenancy:
     def _end_orphan(self) -> None:
         pid = self.noted().get("pid")
         # Pids are used again: only a server of this very folder is ours to end.
-        if (
-            not isinstance(pid, int)
-            or pid <= 1
-            or str(self._lock_path.parent.absolute()) not in _arguments(pid)
-        ):
+        if not isinstance(pid, int) or pid <= 1 or str(self._lock_path.parent.absolute()) not in _arguments(pid):
             return
         with contextlib.suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGTERM)
@@ -81,7 +77,8 @@ class Tenancy:
 
 
 def _arguments(pid: int) -> str:
+    """The command line of a process that runs; "" for one that ended, also where nobody has noticed yet."""
     shown = subprocess.run(  # noqa: S603  # a fixed command and a number
-        ["/bin/ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False
+        ["/bin/ps", "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False
     )
-    return shown.stdout.strip()
+    return "" if "<defunct>" in shown.stdout else shown.stdout.strip()

@@ -73,9 +73,7 @@ def verdict(answer: Answer, clock: Callable[[], float] = time.time) -> DeliveryE
 
 def _stored(answer: Answer) -> DeliveryError | None:
     if "text/html" in answer.headers.get("content-type", "") or _MARKUP.match(answer.body):
-        return Forbidden(
-            "answers with a web page: not the server, or a log-in stands before it", answer.status
-        )
+        return Forbidden("answers with a web page: not the server, or a log-in stands before it", answer.status)
     if refused := refused_spans(answer):
         return Rejected(f"{refused} spans of the batch were refused", answer.status)
     return None

@@ -96,9 +96,7 @@ def _from_file(path: Path) -> tuple[str, str]:
     except FileNotFoundError:
         return "", ""
     except (OSError, UnicodeDecodeError, configparser.Error) as e:
-        raise SettingsError(
-            str(path), "", type(e).__name__, "keeps MLflow's credentials from being read"
-        ) from e
+        raise SettingsError(str(path), "", type(e).__name__, "keeps MLflow's credentials from being read") from e
     return (
         parser.get("mlflow", "mlflow_tracking_username", fallback=""),
         parser.get("mlflow", "mlflow_tracking_password", fallback=""),

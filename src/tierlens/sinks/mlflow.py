@@ -86,8 +86,7 @@ class MlflowSink:
         request, shares = spans.request(), trace.shares(spans.spans)
         early = [f for f in finishes if _as_one_row(f) and shares.get(f.trace_id, Share()).rooted]
         self._all(
-            partial(self._backend.start_trace, trace.trace_info(f, experiment_id, shares[f.trace_id]))
-            for f in early
+            partial(self._backend.start_trace, trace.trace_info(f, experiment_id, shares[f.trace_id])) for f in early
         )
         self._backend.log_spans(experiment_id, request)
         self._recount(spans, shares, experiment_id)

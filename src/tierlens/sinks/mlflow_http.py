@@ -115,15 +115,11 @@ class RestBackend:
         """
         parts = urlsplit(location)
         if parts.scheme != "mlflow-artifacts" or parts.netloc:
-            raise Rejected(
-                f"artifacts at {location} are not behind the server (mlflow-artifacts:/); none is sent"
-            )
+            raise Rejected(f"artifacts at {location} are not behind the server (mlflow-artifacts:/); none is sent")
         target = quote(f"{parts.path.strip('/')}/attachments/{name}")
         headers = {"Content-Type": "application/octet-stream"}
         accepted(
-            self._channel.request(
-                "PUT", f"/api/2.0/mlflow-artifacts/artifacts/{target}", _pieces(Path(path)), headers
-            )
+            self._channel.request("PUT", f"/api/2.0/mlflow-artifacts/artifacts/{target}", _pieces(Path(path)), headers)
         )
 
     def close(self) -> None:

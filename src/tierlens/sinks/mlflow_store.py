@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -119,8 +120,15 @@ class StoreBackend:
     def _store(self) -> Any:
         if self._opened is None:
             module: Any = importlib.import_module("mlflow.store.tracking.sqlalchemy_store")
-            self._opened = module.SqlAlchemyStore(self._uri, self._root)
+            self._opened = module.SqlAlchemyStore(_with_driver(self._uri), self._root)
         return self._opened
+
+
+def _with_driver(uri: str) -> str:
+    """The driver that is installed: what a bare ``postgresql://`` means depends on SQLAlchemy's version."""
+    if uri.startswith("postgresql://") and importlib.util.find_spec("psycopg") is None:
+        return uri.replace("postgresql://", "postgresql+psycopg2://", 1)
+    return uri
 
 
 def _entities(request: bytes) -> list[Any]:

@@ -51,14 +51,10 @@ def open_sink(
     return FanOut(first, OtlpSink(_checked(otlp_endpoint, "TIERLENS_OTLP_ENDPOINT"), headers=otlp_headers))
 
 
-def _open(
-    uri: str, credentials: Credentials | None, artifact_location: str, headers: Mapping[str, str] | None
-) -> Sink:
+def _open(uri: str, credentials: Credentials | None, artifact_location: str, headers: Mapping[str, str] | None) -> Sink:
     scheme = uri.partition(":")[0].lower()
     if scheme in ("http", "https"):
-        return MlflowHttpSink(
-            _checked(uri, _WHERE), credentials=credentials, artifact_location=artifact_location
-        )
+        return MlflowHttpSink(_checked(uri, _WHERE), credentials=credentials, artifact_location=artifact_location)
     if scheme.partition("+")[0] in _DATABASES and "://" in uri:
         return MlflowStoreSink(uri, artifact_location=artifact_location)
     if scheme in ("otlp+http", "otlp+https"):

@@ -74,6 +74,13 @@ def encode_start(span: Span, routing: Routing, resource: bytes) -> bytes:
     return _encode(b"start", _START_MARK, span, routing, resource)
 
 
+def encode_line(line: Line) -> bytes:
+    """A finished span's line anew, from what ``decode`` made of one."""
+    routing = Routing(line.experiment, line.brand, line.root, line.metrics or {}, line.artifacts)
+    header = _header(line.trace, line.span, routing)
+    return _frame(b',"kind":"span"%b%b%b%b%b%b' % (header, _SPAN_MARK, line.resource, _SCOPE, line.payload, _TAIL))
+
+
 def encode_loss(refused: Mapping[str, int]) -> bytes:
     """How many spans were refused, by reason, since the last such record."""
     return _frame(b',"kind":"loss","refused":%b}}' % dumps(dict(refused)))
@@ -93,10 +100,10 @@ def cut(span: Span, longest: int) -> Span:
 
 def _encode(kind: bytes, mark: bytes, span: Span, routing: Routing, resource: bytes) -> bytes:
     try:
-        payload, header = span_json(span), _header(span, routing)
+        payload, header = span_json(span), _header(span.trace_id, span.span_id, routing)
     except Exception:
         span = plain(span)
-        payload, header = span_json(span), _header(span, _plain_routing(routing))
+        payload, header = span_json(span), _header(span.trace_id, span.span_id, _plain_routing(routing))
     return _frame(b',"kind":"%b"%b%b%b%b%b%b' % (kind, header, mark, resource, _SCOPE, payload, _TAIL))
 
 
@@ -104,10 +111,10 @@ def _frame(covered: bytes) -> bytes:
     return b'%b%08x"%b\n' % (PREFIX, zlib.crc32(covered), covered)
 
 
-def _header(span: Span, routing: Routing) -> bytes:
+def _header(trace: str, span: str, routing: Routing) -> bytes:
     header = b',"trace":%b,"span":%b%b' % (
-        dumps(span.trace_id),
-        dumps(span.span_id),
+        dumps(trace),
+        dumps(span),
         _destination(routing.experiment, routing.brand, routing.root),
     )
     if routing.metrics:

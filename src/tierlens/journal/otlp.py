@@ -1,7 +1,7 @@
 """A span as OTLP JSON: ids in hex, times as strings of nanoseconds, attributes as key-value objects.
 
-``span_json`` is on the agent's thread: one tree dumped at once costs half of what gluing dumped pieces does. It takes
-plain values only; ``plain`` makes any span into one that it takes.
+``span_json`` is on the agent's thread: one tree dumped at once costs half of what gluing dumped pieces does.
+It takes plain values only; ``plain`` makes any span into one that it takes.
 """
 
 from __future__ import annotations
@@ -94,8 +94,7 @@ def plain(span: Span, longest: int | None = None) -> Span:
         status=span.status if span.status in _CODES else "UNSET",
         message=plain_text(span.message),
         events=tuple(
-            Event(plain_text(e.name), int(e.time_ns), _plain_attributes(e.attributes, longest))
-            for e in span.events
+            Event(plain_text(e.name), int(e.time_ns), _plain_attributes(e.attributes, longest)) for e in span.events
         ),
         links=tuple(
             Link(plain_text(k.trace_id), plain_text(k.span_id), _plain_attributes(k.attributes, longest))
@@ -104,9 +103,7 @@ def plain(span: Span, longest: int | None = None) -> Span:
     )
 
 
-def _plain_attributes(
-    attributes: Mapping[str, AttributeValue], longest: int | None
-) -> dict[str, AttributeValue]:
+def _plain_attributes(attributes: Mapping[str, AttributeValue], longest: int | None) -> dict[str, AttributeValue]:
     plained = {plain_text(key): plain_value(value) for key, value in attributes.items()}
     if longest is None:
         return plained

@@ -4,6 +4,7 @@
     <writer>.lock             locked for as long as that process lives
     <writer>.cursor           how far the writer's lines have been acknowledged
     shipper.lock              locked by the one process that ships from this directory
+    ship.log                  what a shipping process had to say
     blobs/  dead-letter/      artifacts by SHA-256; lines that no sink would take
 
 A writer is one process: ``<UTC time>-<pid>-<8 hex digits>``. Everything else in the directory is left alone.
@@ -23,6 +24,7 @@ from typing import Final
 BLOBS: Final = "blobs"
 DEAD_LETTER: Final = "dead-letter"
 SHIPPER_LOCK: Final = "shipper.lock"
+SHIP_LOG: Final = "ship.log"
 
 _NAME: Final = re.compile(r"(\d{8}T\d{6}-\d+-[0-9a-f]{8})\.(?:(\d{6,})\.jsonl|lock|cursor)")
 _APPEND: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -105,9 +107,7 @@ def replace_durably(path: Path, content: bytes) -> None:
     """Write, fsync, rename, fsync the directory: after a crash either the old content is there or the new."""
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        descriptor = os.open(
-            temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
-        )
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         with open(descriptor, "wb") as file:
             file.write(content)
             file.flush()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from tierlens.errors import JournalRefused
 from tierlens.journal import blobs
@@ -55,6 +55,14 @@ class Counts:
     truncated: int = 0
     starts_refused: int = 0
     blobs_refused: int = 0
+
+
+class End(NamedTuple):
+    """The place behind the last line of a writer."""
+
+    writer: str
+    segment: int
+    offset: int
 
 
 class Journal:
@@ -104,11 +112,10 @@ class Journal:
         self._losses = Losses()
         self._allowance = Allowance(self.directory, self._quota, self._monotonic)
         self._accepted = self._started = self._truncated = self._starts_refused = self._blobs_refused = 0
-        self._room = (
-            0  # what may be written without a further look; 0 sends the next append through _make_room
-        )
+        self._room = 0  # what may be written without a further look; 0 sends the next append through _make_room
         self._torn = False
         self._synced = (0, 0)
+        self._end = End("", 0, 0)
         self._keeper: Keeper | None = None
         self._alarmed_at = self._monotonic() - _ALARM_EVERY_S
 
@@ -116,6 +123,17 @@ class Journal:
     def writer(self) -> str:
         """This process's writer name; "" before its first append."""
         return self._files.name
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    def end(self) -> End:
+        """Where what was accepted so far ends; a closed journal still knows it."""
+        with self._lock:
+            if not self._closed:
+                self._end = self._position()
+            return self._end
 
     def when_opened(self, call: Callable[[], None]) -> None:
         """Call this whenever a process begins to write: at the first append, and at the first after a
@@ -190,11 +208,11 @@ class Journal:
         with self._lock:
             if self._closed:
                 return
-            self._closed = True
             self._room = 0
             with suppress(OSError):
                 if self._losses.unwritten and self._files.fd >= 0:
                     self._write_loss(accepting=False)
+            self._end, self._closed = self._position(), True
             if self._keeper is not None:
                 self._keeper.stop()
             with suppress(OSError):
@@ -289,6 +307,13 @@ class Journal:
         except OSError as error:
             raise _refusal(error) from error
 
+    def _position(self) -> End:
+        files = self._files
+        try:
+            return End(files.name, files.number, files.size() if files.fd >= 0 else 0)
+        except OSError:
+            return End(files.name, files.number, 0)
+
     def _revoke_room(self) -> None:
         self._allowance.give_back(self._room)
         self._room = 0
@@ -333,9 +358,7 @@ class Journal:
             if mark == self._synced:
                 return False
             if self._files.deleted():
-                log.error(
-                    "journal %s was deleted while it was written to; a new one is begun", self._files.name
-                )
+                log.error("journal %s was deleted while it was written to; a new one is begun", self._files.name)
                 self._files.forget()
                 self._revoke_room()
             descriptors = self._files.descriptors_to_sync()
@@ -362,9 +385,7 @@ class Journal:
         used, refused = self._allowance.used_share, self._losses.total
         if used >= _ALARM_SHARE or refused:
             self._alarmed_at = now
-            log.warning(
-                "journal %s: %.0f %% of its quota in use; refused: %s", self.directory, used * 100, refused
-            )
+            log.warning("journal %s: %.0f %% of its quota in use; refused: %s", self.directory, used * 100, refused)
 
     def before_fork(self) -> None:
         self._lock.acquire(timeout=1.0)

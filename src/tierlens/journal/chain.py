@@ -1,0 +1,112 @@
+"""One writer's segments read as one stream."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tierlens.journal.codec import Line
+from tierlens.journal.cursor import Place
+from tierlens.journal.reader import Record, SegmentReader
+from tierlens.journal.segment import segment_path
+
+
+class Chain:
+    """Reads segment after segment from a position on.
+
+    Attributes:
+        segment: number of the segment that the next line is read from; 0 before the first.
+        offset: where in it that line begins.
+        damaged: damaged lines passed.
+        numbers: the segments known to be there.
+        exhausted: the last read found nothing left to read.
+    """
+
+    def __init__(self, directory: Path, writer: str, segment: int, offset: int) -> None:
+        self._directory, self._writer = directory, writer
+        self.segment, self.offset = segment, offset
+        self.damaged = 0
+        self.exhausted = False
+        self.numbers: tuple[int, ...] = ()
+        self._complete = False
+        self._reader: SegmentReader | None = None
+
+    def look(self, numbers: tuple[int, ...], complete: bool) -> None:
+        """Take note of which segments there are.
+
+        Args:
+            complete: the writer was known to be gone before they were listed, so nothing will be added.
+        """
+        self.numbers, self._complete = numbers, complete
+
+    def read(self, about: int) -> list[Record]:
+        """The next lines, ``about`` so many bytes, all from ``segment``.
+
+        Raises:
+            OSError: the segment is there but cannot be read; the position stays before it.
+        """
+        self.exhausted = False
+        while (reader := self._current()) is not None:
+            # A writer leaves a segment only after the next one is there, so what is not the last is complete.
+            final = self._complete or self._next() is not None
+            before, damaged = reader.offset, reader.damaged
+            records = reader.read(about, final)
+            self.offset = reader.offset
+            self.damaged += reader.damaged - damaged
+            if records:
+                return records
+            if self.offset > before or (not final and self._found_next()):
+                continue
+            if not final or not self._advance():
+                break
+        self.exhausted = True
+        return []
+
+    def line_at(self, place: Place) -> Line:
+        """A line read earlier.
+
+        Raises:
+            OSError, DamagedLine: it is not there any more, or no longer what it was.
+        """
+        number, offset, length = place
+        reader = SegmentReader(segment_path(self._directory, self._writer, number))
+        try:
+            return reader.line_at(offset, length)
+        finally:
+            reader.close()
+
+    def close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    def _current(self) -> SegmentReader | None:
+        if self._reader is None:
+            if self.segment not in self.numbers and not self._advance():
+                return None
+            self._reader = self._opened()
+        return self._reader
+
+    def _opened(self) -> SegmentReader | None:
+        try:
+            return SegmentReader(segment_path(self._directory, self._writer, self.segment), self.offset)
+        except FileNotFoundError:
+            return None
+
+    def _found_next(self) -> bool:
+        """Whether the writer has gone on to its next segment since they were listed."""
+        following = self.segment + 1
+        if self._complete or not segment_path(self._directory, self._writer, following).exists():
+            return False
+        self.numbers = (*self.numbers, following)
+        return True
+
+    def _next(self) -> int | None:
+        return min((number for number in self.numbers if number > self.segment), default=None)
+
+    def _advance(self) -> bool:
+        following = self._next()
+        if following is None:
+            return False
+        self.close()
+        self.segment, self.offset = following, 0
+        return True

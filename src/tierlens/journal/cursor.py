@@ -1,0 +1,78 @@
+"""How far a writer's lines have been acknowledged, as a small JSON file beside its segments.
+
+    {"v":1,"segment":3,"offset":81920,"stored":412,"refused":{"rejected":1},"damaged":0,"last_ns":…,
+     "open":{"<span>":[2,512,3391]},"held":{"<span>":[3,77000,2100]}}
+
+Everything before ``segment``/``offset`` has been dealt with, but for two kinds of line that are still needed:
+``open`` are start records whose span has not ended, ``held`` are finished spans whose metrics wait for their
+trace's root; each with its segment, offset and length. A segment is unlinked once the position has left it
+and nothing in it is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import orjson
+
+from tierlens.journal.segment import replace_durably
+
+Place = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """One writer's acknowledged position.
+
+    Attributes:
+        segment: number of the segment being read; 0 before the first.
+        offset: of the first byte in it that is not yet dealt with.
+        stored: finished spans before that position that a sink has taken.
+        refused: finished spans before it that no sink would take, by reason.
+        damaged: damaged lines before it.
+        last_ns: the latest time found in a line: when the writer was last known to be alive.
+        open, held: lines still needed, by span id.
+    """
+
+    segment: int = 0
+    offset: int = 0
+    stored: int = 0
+    refused: Mapping[str, int] = field(default_factory=dict)
+    damaged: int = 0
+    last_ns: int = 0
+    open: Mapping[str, Place] = field(default_factory=dict)
+    held: Mapping[str, Place] = field(default_factory=dict)
+
+
+def read_cursor(path: Path) -> Cursor | None:
+    """The cursor, or None where there is none or it is damaged: the writer is then read from its
+    beginning."""
+    try:
+        found = orjson.loads(path.read_bytes())
+        return Cursor(
+            segment=int(found["segment"]),
+            offset=int(found["offset"]),
+            stored=int(found["stored"]),
+            refused={str(reason): int(count) for reason, count in found["refused"].items()},
+            damaged=int(found["damaged"]),
+            last_ns=int(found["last_ns"]),
+            open=_places(found["open"]),
+            held=_places(found["held"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def write_cursor(path: Path, cursor: Cursor) -> None:
+    """Acknowledge durably.
+
+    Raises:
+        OSError: it could not be written; the old one still stands.
+    """
+    replace_durably(path, orjson.dumps({"v": 1} | asdict(cursor)))
+
+
+def _places(found: Mapping[str, tuple[int, int, int]]) -> dict[str, Place]:
+    return {str(span): (int(segment), int(offset), int(length)) for span, (segment, offset, length) in found.items()}

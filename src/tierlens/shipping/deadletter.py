@@ -1,0 +1,128 @@
+"""Spans that no sink would take: kept whole beside the journal, tried again for a while, and never thrown
+away.
+
+``dead-letter/<trace>-<span>[.metrics].jsonl`` has two lines: what happened, as JSON, and the journal line
+itself.
+
+    {"v":1,"reason":"rejected","status":400,"detail":"…","tries":3,"first_ns":…,"last_ns":…,"final":false,
+     "writer":"…","part":"span"}
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Final, Literal
+
+import orjson
+
+from tierlens.errors import DamagedLine
+from tierlens.journal.codec import Line, decode, encode_line
+from tierlens.journal.segment import DEAD_LETTER, create_directory, replace_durably
+
+Part = Literal["span", "metrics"]
+
+_UNSAFE: Final = re.compile(r"[^0-9A-Za-z_-]")
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """Why a span could not be delivered.
+
+    Attributes:
+        reason: rejected | unavailable | too_large.
+        status: the sink's last answer, or 0.
+        tries: how often it was sent on its own.
+        first_ns, last_ns: Unix time of the first and of the last try.
+        final: it is not tried again. A ``too_large`` letter is the whole of a span that was stored truncated.
+        writer: whose journal it came from.
+        part: the whole span, or only its metrics and files, the span being stored.
+    """
+
+    reason: str
+    status: int
+    detail: str
+    tries: int
+    first_ns: int
+    last_ns: int
+    final: bool
+    writer: str
+    part: Part = "span"
+
+
+class DeadLetters:
+    """The dead-letter folder of one journal."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory / DEAD_LETTER
+
+    def put(self, line: Line, letter: Letter) -> str:
+        """Keep a line durably, counting on from an earlier letter for it; returns the letter's name.
+
+        Raises:
+            OSError: it could not be written.
+        """
+        create_directory(self.directory)
+        name = _name(line, letter)
+        earlier = self._facts(name)
+        if earlier is not None:
+            letter = replace(letter, tries=earlier.tries + letter.tries, first_ns=earlier.first_ns)
+        content = orjson.dumps({"v": 1} | asdict(letter)) + b"\n" + encode_line(line)
+        replace_durably(self.directory / name, content)
+        return name
+
+    def update(self, name: str, letter: Letter) -> None:
+        """Put other facts before the same line."""
+        _, _, line = (self.directory / name).read_bytes().partition(b"\n")
+        replace_durably(self.directory / name, orjson.dumps({"v": 1} | asdict(letter)) + b"\n" + line)
+
+    def names(self) -> list[str]:
+        """All letters, by name."""
+        try:
+            return sorted(path.name for path in self.directory.iterdir() if path.suffix == ".jsonl")
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def read(self, name: str) -> tuple[Letter, Line]:
+        """One letter.
+
+        Raises:
+            OSError, DamagedLine: it is gone, or damaged.
+        """
+        facts, _, line = (self.directory / name).read_bytes().partition(b"\n")
+        return _letter(facts), decode(line.rstrip(b"\n"))
+
+    def all(self) -> Iterator[tuple[str, Letter, Line]]:
+        """Every letter that can be read."""
+        for name in self.names():
+            try:
+                letter, line = self.read(name)
+            except (OSError, DamagedLine):
+                continue
+            yield name, letter, line
+
+    def remove(self, name: str) -> None:
+        (self.directory / name).unlink(missing_ok=True)
+
+    def _facts(self, name: str) -> Letter | None:
+        try:
+            return self.read(name)[0]
+        except (OSError, DamagedLine):
+            return None
+
+
+def _name(line: Line, letter: Letter) -> str:
+    part = ".metrics" if letter.part == "metrics" else ""
+    ids = (_UNSAFE.sub("_", text)[:64] for text in (line.trace, line.span))
+    return f"{'-'.join(ids)}{part}.jsonl"
+
+
+def _letter(facts: bytes) -> Letter:
+    try:
+        found = orjson.loads(facts)
+        del found["v"]
+        return Letter(**found)
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedLine(f"not a letter: {error}") from error

@@ -1,0 +1,194 @@
+"""One request and what its answer leads to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from tierlens.errors import DeliveryError, Forbidden, Rejected, Unavailable
+from tierlens.shipping.alarm import Alarms
+from tierlens.shipping.blobrest import BlobRest
+from tierlens.shipping.clock import Clock
+from tierlens.shipping.entry import STORED, Destination, Entry
+from tierlens.shipping.feed import Feed
+from tierlens.shipping.finishes import Finishes
+from tierlens.shipping.letters import Retries, reason_of
+from tierlens.shipping.outbox import Outbox
+from tierlens.shipping.parcel import Parcel, detached, halves, truncated
+from tierlens.shipping.retry import Action, decide
+from tierlens.sinks.base import Finish, Sink
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What the sink last said.
+
+    Attributes:
+        failing: its last answer was an outage's, or refused credentials.
+        answered_at: monotonic time of its last answer of any kind, or None.
+        asked_at: monotonic time of the request that is under way, or None.
+        ever_took: it has taken something.
+    """
+
+    failing: bool = False
+    answered_at: float | None = None
+    asked_at: float | None = None
+    ever_took: bool = False
+
+
+class Delivery:
+    """Sends parcels, settles what was taken, and does with the rest what the answer table says.
+
+    Attributes:
+        feeds: by writer, for acknowledging.
+        touched: writers whose position has moved since it was last saved.
+        stored: spans the sink has taken.
+        health: what the sink last said.
+    """
+
+    def __init__(
+        self,
+        sink: Sink,
+        feeds: Mapping[str, Feed],
+        *,
+        outbox: Outbox,
+        finishes: Finishes,
+        retries: Retries,
+        blobs: BlobRest,
+        alarms: Alarms,
+        clock: Clock,
+    ) -> None:
+        self._sink, self.feeds, self._outbox, self._finishes = sink, feeds, outbox, finishes
+        self._retries, self._blobs, self._alarms, self._clock = retries, blobs, alarms, clock
+        self.touched: set[str] = set()
+        self.stored = 0
+        self.health = Health()
+
+    def attempt(self, parcel: Parcel) -> None:
+        """Send once, and draw the conclusions."""
+        parcel.tries += 1
+        self.health = replace(self.health, asked_at=self._clock.monotonic())
+        try:
+            error = self._send(parcel)
+        finally:
+            now = self._clock.monotonic()
+            self.health = replace(self.health, asked_at=None, answered_at=now)
+        failing = isinstance(error, Unavailable | Forbidden)
+        self.health = replace(self.health, failing=failing, ever_took=self.health.ever_took or error is None)
+        if error is None:
+            self._outbox.passed()
+            self._taken(parcel)
+        else:
+            self._refused(parcel, error)
+
+    def _send(self, parcel: Parcel) -> DeliveryError | None:
+        try:
+            if parcel.groups:
+                self._sink.send(parcel.batch())
+            else:
+                self._sink.finish(parcel.finishes[0])
+        except DeliveryError as error:
+            return error
+        except Exception as error:
+            # A sink that trips over one parcel must not hold up all others; whatever it is, nothing is thrown
+            # away.
+            self._alarms.warn("sink", f"the sink failed in a way it does not declare: {error!r}")
+            return Rejected(repr(error))
+        return None
+
+    def _taken(self, parcel: Parcel) -> None:
+        now = self._clock.monotonic()
+        self.stored += parcel.spans
+        finished = {finish.trace_id for finish in parcel.finishes}
+        for entry in parcel.entries():
+            if entry.has_findings and entry.line.trace not in finished:
+                self._hold(entry, parcel.destination, now)
+            self._settle(entry, STORED)
+        for group in parcel.groups:
+            if group.rooted:
+                self._finishes.root_stored(group.trace)
+        for finish in parcel.finishes:
+            self._release(finish, parcel.destination)
+        self._blobs.delivered(parcel.finishes, now)
+        if parcel.letter:
+            self._redeem(parcel.letter)
+
+    def _redeem(self, name: str) -> None:
+        letter = self._retries.delivered(name)
+        feed = self.feeds.get(letter.writer) if letter else None
+        if letter and feed and letter.part == "span":
+            feed.redeem(letter.reason)
+            self.touched.add(letter.writer)
+
+    def _refused(self, parcel: Parcel, error: DeliveryError) -> None:
+        now = self._clock.monotonic()
+        if parcel.passes is None:
+            parcel.passes = self._outbox.passes
+        action = decide(error, parcel.attempt(self._outbox.passes))
+        if action is Action.RETRY:
+            wish = error.retry_after_s if isinstance(error, Unavailable) else None
+            delay = self._outbox.back_off(parcel, now, wish)
+            self._alarms.warn("outage", f"the sink is unavailable, next try in {delay:.1f} s: {error}")
+        elif action is Action.PAUSE:
+            self._outbox.pause(parcel, now)
+            where = parcel.destination.experiment
+            text = f"nothing can be stored in {where!r} until this is mended: {error}"
+            self._alarms.warn(f"forbidden {where}", text)
+        elif action is Action.HALVE:
+            self._outbox.put_first(halves(parcel))
+        elif action is Action.DETACH:
+            self._outbox.put_first(detached(parcel))
+        elif action is Action.TRUNCATE:
+            self._truncate(parcel, error)
+        else:
+            self._set_aside(parcel, error)
+
+    def _truncate(self, parcel: Parcel, error: DeliveryError) -> None:
+        (entry,) = parcel.entries()
+        try:
+            self._retries.put(entry.line, error, entry.writer, final=True)
+        except OSError as full:
+            self._keep(parcel, full)
+            return
+        self._outbox.put_first([truncated(parcel)])
+
+    def _set_aside(self, parcel: Parcel, error: DeliveryError) -> None:
+        try:
+            for entry in parcel.entries():
+                self._retries.put(entry.line, error, entry.writer)
+                self._settle(entry, reason_of(error))
+            if not parcel.groups:
+                self._set_metrics_aside(parcel, error)
+        except OSError as full:
+            self._keep(parcel, full)
+            return
+        self._alarms.warn(reason_of(error), f"{parcel.spans} span(s) set aside in dead-letter: {error}")
+
+    def _set_metrics_aside(self, parcel: Parcel, error: DeliveryError) -> None:
+        (finish,) = parcel.finishes
+        for entry in self._finishes.done(finish, parcel.destination):
+            self._retries.put(entry.line, error, entry.writer, part="metrics")
+            self._release_line(entry)
+
+    def _keep(self, parcel: Parcel, error: OSError) -> None:
+        delay = self._outbox.back_off(parcel, self._clock.monotonic(), None)
+        text = f"a refused span cannot be set aside, next try in {delay:.1f} s: {error}"
+        self._alarms.warn("dead-letter", text)
+
+    def _hold(self, entry: Entry, destination: Destination, now: float) -> None:
+        if self._finishes.hold(entry, destination, now) and (feed := self.feeds.get(entry.writer)):
+            feed.hold(entry)
+
+    def _release(self, finish: Finish, destination: Destination) -> None:
+        for entry in self._finishes.done(finish, destination):
+            self._release_line(entry)
+
+    def _release_line(self, entry: Entry) -> None:
+        if feed := self.feeds.get(entry.writer):
+            feed.release(entry.line.span)
+            self.touched.add(entry.writer)
+
+    def _settle(self, entry: Entry, outcome: str) -> None:
+        if feed := self.feeds.get(entry.writer):
+            feed.settle(entry, outcome)
+            self.touched.add(entry.writer)

@@ -1,0 +1,28 @@
+"""What becomes of a span that was open when its process died."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Final
+
+import orjson
+
+from tierlens import keys
+from tierlens.journal.codec import Line
+
+DIED: Final = "process died"
+
+
+def died(start: Line, last_ns: int) -> Line:
+    """The open span as a finished one: an error, ended when its process was last known to be alive.
+
+    Whatever the start record knew, the prompt above all, is kept.
+    """
+    span: dict[str, Any] = orjson.loads(start.payload)
+    span["endTimeUnixNano"] = str(max(int(span["startTimeUnixNano"]), last_ns))
+    span["status"] = {"code": 2, "message": DIED}
+    outcome = {keys.OUTCOME: "error", keys.OUTCOME_DETAIL: DIED}
+    kept = [attribute for attribute in span.get("attributes", ()) if attribute["key"] not in outcome]
+    added = [{"key": key, "value": {"stringValue": value}} for key, value in outcome.items()]
+    span["attributes"] = kept + added
+    return replace(start, kind="span", payload=orjson.dumps(span))

@@ -1,0 +1,110 @@
+"""All writers of one journal directory: finding them, telling the dead from the living, reading in turn."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+from tierlens.journal.lock import is_orphan
+from tierlens.journal.segment import Writer, lock_path, writers
+from tierlens.shipping.alarm import Alarms
+from tierlens.shipping.entry import Entry
+from tierlens.shipping.feed import Feed
+
+
+class Intake:
+    """The feeds of a directory.
+
+    Attributes:
+        feeds: by writer.
+        adopted: writers that were found dead.
+    """
+
+    def __init__(self, directory: Path, alarms: Alarms) -> None:
+        self._directory, self._alarms = directory, alarms
+        self._opens: dict[str, Feed] = {}
+        self._unreadable: set[str] = set()
+        self._turn = 0
+        self.feeds: dict[str, Feed] = {}
+        self.adopted = 0
+
+    def look(self) -> list[Feed]:
+        """List the directory; returns the feeds that are new.
+
+        A writer that is new is taken for alive until the next look, because what it wrote between a listing
+        and its death would otherwise be missed.
+        """
+        dead = {writer for writer, feed in self.feeds.items() if feed.dead or self._is_dead(writer)}
+        self.adopted += sum(not self.feeds[writer].dead for writer in dead)
+        self._unreadable.clear()
+        found = {writer.name: writer for writer in self._listed()}
+        for gone in self.feeds.keys() - found.keys():
+            self._forget(gone)
+        new = [self._new(writer) for writer in found if writer not in self.feeds]
+        for name, writer in found.items():
+            self.feeds[name].look(writer.segments, name in dead)
+        return new
+
+    def read(self, about: int) -> list[Entry]:
+        """The next lines of the next writer that has any."""
+        names = [name for name in self.feeds if name not in self._unreadable]
+        for step in range(len(names)):
+            name = names[(self._turn + step) % len(names)]
+            if entries := self._read(name, about):
+                self._turn = (self._turn + step + 1) % len(names)
+                return entries
+        return []
+
+    def bury(self) -> list[Entry]:
+        """The open spans of the dead, and no files of those who left nothing."""
+        entries = [entry for feed in self.feeds.values() for entry in feed.bury()]
+        for name in [name for name, feed in self.feeds.items() if feed.finished]:
+            with suppress(OSError):
+                self.feeds[name].remove()
+                self._forget(name)
+        return entries
+
+    @property
+    def drained(self) -> bool:
+        return all(feed.drained for feed in self.feeds.values())
+
+    @property
+    def living(self) -> int:
+        """How many writers are not known to be dead."""
+        return sum(not feed.dead for feed in self.feeds.values())
+
+    def close(self) -> None:
+        for feed in self.feeds.values():
+            feed.close()
+
+    def _listed(self) -> list[Writer]:
+        try:
+            return writers(self._directory)
+        except OSError as error:
+            self._alarms.warn("listing", f"journal {self._directory} cannot be listed: {error}")
+            return []
+
+    def _read(self, name: str, about: int) -> list[Entry]:
+        try:
+            return self.feeds[name].read(about)
+        except OSError as error:
+            self._unreadable.add(name)
+            self._alarms.warn(f"read {name}", f"a segment of journal writer {name} cannot be read: {error}")
+            return []
+
+    def _is_dead(self, writer: str) -> bool:
+        try:
+            return is_orphan(lock_path(self._directory, writer))
+        except OSError as error:
+            self._alarms.warn(f"lock {writer}", f"whether {writer} is alive cannot be told: {error}")
+            return False
+
+    def _new(self, writer: str) -> Feed:
+        feed = self.feeds[writer] = Feed(self._directory, writer, self._opens, self._alarms)
+        return feed
+
+    def _forget(self, writer: str) -> None:
+        feed = self.feeds.pop(writer)
+        feed.close()
+        for span in [span for span, owner in self._opens.items() if owner is feed]:
+            del self._opens[span]

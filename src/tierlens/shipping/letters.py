@@ -1,0 +1,93 @@
+"""When a dead letter is tried again, and when it is given up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tierlens.errors import DamagedLine, DeliveryError, TooLarge, Unavailable
+from tierlens.journal.codec import Line
+from tierlens.shipping.clock import Clock
+from tierlens.shipping.deadletter import DeadLetters, Letter, Part
+from tierlens.shipping.entry import Destination, Entry, Group
+from tierlens.shipping.finishes import Finishes
+from tierlens.shipping.limits import Limits
+from tierlens.shipping.parcel import Parcel
+
+
+def reason_of(error: DeliveryError) -> str:
+    """The word a refusal is counted and filed under."""
+    if isinstance(error, TooLarge):
+        return "too_large"
+    return "unavailable" if isinstance(error, Unavailable) else "rejected"
+
+
+def is_final(letter: Letter, limits: Limits) -> bool:
+    """Whether a refused span has had all its tries and all its hours. An outage is waited out for ever."""
+    hours = (letter.last_ns - letter.first_ns) / 3.6e12
+    exhausted = letter.tries >= limits.letter_tries and hours >= limits.letter_hours
+    return letter.reason != "unavailable" and exhausted
+
+
+def pause_after(tries: int, limits: Limits) -> float:
+    """Seconds from a letter's latest try to its next: doubling, but six tries at least in the hours it
+    has."""
+    return min(limits.letter_first_s * 2.0 ** min(tries - 1, 32), limits.letter_hours * 3600 / 6)
+
+
+class Retries:
+    """The dead letters of a journal that are still tried, and from when on."""
+
+    def __init__(self, letters: DeadLetters, finishes: Finishes, limits: Limits, clock: Clock) -> None:
+        self._letters, self._finishes, self._limits, self._clock = letters, finishes, limits, clock
+        now = clock.monotonic()
+        self._due = {name: now for name, letter, _ in letters.all() if not letter.final}
+
+    def next(self) -> Parcel | None:
+        """The next letter that is due, as a parcel of its own."""
+        now = self._clock.monotonic()
+        for name in [name for name, due in self._due.items() if due <= now]:
+            del self._due[name]
+            try:
+                letter, line = self._letters.read(name)
+            except (OSError, DamagedLine):
+                continue
+            if parcel := self._parcel(name, letter, line):
+                return parcel
+        return None
+
+    def put(self, line: Line, error: DeliveryError, writer: str, part: Part = "span", final: bool = False) -> None:
+        """File a span that was refused on its own.
+
+        Raises:
+            OSError: it could not be written down, so it must be kept elsewhere.
+        """
+        now = self._clock.time_ns()
+        reason = reason_of(error)
+        letter = Letter(reason, error.status, error.detail[:2000], 1, now, now, final, writer, part)
+        name = self._letters.put(line, letter)
+        kept, _ = self._letters.read(name)
+        if not final and is_final(kept, self._limits):
+            kept = replace(kept, final=True)
+            self._letters.update(name, kept)
+        if not kept.final:
+            self._due[name] = self._clock.monotonic() + pause_after(kept.tries, self._limits)
+
+    def delivered(self, name: str) -> Letter | None:
+        """Take a letter away whose span was taken after all, unless it is the whole of a truncated one."""
+        try:
+            letter, _ = self._letters.read(name)
+        except (OSError, DamagedLine):
+            return None
+        if letter.final:
+            return None
+        self._letters.remove(name)
+        return letter
+
+    def _parcel(self, name: str, letter: Letter, line: Line) -> Parcel | None:
+        destination = Destination(line.experiment, line.resource)
+        if letter.part == "metrics":
+            finish = self._finishes.late(line)
+            return Parcel(destination, [], (finish,), letter=name) if finish else None
+        group = Group(line.trace, destination, self._clock.monotonic())
+        group.add(Entry(line, letter.writer, (0, 0, 0), len(line.payload), loose=True))
+        return Parcel(destination, [group], letter=name)

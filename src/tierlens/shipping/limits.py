@@ -1,0 +1,38 @@
+"""The shipper's numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much, how often, how long.
+
+    Attributes:
+        traces_per_request, bytes_per_request: a request is full at whichever comes first.
+        pending_bytes: what is held in memory; reading stops above it.
+        slice_bytes: how much is read and checked at a time.
+        breath_s: the pause after each slice; gives the interpreter back to the agent's threads.
+        root_patience_s: spans whose root has not ended are sent after this long.
+        metrics_patience_s: metrics of a stored span wait for their trace's root this long.
+        look_s: how often the directory is listed and writers are checked for life.
+        pause_s: how long an experiment rests after its credentials were refused.
+        letter_tries, letter_hours: a refused span is given up after both.
+        letter_first_s: pause before a refused span's second try; it doubles with each.
+        blob_rest_s: how long an artifact's bytes stay after they were delivered.
+    """
+
+    traces_per_request: int = 20
+    bytes_per_request: int = 4 << 20
+    pending_bytes: int = 12 << 20
+    slice_bytes: int = 128 << 10
+    breath_s: float = 0.0
+    root_patience_s: float = 1.5
+    metrics_patience_s: float = 600.0
+    look_s: float = 1.0
+    pause_s: float = 5.0
+    letter_tries: int = 6
+    letter_hours: float = 24.0
+    letter_first_s: float = 60.0
+    blob_rest_s: float = 3600.0

@@ -1,0 +1,93 @@
+"""Which parcel is sent next, and when: one request at a time, and a pause for all after an outage's
+answer."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+
+from tierlens.shipping.entry import Destination, Gathering
+from tierlens.shipping.limits import Limits
+from tierlens.shipping.parcel import Parcel
+from tierlens.shipping.retry import next_delay
+
+
+class Outbox:
+    """Parcels that came back, in the order in which they are tried again.
+
+    Attributes:
+        passes: parcels taken so far.
+        failures: answers of an outage since the last parcel that was taken.
+    """
+
+    def __init__(self, limits: Limits, rng: random.Random) -> None:
+        self._limits, self._rng = limits, rng
+        self._returned: deque[Parcel] = deque()
+        self._closed_until = float("-inf")
+        self._paused: dict[str, float] = {}
+        self.passes = 0
+        self.failures = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of all parcels that came back."""
+        return sum(parcel.size for parcel in self._returned)
+
+    def __bool__(self) -> bool:
+        return bool(self._returned)
+
+    def next_destination(self, gathering: Gathering, now: float) -> Destination | None:
+        """Where the oldest ready trace goes that may be sent now."""
+        if now < self._closed_until:
+            return None
+        candidates = [
+            (group.since, destination)
+            for destination, group, _ in gathering.ready()
+            if not self._rests(destination.experiment, now)
+        ]
+        return min(candidates, key=lambda candidate: candidate[0])[1] if candidates else None
+
+    def next_returned(self, now: float) -> Parcel | None:
+        """The parcel that has waited longest for another try, if one may be made now."""
+        if now < self._closed_until:
+            return None
+        for parcel in self._returned:
+            if not self._rests(parcel.destination.experiment, now):
+                self._returned.remove(parcel)
+                return parcel
+        return None
+
+    def passed(self) -> None:
+        """A parcel was taken."""
+        self.passes += 1
+        self.failures = 0
+        self._closed_until = float("-inf")
+
+    def put(self, parcel: Parcel) -> None:
+        """Try this again after all others."""
+        self._returned.append(parcel)
+
+    def put_first(self, parcels: list[Parcel]) -> None:
+        """Try these before all others, in this order."""
+        self._returned.extendleft(reversed(parcels))
+
+    def back_off(self, parcel: Parcel, now: float, wish_s: float | None) -> float:
+        """An outage: nothing is sent for a while, and then something else first; returns for how long."""
+        self.failures += 1
+        delay = next_delay(self.failures, self._rng, wish_s)
+        self._closed_until = now + delay
+        self.put(parcel)
+        return delay
+
+    def pause(self, parcel: Parcel, now: float) -> None:
+        """Nothing for this experiment for a while."""
+        self._paused[parcel.destination.experiment] = now + self._limits.pause_s
+        self.put(parcel)
+
+    def next_at(self, now: float) -> float | None:
+        """Monotonic time from which on something that must wait now may be sent; None if nothing waits."""
+        times = [at for at in (self._closed_until, *self._paused.values()) if at > now]
+        return min(times, default=None)
+
+    def _rests(self, experiment: str, now: float) -> bool:
+        return self._paused.get(experiment, now) > now

@@ -1,0 +1,187 @@
+"""Reads what the journal holds, sends it, and acknowledges last."""
+
+from __future__ import annotations
+
+import random
+import threading
+from pathlib import Path
+
+from tierlens.shipping.alarm import Alarms
+from tierlens.shipping.blobrest import BlobRest
+from tierlens.shipping.clock import Clock, SystemClock
+from tierlens.shipping.deadletter import DeadLetters
+from tierlens.shipping.delivery import Delivery, Health
+from tierlens.shipping.entry import Destination, Gathering
+from tierlens.shipping.feed import Feed
+from tierlens.shipping.finishes import Finishes
+from tierlens.shipping.intake import Intake
+from tierlens.shipping.letters import Retries
+from tierlens.shipping.limits import Limits
+from tierlens.shipping.outbox import Outbox
+from tierlens.shipping.parcel import Parcel
+from tierlens.sinks.base import Sink
+
+
+class Shipper:
+    """Ships one journal directory to one sink; whoever runs it holds the directory's shipper lock.
+
+    Everything it does can be done twice without harm: what is sent again lands on the same rows.
+
+    Attributes:
+        urgent: spans are sent without waiting for their trace's root.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        sink: Sink,
+        *,
+        limits: Limits | None = None,
+        clock: Clock | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._limits, self._clock = limits or Limits(), clock or SystemClock()
+        self._alarms = Alarms(self._clock)
+        self._intake = Intake(directory, self._alarms)
+        self._gathering = Gathering(self._limits.root_patience_s)
+        self._finishes = Finishes(directory, self._alarms, self._limits.metrics_patience_s)
+        self._outbox = Outbox(self._limits, rng or random.Random())  # noqa: S311  # jitter is no secret
+        self._retries = Retries(DeadLetters(directory), self._finishes, self._limits, self._clock)
+        self._blobs = BlobRest(directory, self._limits.blob_rest_s)
+        self._delivery = Delivery(
+            sink,
+            self._intake.feeds,
+            outbox=self._outbox,
+            finishes=self._finishes,
+            retries=self._retries,
+            blobs=self._blobs,
+            alarms=self._alarms,
+            clock=self._clock,
+        )
+        self._look_at = self._clock.monotonic()
+        self._breath = threading.Event()
+        self._new_next = True
+        self.urgent = False
+
+    def step(self) -> float:
+        """Look, read, send at most one request, acknowledge.
+
+        Returns:
+            Seconds until there can be something to do although no line is written; 0 if there is something
+            now.
+        """
+        if self._clock.monotonic() >= self._look_at:
+            self.look()
+        read = self._read()
+        now = self._clock.monotonic()
+        self._gathering.ripen(now, self.urgent)
+        for destination, finish in self._finishes.overdue(now):
+            self._outbox.put(Parcel(destination, [], (finish,)))
+        parcel = self._next_parcel(now)
+        if parcel is not None:
+            self._delivery.attempt(parcel)
+        self._save()
+        return 0.0 if read or parcel is not None else self._quiet_s()
+
+    def look(self) -> None:
+        """List the directory, adopt the dead, and tidy up behind them."""
+        now = self._clock.monotonic()
+        self._look_at = now + self._limits.look_s
+        for feed in self._intake.look():
+            self._take_up(feed, now)
+        for entry in self._intake.bury():
+            self._gathering.add(entry, now)
+        for feed in self._intake.feeds.values():
+            if feed.buried:
+                self._finishes.expedite(feed.writer, now)
+        # Positions also move past lines that nothing has to be stored for.
+        self._delivery.touched.update(self._intake.feeds)
+        if not self._intake.feeds:
+            self._blobs.abandoned(now)
+        if not self._gathering and not self._outbox and not self._finishes:
+            self._blobs.sweep(now)
+
+    @property
+    def health(self) -> Health:
+        """What the sink last said."""
+        return self._delivery.health
+
+    @property
+    def stored(self) -> int:
+        """Spans the sink has taken, those sent again included."""
+        return self._delivery.stored
+
+    @property
+    def drained(self) -> bool:
+        """Whether all that lay there at the last step has been stored or set aside."""
+        return self._intake.drained and not self._gathering and not self._outbox
+
+    @property
+    def living(self) -> int:
+        """How many writers are not known to be dead."""
+        return self._intake.living
+
+    def close(self) -> None:
+        """Acknowledge what was settled; the sink is the caller's."""
+        self._save()
+        self._intake.close()
+
+    def abandon(self) -> None:
+        """Close the files without acknowledging anything: in a forked child they are the parent's to
+        acknowledge."""
+        self._intake.close()
+
+    def _take_up(self, feed: Feed, now: float) -> None:
+        for entry in feed.held_entries():
+            destination = Destination(entry.line.experiment, entry.line.resource)
+            if not self._finishes.hold(entry, destination, now):
+                feed.release(entry.line.span)
+
+    def _read(self) -> bool:
+        """Read one request's worth, in slices; whether there was anything."""
+        room = self._limits.pending_bytes - self._gathering.size - self._outbox.size
+        wanted = min(room, self._limits.bytes_per_request)
+        total = 0
+        while total < wanted and (entries := self._intake.read(self._limits.slice_bytes)):
+            now = self._clock.monotonic()
+            for entry in entries:
+                self._gathering.add(entry, now)
+                total += entry.size
+            if self._limits.breath_s:
+                # The agent's threads want the interpreter too, and would wait a whole switch interval for it.
+                self._clock.wait(self._breath, self._limits.breath_s)
+        return total > 0
+
+    def _next_parcel(self, now: float) -> Parcel | None:
+        """New traces and returned parcels in turn, so that neither an outage nor poison keeps the other
+        waiting."""
+        self._new_next = not self._new_next
+        ways = [self._new_parcel, self._outbox.next_returned]
+        for way in ways if self._new_next else reversed(ways):
+            if parcel := way(now):
+                return parcel
+        return self._retries.next() if self._outbox.next_at(now) is None else None
+
+    def _new_parcel(self, now: float) -> Parcel | None:
+        destination = self._outbox.next_destination(self._gathering, now)
+        if destination is None:
+            return None
+        limits = self._limits
+        groups = self._gathering.take(destination, limits.traces_per_request, limits.bytes_per_request)
+        finishes = tuple(finish for group in groups if (finish := self._finishes.of(group)) is not None)
+        return Parcel(destination, groups, finishes)
+
+    def _save(self) -> None:
+        for writer in list(self._delivery.touched):
+            feed = self._intake.feeds.get(writer)
+            try:
+                if feed is not None:
+                    feed.save()
+                self._delivery.touched.discard(writer)
+            except OSError as error:
+                self._alarms.warn("cursor", f"what was stored cannot be acknowledged: {error}")
+
+    def _quiet_s(self) -> float:
+        now = self._clock.monotonic()
+        times = (self._look_at, self._gathering.next_ripe_at(), self._outbox.next_at(now))
+        return max(min(at for at in times if at is not None) - now, 0.001)

@@ -1,0 +1,194 @@
+"""Shipping from a thread of the agent's own process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from tierlens.journal.forks import follow_forks
+from tierlens.journal.lock import FileLock
+from tierlens.journal.segment import SHIPPER_LOCK, create_directory
+from tierlens.journal.writer import Journal
+from tierlens.shipping.alarm import Alarms
+from tierlens.shipping.clock import Clock, SystemClock
+from tierlens.shipping.delivery import Health
+from tierlens.shipping.flush import flush
+from tierlens.shipping.limits import Limits
+from tierlens.shipping.report import FlushReport
+from tierlens.shipping.shipper import Shipper
+from tierlens.sinks.base import Sink
+
+_SOONEST_S = 0.1
+_LATEST_S = 0.5
+_STANDBY_S = 0.5
+_MISHAP_S = 2.0
+_URGENT_S = 0.01
+_SLOWER = 1.3
+_KNOWN_GOOD = 4
+
+
+class ShippingThread:
+    """Ships the journal's directory while its process lives, unless another process does so already.
+
+    The thread starts with the process's first append, and again with a forked child's first. It is a daemon:
+    it never holds up the interpreter's exit by itself. It costs ``append`` nothing: it looks for new lines
+    every 100 ms while there are some, every 500 ms while there are none.
+
+    Args:
+        journal: what to ship; other writers in its directory are shipped too, adopted ones included.
+        open_sink: called in the thread, once in each process: connections must not be shared with a child.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        open_sink: Callable[[], Sink],
+        *,
+        limits: Limits | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._journal, self._open_sink = journal, open_sink
+        # Slices so small that an agent's thread never waits for the interpreter much longer than they take.
+        self._limits = limits or Limits(slice_bytes=48 << 10, breath_s=0.0005)
+        self._clock = clock or SystemClock()
+        self._alarms = Alarms(self._clock)
+        self._closed = False
+        self._begin()
+        follow_forks(self)
+        journal.when_opened(self.start)
+
+    def _begin(self) -> None:
+        self._lock = FileLock(self._journal.directory / SHIPPER_LOCK)
+        self._state = threading.RLock()
+        self._wake, self._stop = threading.Event(), threading.Event()
+        self._thread: threading.Thread | None = None
+        self._shipper: Shipper | None = None
+        self._standby = False
+        self._flushing = 0
+
+    def start(self) -> None:
+        """Start the thread if it does not run; does nothing after ``close``, or where no thread can be
+        started."""
+        with self._state:
+            if self._closed or (self._thread is not None and self._thread.is_alive()):
+                return
+            self._thread = threading.Thread(target=self._run, name="tierlens-shipping", daemon=True)
+            with suppress(RuntimeError):
+                self._thread.start()
+
+    def flush(self, timeout_s: float) -> FlushReport:
+        """Wait until what was accepted so far is stored or refused, but never longer than ``timeout_s``."""
+        return self._flush(timeout_s, lambda: False)
+
+    def close(self, timeout_s: float = 5.0, silence_s: float = 0.5) -> FlushReport:
+        """Deliver what is left, and end the thread. What cannot be delivered stays for whoever ships next.
+
+        Args:
+            timeout_s: the most it may take.
+            silence_s: how long a request may stay unanswered before it is given up; four times as long if the
+                last answer was good. A sink that fails, or another process that ships, is not waited for.
+        """
+        began = self._clock.monotonic()
+        deadline = began + timeout_s
+        found = self._flush(timeout_s, lambda: hopeless(self._standing(), began, self._clock.monotonic(), silence_s))
+        self._closed = True
+        self._stop.set()
+        self._wake.set()
+        if self._thread is not None and self._shipper is not None and self._shipper.health.asked_at is None:
+            self._thread.join(max(0.0, min(silence_s, deadline - self._clock.monotonic())))
+        return found
+
+    def before_fork(self) -> None:
+        self._state.acquire(timeout=1.0)
+
+    def after_fork_in_parent(self) -> None:
+        with suppress(RuntimeError):
+            self._state.release()
+
+    def after_fork_in_child(self) -> None:
+        self._lock.drop()
+        if self._shipper is not None:
+            self._shipper.abandon()
+        self._begin()
+
+    def _flush(self, timeout_s: float, give_up: Callable[[], bool]) -> FlushReport:
+        self._flushing += 1
+        self._wake.set()
+        try:
+            return flush(self._journal, timeout_s, self._clock, give_up)
+        finally:
+            self._flushing -= 1
+
+    def _standing(self) -> Standing:
+        shipper = self._shipper
+        alive = self._thread is not None and self._thread.is_alive()
+        return Standing(alive and not self._standby, shipper.health if shipper is not None else None)
+
+    def _run(self) -> None:
+        stop = self._stop
+        while not stop.is_set():
+            try:
+                self._standby = not self._take_lock()
+                if self._standby:
+                    self._rest(_STANDBY_S)
+                else:
+                    self._ship(stop)
+            except Exception as error:
+                self._alarms.warn("thread", f"shipping stopped, and begins anew in {_MISHAP_S} s: {error!r}")
+                self._rest(_MISHAP_S)
+        with self._state:
+            self._lock.release()
+
+    def _take_lock(self) -> bool:
+        with self._state:
+            if not self._lock.held:
+                create_directory(self._journal.directory)
+                return self._lock.acquire()
+            return True
+
+    def _ship(self, stop: threading.Event) -> None:
+        sink = self._open_sink()
+        shipper = Shipper(self._journal.directory, sink, limits=self._limits, clock=self._clock)
+        self._shipper = shipper
+        try:
+            pause = _SOONEST_S
+            while not stop.is_set():
+                shipper.urgent = self._flushing > 0
+                quiet = shipper.step()
+                if not quiet:
+                    pause = _SOONEST_S
+                    continue
+                self._rest(min(quiet, _URGENT_S if self._flushing else pause))
+                pause = min(pause * _SLOWER, _LATEST_S)
+        finally:
+            self._shipper = None
+            shipper.close()
+            sink.close()
+
+    def _rest(self, seconds: float) -> None:
+        if self._clock.wait(self._wake, seconds) and not self._stop.is_set():
+            self._wake.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a shipping thread is doing: whether it is this process's turn to ship, and what the sink last
+    said."""
+
+    ships: bool
+    health: Health | None
+
+
+def hopeless(standing: Standing, began: float, now: float, silence_s: float) -> bool:
+    """Whether an exit that began to wait at ``began`` should wait no longer."""
+    if not standing.ships:
+        return True
+    health = standing.health
+    if health is None:
+        return now - began > silence_s * _KNOWN_GOOD
+    if health.failing:
+        return True
+    allowed = silence_s * _KNOWN_GOOD if health.ever_took else silence_s
+    return health.asked_at is not None and now - max(health.asked_at, began) > allowed

@@ -1,0 +1,109 @@
+"""Sinks to look into, and sinks that answer what a test tells them to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from tierlens.errors import DeliveryError
+from tierlens.sinks.base import Batch, Finish, Sink
+
+
+class MemorySink:
+    """Keeps spans and finishes in memory as MLflow keeps rows: what is sent again replaces what was there.
+
+    Attributes:
+        spans: OTLP JSON, parsed, by span id.
+        experiments: each trace's experiment, by trace id; the first wins.
+        finishes: every finish, by trace id, in order.
+        metrics: each metric's latest value, by span id and name.
+        batches: every request for spans, in order.
+        closed: whether ``close`` was called.
+    """
+
+    def __init__(self) -> None:
+        self.spans: dict[str, dict[str, Any]] = {}
+        self.experiments: dict[str, str] = {}
+        self.finishes: dict[str, list[Finish]] = {}
+        self.metrics: dict[tuple[str, str], object] = {}
+        self.batches: list[Batch] = []
+        self.closed = False
+
+    def send(self, batch: Batch) -> None:
+        self.batches.append(batch)
+        for payload in batch.spans:
+            span = orjson.loads(payload)
+            self.spans[span["spanId"]] = span
+            self.experiments.setdefault(span["traceId"], batch.experiment)
+        for finish in batch.finishes:
+            self.finish(finish)
+
+    def finish(self, finish: Finish) -> None:
+        self.finishes.setdefault(finish.trace_id, []).append(finish)
+        for finding in finish.findings:
+            self.metrics[finding.span_id, finding.name] = finding.value
+
+    def close(self) -> None:
+        self.closed = True
+
+    def attributes(self, span_id: str) -> dict[str, Any]:
+        """A span's attributes as a plain dict; integers are the strings that OTLP makes of them."""
+        return {
+            attribute["key"]: next(iter(attribute["value"].values()), None)
+            for attribute in self.spans[span_id]["attributes"]
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerLost:
+    """The sink takes what it is sent, and the answer never arrives: ``error`` is what the sender sees."""
+
+    error: DeliveryError
+
+
+Answer = DeliveryError | AnswerLost | None
+
+
+class FlakySink:
+    """Answers from a script, then from a rule, and passes on to ``inner`` what it takes.
+
+    Args:
+        inner: where spans go that are taken.
+        answers: for the first requests, one each: None takes it.
+        rule: decides once the script is over; by default everything is taken.
+
+    Attributes:
+        requests: every request made, taken or not.
+    """
+
+    def __init__(
+        self,
+        inner: Sink,
+        answers: Iterable[Answer] = (),
+        rule: Callable[[Batch | Finish], Answer] = lambda request: None,
+    ) -> None:
+        self.inner, self.rule = inner, rule
+        self.requests: list[Batch | Finish] = []
+        self._answers = iter(tuple(answers))
+
+    def send(self, batch: Batch) -> None:
+        self._answer(batch, lambda: self.inner.send(batch))
+
+    def finish(self, finish: Finish) -> None:
+        self._answer(finish, lambda: self.inner.finish(finish))
+
+    def close(self) -> None:
+        self.inner.close()
+
+    def _answer(self, request: Batch | Finish, take: Callable[[], None]) -> None:
+        self.requests.append(request)
+        answer = next(self._answers, self.rule(request))
+        if answer is None or isinstance(answer, AnswerLost):
+            take()
+        if isinstance(answer, AnswerLost):
+            raise answer.error
+        if answer is not None:
+            raise answer

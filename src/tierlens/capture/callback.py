@@ -11,11 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables.config import var_child_runnable_config
 from langgraph.callbacks import GraphCallbackHandler, GraphInterruptEvent, GraphResumeEvent
 
 from tierlens import keys
-from tierlens.capture import chains, current, models, outcomes, payload, rag, resuming
+from tierlens.capture import autolog, chains, current, models, outcomes, payload, rag, resuming
 from tierlens.capture.graphs import calling_graph, max_attempts
 from tierlens.capture.pauses import Pauses
 from tierlens.capture.recorder import Recorder
@@ -86,6 +87,8 @@ class MlflowCallbackHandler(GraphCallbackHandler):
         if run_id.int in self._recorder.open:
             return
         parent = self._parent(parent_run_id)
+        if parent is None and autolog.take_over():
+            return  # autolog's tracer is in this call's callbacks already, and records it
         opened = chains.start(
             self._recorder,
             run_id.int,
@@ -276,6 +279,14 @@ class MlflowCallbackHandler(GraphCallbackHandler):
     def on_custom_event(self, name: str, data: Any, *, run_id: UUID, **kwargs: Any) -> None:
         if (opened := self._opened(run_id)) and opened.policy.log_prompts:
             chains.note_event(opened, name, payload.text(data, 4_096))
+
+
+class SilentHandler(BaseCallbackHandler):
+    """What a Lens that is turned off hands out: LangChain skips it at every event."""
+
+    run_inline = True
+    ignore_llm = ignore_chain = ignore_agent = ignore_retriever = ignore_chat_model = True
+    ignore_retry = ignore_custom_event = True
 
 
 def _name(serialized: Mapping[str, Any] | None, kwargs: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from typing import Final
 from tierlens.journal.segment import BLOBS, DEAD_LETTER
 
 _SMALLEST_GRANT: Final = 65_536
-_SHARE: Final = 4
+_SHARE: Final = 8
 _MEASURE_AGAIN_S: Final = 0.1
 
 
@@ -45,7 +45,8 @@ def grant(free: int, wanted: int, segment_room: int) -> int:
 
 
 class Allowance:
-    """One writer's view of the quota, measured anew at most ten times a second."""
+    """One writer's view of the quota: measured for every grant, and for a refusal at most ten times a
+    second."""
 
     def __init__(self, directory: Path, quota_bytes: int, monotonic: Callable[[], float]) -> None:
         self._directory, self._quota, self._monotonic = directory, quota_bytes, monotonic
@@ -60,8 +61,10 @@ class Allowance:
     def take(self, wanted: int, segment_room: int) -> int:
         """Bytes granted, at least ``wanted``, or 0."""
         now = self._monotonic()
-        if self._measured_at is None or now - self._measured_at >= _MEASURE_AGAIN_S:
-            self._free, self._measured_at = self._quota - usage(self._directory), now
+        fresh = self._measured_at is not None and now - self._measured_at < _MEASURE_AGAIN_S
+        if fresh and wanted > self._free:
+            return 0
+        self._free, self._measured_at = self._quota - usage(self._directory), now
         granted = grant(self._free, wanted, segment_room)
         self._free -= granted
         return granted

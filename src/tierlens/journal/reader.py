@@ -17,6 +17,7 @@ from tierlens.errors import DamagedLine
 from tierlens.journal.codec import PREFIX, Line, decode
 from tierlens.journal.segment import open_for_reading
 
+_LEAST: Final = 2 * len(PREFIX)
 _LONGEST_LINE: Final = 80 << 20
 
 
@@ -85,7 +86,7 @@ class SegmentReader:
     def _complete(self, about: int, final: bool) -> bytes:
         """Whole lines from the offset on; what cannot become a line is passed without being held in
         memory."""
-        size = about
+        size = about = max(about, _LEAST)
         while True:
             chunk = os.pread(self._fd, size, self.offset)
             if final and len(chunk) < size:

@@ -33,8 +33,15 @@ def start(
 ) -> Open:
     """Open the span of a model call."""
     opened = recorder.start(key, name, kind, parent=parent, context=context)
-    if not opened.recording:
-        return opened
+    if opened.recording:
+        describe(opened, messages, parameters, metadata)
+    return opened
+
+
+def describe(
+    opened: Open, messages: Sequence[object], parameters: Mapping[str, Any], metadata: Mapping[str, Any]
+) -> None:
+    """Put on the span of a model call what was asked of which model; ``metadata`` is as LangChain's tracers have it."""
     attributes = opened.attributes
     model = metadata.get("ls_model_name") or parameters.get("model") or parameters.get("model_name")
     if model:
@@ -43,7 +50,6 @@ def start(
     attributes[keys.MESSAGE_FORMAT] = "openai"
     put_parameters(opened, parameters)
     put_messages(opened, [as_message(message) for message in messages])
-    return opened
 
 
 def put_messages(opened: Open, messages: Sequence[Mapping[str, object]]) -> None:
@@ -105,8 +111,12 @@ def put_replies(opened: Open, replies: Iterable[object]) -> None:
     opened.attributes[keys.OUTPUTS] = payload.dumps({"choices": choices})
 
 
-def put_usage(opened: Open, usage: Usage | None, response_model: str | None) -> None:
-    """Store tokens, cost and speed; what was not counted is left out, not stored as 0."""
+def put_usage(opened: Open, usage: Usage | None, response_model: str | None, *, share: float = 1.0) -> None:
+    """Store tokens, cost and speed; what was not counted is left out, not stored as 0.
+
+    Args:
+        share: the part of the published price that is paid, 0.5 in a batch.
+    """
     attributes = opened.attributes
     now = opened.trace.now()
     if opened.first_token_ns:
@@ -118,6 +128,8 @@ def put_usage(opened: Open, usage: Usage | None, response_model: str | None) -> 
     attributes[keys.TOKEN_USAGE] = orjson.dumps(usage.as_mlflow()).decode()
     model, provider = str(attributes.get(keys.MODEL, "")), str(attributes.get(keys.PROVIDER, ""))
     if paid := prices.cost(provider, model, usage):
+        if share != 1.0:
+            paid = {name: share * dollars for name, dollars in paid.items()}
         attributes[keys.COST] = orjson.dumps(paid).decode()
     if opened.first_token_ns and usage.output and now > opened.first_token_ns:
         attributes[keys.TOKENS_PER_S] = round(usage.output / ((now - opened.first_token_ns) / 1e9), 2)
@@ -141,6 +153,6 @@ def _response_model(replies: Sequence[object], output: Mapping[str, Any]) -> str
 
 
 def _stop_reason(reply: object) -> str | None:
-    metadata = getattr(reply, "response_metadata", None) or {}
+    metadata = reply if isinstance(reply, Mapping) else getattr(reply, "response_metadata", None) or {}
     reason = metadata.get("stop_reason") or metadata.get("finish_reason")
     return str(reason) if reason else None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from tierlens.capture.shapes import fields
+
 
 class Usage(NamedTuple):
     """Tokens of one model call; a count that was not reported is None, never 0.
@@ -66,21 +68,25 @@ def from_langchain(metadata: Mapping[str, Any]) -> Usage:
 
 
 def from_anthropic(usage: Any) -> Usage:
-    """Usage of an Anthropic ``Usage`` object or mapping, whose ``input_tokens`` leaves the cache out."""
-    fields = usage if isinstance(usage, Mapping) else usage.to_dict()
-    read = fields.get("cache_read_input_tokens")
-    detail = fields.get("cache_creation") or {}
-    five, hour = detail.get("ephemeral_5m_input_tokens"), detail.get("ephemeral_1h_input_tokens")
-    if five is None and hour is None:
-        five = fields.get("cache_creation_input_tokens")
-    bare = fields.get("input_tokens")
+    """Usage of an Anthropic ``Usage`` object or mapping, whose ``input_tokens`` leaves the cache out.
+
+    The split of cache writes by lifetime comes with a stream's first event only; what the total has grown by
+    since then (server tools make further model calls) counts as written for five minutes.
+    """
+    counts = fields(usage)
+    read, written = counts.get("cache_read_input_tokens"), counts.get("cache_creation_input_tokens")
+    split = fields(counts.get("cache_creation"))
+    five, hour = split.get("ephemeral_5m_input_tokens"), split.get("ephemeral_1h_input_tokens")
+    if written is not None:
+        five = max(written - (hour or 0), five or 0)
+    bare = counts.get("input_tokens")
     return Usage(
         input=None if bare is None else bare + (read or 0) + (five or 0) + (hour or 0),
-        output=fields.get("output_tokens"),
+        output=counts.get("output_tokens"),
         cache_read=read,
         cache_write_5m=five,
         cache_write_1h=hour,
-        reasoning=(fields.get("output_tokens_details") or {}).get("thinking_tokens"),
+        reasoning=fields(counts.get("output_tokens_details")).get("thinking_tokens"),
     )
 
 

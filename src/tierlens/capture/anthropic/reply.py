@@ -1,0 +1,72 @@
+"""A streamed message put together from its events, once, at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from tierlens.capture.shapes import fields
+
+_TEXT_OF_DELTA: Final = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
+_TEXT_OF_BLOCK: Final = {"text": "text", "thinking": "thinking"}
+
+
+class Reply:
+    """What a stream has said so far.
+
+    Attributes:
+        complete: the message's end has come.
+    """
+
+    __slots__ = ("_blocks", "_head", "_pieces", "_stop_reason", "_usage", "complete")
+
+    def __init__(self) -> None:
+        self._head: Mapping[str, Any] = {}
+        self._blocks: dict[int, Mapping[str, Any]] = {}
+        self._pieces: list[tuple[int, str]] = []
+        self._usage: dict[str, Any] = {}
+        self._stop_reason: str | None = None
+        self.complete = False
+
+    def add(self, event: Any) -> bool:
+        """Take in one event; whether it brought some of the answer."""
+        kind = event.type
+        if kind == "content_block_delta":
+            delta = event.delta
+            member = _TEXT_OF_DELTA.get(delta.type)
+            if member is not None:
+                self._pieces.append((event.index, getattr(delta, member)))
+            return True
+        if kind == "content_block_start":
+            self._blocks[event.index] = fields(event.content_block)
+        elif kind == "message_start":
+            self._head = fields(event.message)
+            self._count(self._head.get("usage"))
+        elif kind == "message_delta":
+            self._stop_reason = fields(event.delta).get("stop_reason")
+            self._count(event.usage)
+        elif kind == "message_stop":
+            self.complete = True
+        return False
+
+    def _count(self, usage: object) -> None:
+        """Later counts are totals, not additions; what a later event leaves out stands as it was."""
+        self._usage.update((name, count) for name, count in fields(usage).items() if count is not None)
+
+    def message(self) -> dict[str, Any]:
+        """The message so far, as the API gives it when asked without streaming; a tool's input is JSON text."""
+        texts: dict[int, list[str]] = {}
+        for index, piece in self._pieces:
+            texts.setdefault(index, []).append(piece)
+        return {
+            "model": self._head.get("model"),
+            "content": [_block(block, texts.get(index, [])) for index, block in sorted(self._blocks.items())],
+            "stop_reason": self._stop_reason,
+            "usage": self._usage,
+        }
+
+
+def _block(start: Mapping[str, Any], pieces: list[str]) -> Mapping[str, Any]:
+    if not pieces:
+        return start
+    return {**start, _TEXT_OF_BLOCK.get(start.get("type", ""), "input"): "".join(pieces)}

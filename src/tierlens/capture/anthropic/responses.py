@@ -1,0 +1,94 @@
+"""What a call brought, whatever it is: a message, a stream, or a response still to be read."""
+
+from __future__ import annotations
+
+import inspect
+import weakref
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+
+from tierlens.capture import outcomes
+from tierlens.capture.anthropic.call import Call
+from tierlens.capture.anthropic.streams import MessageObserver, is_stream, observe
+from tierlens.capture.outcomes import FINE, Outcome
+from tierlens.capture.shield import shielded
+
+
+def settle(call: Call, result: Any) -> None:
+    """End ``call`` with its result now, or have it end when the result has been read. Never raises."""
+    try:
+        if is_stream(result):
+            observe(result, MessageObserver(call))
+        elif hasattr(result, "http_response"):
+            _settle_raw(call, result)
+        else:
+            call.ended(result)
+    except Exception as error:
+        call.ended(None)
+        call.shield.report("reading what a client brought", error)
+
+
+def _settle_raw(call: Call, response: Any) -> None:
+    """``with_raw_response`` has read its body already; ``with_streaming_response`` leaves that to the caller."""
+    body = _body(response.http_response)
+    if body is not None:
+        call.ended(body)
+        return
+    unread = Unread(call, response.http_response)
+    response.parse = _after(response.parse, unread.parsed)
+    if hasattr(response, "close"):
+        response.close = _after(response.close, unread.closed)
+    weakref.finalize(response, unread.closed).atexit = False
+
+
+class Unread:
+    """A response whose body has not been read when the call returns."""
+
+    def __init__(self, call: Call, http_response: Any) -> None:
+        self.shield = call.shield
+        self._call = call
+        self._http_response = http_response
+        self._stream: MessageObserver | None = None
+
+    @shielded
+    def parsed(self, result: Any) -> None:
+        if not is_stream(result):
+            self._call.ended(result)
+        elif self._stream is None:
+            self._stream = MessageObserver(self._call)
+            observe(result, self._stream)
+
+    @shielded
+    def closed(self, result: None = None) -> None:
+        if self._stream is not None:
+            self._stream.left()
+            return
+        read = self._http_response.is_stream_consumed
+        self._call.ended(_body(self._http_response), FINE if read else Outcome(outcomes.ABANDONED))
+
+
+def _body(http_response: Any) -> Mapping[str, Any] | None:
+    """The JSON object in a response that has been read whole, else None."""
+    try:
+        body = orjson.loads(http_response.content)
+    except Exception:  # not read yet (httpx and httpx2 each have an error of their own), or no JSON
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def _after(method: Callable[..., Any], look: Callable[[Any], None]) -> Callable[..., Any]:
+    """``method``, with ``look`` at what it returns."""
+
+    def called(*args: Any, **kwargs: Any) -> Any:
+        result = method(*args, **kwargs)
+        look(result)
+        return result
+
+    async def called_async(*args: Any, **kwargs: Any) -> Any:
+        result = await method(*args, **kwargs)
+        look(result)
+        return result
+
+    return called_async if inspect.iscoroutinefunction(method) else called

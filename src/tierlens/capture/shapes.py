@@ -1,0 +1,17 @@
+"""Other libraries' objects, read by their shape, so that nothing of theirs is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tierlens.span import NONE
+
+
+def fields(value: object) -> Mapping[str, Any]:
+    """The fields of a pydantic object or of the mapping it was made from, not copied; empty where it has none.
+
+    Read from where pydantic keeps them: its own dump takes 20 µs for a message, and warns where a field holds
+    what its type does not name.
+    """
+    return value if isinstance(value, Mapping) else getattr(value, "__dict__", NONE)

@@ -71,12 +71,14 @@ def judge(documents: list[Document], relevant: Mapping[str, int]) -> Judgement:
     return {name: float(values[measure]) for name, measure in MEASURES.items()}
 
 
-def compare(labelled: tuple[LabelledQuery, ...]) -> dict[str, list[Judgement]]:
-    """Every strategy's judgements, query by query."""
-    return {
-        strategy: [search(strategy, each.query, each.brand, each.relevant) for each in labelled]
-        for strategy in STRATEGIES
-    }
+def compare(labelled: tuple[LabelledQuery, ...], lens: tierlens.Lens) -> dict[str, list[Judgement]]:
+    """Every strategy's judgements, query by query, each recorded for the query's brand."""
+    results: dict[str, list[Judgement]] = {strategy: [] for strategy in STRATEGIES}
+    for each in labelled:
+        with lens.using(brand=each.brand, user="data-science"):
+            for strategy, judgements in results.items():
+                judgements.append(search(strategy, each.query, each.brand, each.relevant))
+    return results
 
 
 def table(results: Mapping[str, list[Judgement]], baseline: str = "bm25") -> Table:
@@ -110,7 +112,7 @@ def _tfidf(brand: str) -> TfidfRetriever:
 def main() -> None:
     lens = tierlens.init()
     labelled = queries("test")
-    Console().print(table(compare(labelled)), f"{len(labelled)} labelled queries on simulated notes.")
+    Console().print(table(compare(labelled, lens)), f"{len(labelled)} labelled queries on simulated notes.")
     Console().print(lens.flush(timeout_s=30))
 
 

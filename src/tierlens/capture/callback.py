@@ -260,7 +260,6 @@ class MlflowCallbackHandler(GraphCallbackHandler):
         name = _name(serialized, kwargs)
         opened = self._recorder.start(run_id.int, name, "RETRIEVER", parent=parent, context=context)
         if opened.recording:
-            opened.query = query
             chains.put_inputs(self._recorder, opened, {"query": query})
         self._recorder.started(opened)
 

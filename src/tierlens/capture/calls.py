@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tierlens import keys
-from tierlens.capture import chains, current, payload, rag
+from tierlens.capture import chains, current, rag
 from tierlens.capture.callback import running
 from tierlens.capture.outcomes import of_output
 from tierlens.capture.recorder import Recorder
@@ -106,10 +106,6 @@ def _open(recorder: Recorder, kind: str, name: str, inputs: Mapping[str, Any]) -
             opened.attributes[keys.AGENT] = opened.agent
             if opened.policy.tier is not None:
                 opened.attributes[keys.TIER] = opened.policy.tier
-        if kind == "RETRIEVER":
-            opened.query = inputs.get("query") or next(
-                (value for value in inputs.values() if isinstance(value, str)), payload.shape(inputs)
-            )
         chains.put_inputs(recorder, opened, _without_documents(kind, inputs))
         if kind == "RERANKER":
             opened.before = rag.documents_in(inputs)

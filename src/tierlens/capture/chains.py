@@ -6,8 +6,6 @@ import itertools
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-import orjson
-
 from tierlens import keys
 from tierlens.capture import outcomes, payload, previews, privacy, rag, state
 from tierlens.capture.outcomes import Outcome
@@ -89,11 +87,11 @@ def _describe(opened: Open, metadata: Mapping[str, Any], is_node: bool) -> None:
     opened.namespace = metadata.get("langgraph_checkpoint_ns") or ""
     attributes = opened.attributes
     if opened.agent and opened.kind == "AGENT":
-        attributes[keys.AGENT] = opened.agent
+        if opened.agent != opened.name:
+            attributes[keys.AGENT] = opened.agent
         if opened.policy.tier is not None:
             attributes[keys.TIER] = opened.policy.tier
     if is_node and opened.parent is not None:
-        attributes[keys.STEP] = int(metadata.get("langgraph_step") or 0)
         _count_attempt(opened, opened.namespace)
 
 
@@ -132,8 +130,7 @@ def put_inputs(recorder: Recorder, opened: Open, inputs: object) -> None:
         return
     fields = state.as_state(inputs)
     if fields is None:
-        whole = orjson.Fragment(payload.capped(payload.encode(inputs), policy.state.max_bytes))
-        text = orjson.dumps(whole).decode()
+        text = opened.trace.ledger.value(inputs, policy.state).decode()
     else:
         held = opened.hold is not None or opened.own_hold is not None
         text = opened.trace.ledger.inputs(opened.span_id, fields, policy.state, remember=not held).decode()
@@ -158,7 +155,7 @@ def end(recorder: Recorder, opened: Open, output: object) -> None:
         if opened.before is not None:
             rag.reranked(opened, opened.before, rag.documents_in(output))
         if opened.kind == "RETRIEVER":
-            rag.retrieved(opened, opened.query, rag.documents_in(output))
+            rag.retrieved(opened, rag.documents_in(output))
     recorder.finish(opened, ended_as(opened, outcomes.of_output(_single(output))))
 
 
@@ -172,17 +169,25 @@ def put_outputs(recorder: Recorder, opened: Open, output: object) -> None:
         opened.attributes[keys.OUTPUTS] = payload.dumps(payload.masked(update if update is not None else output))
         return
     if opened.kind in ("RETRIEVER", "RERANKER") and (documents := rag.documents_in(output)):
-        opened.attributes[keys.OUTPUTS] = payload.dumps(documents)
+        _put_documents(opened, output, documents)
         return
     fields = update if update is not None else state.as_state(output)
     if fields is None:
-        text = payload.capped(payload.encode(output), policy.state.max_bytes).decode()
+        text = opened.trace.ledger.value(output, policy.state).decode()
     else:
-        text = opened.trace.ledger.outputs(fields, policy.state).decode()
+        text = opened.trace.ledger.outputs(fields, policy.state, brief=opened.parent is None).decode()
         if opened.is_node and opened.hold is None and opened.own_hold is None:
             opened.trace.ledger.produced(opened.span_id, fields)
     said = previews.answer(output, recorder.policies.answer) if opened.parent is None else None
     opened.attributes[keys.OUTPUTS] = _with_message(text, fields, "assistant", said)
+
+
+def _put_documents(opened: Open, output: object, documents: list[dict[str, Any]]) -> None:
+    """Documents as MLflow's retriever view reads them; other spans may refer to them from here."""
+    opened.attributes[keys.OUTPUTS] = payload.dumps(documents)
+    if isinstance(output, list) and opened.hold is None and opened.own_hold is None:
+        for place, document in enumerate(output):
+            opened.trace.ledger.remember(document, opened.span_id, str(place))
 
 
 def updates(output: object) -> Mapping[Any, object] | None:

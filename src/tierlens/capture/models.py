@@ -14,8 +14,8 @@ from tierlens.capture.recorder import Recorder
 from tierlens.capture.trace import Context, Open
 from tierlens.capture.usage import Usage, from_langchain, from_llm_output
 
-_NOT_PARAMETERS = frozenset(
-    {"messages", "system", "tools", "api_key", "anthropic_api_key", "_type", "stream", "extra_headers"}
+_NOT_PARAMETERS = frozenset({"model", "model_name", "messages", "system", "tools", "_type", "stream"}) | frozenset(
+    {"api_key", "anthropic_api_key", "extra_headers"}
 )
 
 
@@ -47,7 +47,6 @@ def describe(
     if model:
         attributes[keys.MODEL] = str(model)
     attributes[keys.PROVIDER] = str(metadata.get("ls_provider") or parameters.get("_type") or "unknown")
-    attributes[keys.MESSAGE_FORMAT] = "openai"
     put_parameters(opened, parameters)
     put_messages(opened, [as_message(message) for message in messages])
 
@@ -64,7 +63,7 @@ def put_messages(opened: Open, messages: Sequence[Mapping[str, object]]) -> None
     if opened.trace.documents:
         prompt = "\n".join(str(message.get("content", "")) for message in messages)
         if used := rag.context_of(opened.trace, prompt):
-            opened.attributes[keys.CONTEXT_DOCUMENTS] = payload.dumps(used)
+            opened.attributes[keys.CONTEXT_DOCUMENTS] = ", ".join(used)
 
 
 def put_parameters(opened: Open, parameters: Mapping[str, Any]) -> None:
@@ -72,7 +71,7 @@ def put_parameters(opened: Open, parameters: Mapping[str, Any]) -> None:
     kept = {name: value for name, value in parameters.items() if name not in _NOT_PARAMETERS and value is not None}
     private = not opened.policy.log_prompts
     if private:
-        kept = {name: value for name, value in kept.items() if isinstance(value, bool | int | float) or name == "model"}
+        kept = {name: value for name, value in kept.items() if isinstance(value, bool | int | float)}
     if kept:
         opened.attributes[keys.PARAMS] = payload.dumps(kept)
     tools = parameters.get("tools") or parameters.get("functions")
@@ -98,16 +97,19 @@ def end(recorder: Recorder, opened: Open, result: Any) -> Usage | None:
 def put_replies(opened: Open, replies: Iterable[object]) -> None:
     """Store what the model said, as ``choices``, with the reason it stopped."""
     private = not opened.policy.log_prompts
-    choices = []
-    for index, reply in enumerate(replies):
+    choices: list[dict[str, object]] = []
+    for reply in replies:
         message = {**as_message(reply), "role": "assistant"}
         reason = _stop_reason(reply)
-        if reason:
-            opened.attributes[keys.STOP_REASON] = reason
         if private:
             privacy.remember(opened, message)
             message = {"role": "assistant", "content": payload.shape(message["content"])}
-        choices.append({"index": index, "message": message, "finish_reason": reason})
+        else:
+            said = getattr(reply, "content", reply)
+            opened.trace.ledger.remember(
+                said, opened.span_id, "reply" if not choices else f"choices.{len(choices)}.message.content"
+            )
+        choices.append({"message": message, "finish_reason": reason})
     opened.attributes[keys.OUTPUTS] = payload.dumps({"choices": choices})
 
 

@@ -61,7 +61,8 @@ class Rates:
             + hour * self.cache_write_1h.at(total)
         ) / 1e6
         paid_out = (usage.output or 0) * self.output.at(total) / 1e6
-        return {"input_cost": paid_in, "output_cost": paid_out, "total_cost": paid_in + paid_out}
+        costs = {"input_cost": paid_in, "output_cost": paid_out, "total_cost": paid_in + paid_out}
+        return {name: round(usd, 9) for name, usd in costs.items()}
 
 
 def cost(provider: str, model: str, usage: Usage) -> dict[str, float] | None:

@@ -50,14 +50,9 @@ def score(document: Mapping[str, Any]) -> float | None:
     return None if found is None else float(found)
 
 
-def retrieved(opened: Open, query: object, documents: Sequence[Mapping[str, Any]]) -> None:
-    """Put on a retriever span what it found: query, top-k, and id, rank and score of each document."""
-    ranking = [
-        {"id": _name(document), "rank": rank, "score": score(document)} for rank, document in enumerate(documents, 1)
-    ]
-    if opened.policy.log_prompts:
-        found = {"query": payload.text(query, 4_096), "top_k": len(documents), "documents": ranking}
-        opened.attributes[keys.RETRIEVAL] = payload.dumps(found)
+def retrieved(opened: Open, documents: Sequence[Mapping[str, Any]]) -> None:
+    """Put on a retriever span how many documents it found; its outputs have each one's id, text and score."""
+    opened.attributes[keys.TOP_K] = len(documents)
     remember(opened.trace, documents)
 
 

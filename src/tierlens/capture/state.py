@@ -5,7 +5,8 @@ length. Here a value that this trace already holds is stored as a reference to t
 
 - ``{"$same": "<span>", "head": "The estimated…"}``: as in that span's inputs, under the same key;
 - ``{"$same": "<span>", "kept": 9, "added": [...]}``: its first 9 items, then these;
-- ``{"$from": "<span>", "path": "notes.0", "head": "…"}``: as in that span's outputs, at that path.
+- ``{"$from": "<span>/notes.0", "head": "…"}``: as in that span's outputs, at that path;
+- ``{"$from": "<span>/reply", "head": "…"}``: as the model of that span said.
 
 Values below ``SMALL`` bytes are always stored whole: they cost less than a reference, and people read them.
 ``tierlens.state.whole`` puts the references back.
@@ -23,7 +24,7 @@ from tierlens.capture.messages import is_message
 from tierlens.policy import StatePolicy
 
 SMALL = 160
-HEAD = 48
+HEAD = 32
 _ATOMS = (str, int, float, bool, type(None), bytes)
 _NUMBERS = frozenset({int, float, bool, type(None)})
 
@@ -63,26 +64,35 @@ class StateLedger:
                 fields[name] = orjson.Fragment(self._input(span_id, name, value, policy.max_bytes, remember))
         return payload.encode(fields)
 
-    def outputs(self, state: Mapping[Any, object], policy: StatePolicy) -> bytes:
-        """JSON object of a graph's outputs, where what its nodes produced stands by reference."""
+    def outputs(self, state: Mapping[Any, object], policy: StatePolicy, *, brief: bool) -> bytes:
+        """JSON object of a run's outputs, where what runs inside it produced stands by reference.
+
+        Args:
+            brief: of a whole graph's state: references go without the first words, which stand on the nodes.
+        """
         fields = {}
         for key, value in state.items():
             name = key if isinstance(key, str) else payload.safe_repr(key)
             if wanted(name, policy):
-                fields[name] = orjson.Fragment(self._whole(value, policy.max_bytes))
+                fields[name] = orjson.Fragment(self._whole(value, policy.max_bytes, brief))
         return orjson.dumps(fields)
 
+    def value(self, value: object, policy: StatePolicy) -> bytes:
+        """JSON of inputs or outputs that are no mapping, with references to what this trace already holds."""
+        return self._whole(value, policy.max_bytes)
+
     def produced(self, span_id: str, outputs: Mapping[Any, object]) -> None:
-        """Remember the long strings and messages in a node's outputs, so that states can refer to them."""
+        """Remember the long strings, messages and documents in a span's outputs, so that others can refer to them."""
         for key, value in outputs.items():
             if isinstance(value, list):
                 for place, item in enumerate(value):
-                    self._remember(item, span_id, f"{key}.{place}")
+                    self.remember(item, span_id, f"{key}.{place}")
             else:
-                self._remember(value, span_id, str(key))
+                self.remember(value, span_id, str(key))
 
-    def _remember(self, item: object, span_id: str, path: str) -> None:
-        if (isinstance(item, str) and len(item) > SMALL) or is_message(item):
+    def remember(self, item: object, span_id: str, path: str) -> None:
+        """Remember one thing that stands in a span's outputs at ``path``, if it is worth a reference."""
+        if (isinstance(item, str) and len(item) > SMALL) or is_message(item) or hasattr(item, "page_content"):
             # The object itself is kept beside its id: an id is only unique while its object lives.
             self._produced.setdefault(id(item), (item, span_id, path))
 
@@ -111,19 +121,19 @@ class StateLedger:
         elif kept == len(tokens):
             return self._same(seen, value) if len(seen.encoded) > SMALL else seen.encoded
         else:
-            added = [orjson.Fragment(self._item(item, max_bytes)) for item in value[kept:]]
+            added = [orjson.Fragment(self._item(item, max_bytes, brief=True)) for item in value[kept:]]
             encoded = orjson.dumps({"$same": seen.span_id, "kept": kept, "added": added})
         if remember:
             self._seen[name] = Seen(span_id, value, encoded, tokens)
         return encoded
 
-    def _whole(self, value: object, max_bytes: int) -> bytes:
+    def _whole(self, value: object, max_bytes: int, brief: bool = False) -> bytes:
         if not isinstance(value, list):
-            return self._item(value, max_bytes)
+            return self._item(value, max_bytes, brief)
         items: list[bytes] = []
         size = 0
         for item in value:
-            encoded = self._item(item, max_bytes)
+            encoded = self._item(item, max_bytes, brief)
             size += len(encoded)
             if size > max_bytes and items:
                 rest = payload.cut_note(payload.encode(value[len(items) :]))
@@ -132,13 +142,19 @@ class StateLedger:
             items.append(encoded)
         return b"[" + b",".join(items) + b"]"
 
-    def _item(self, item: object, max_bytes: int) -> bytes:
+    def _item(self, item: object, max_bytes: int, brief: bool = False) -> bytes:
         known = self._produced.get(id(item))
         if known is not None and known[0] is item:
-            return orjson.dumps({"$from": known[1], "path": known[2], "head": self._head(item)})
+            return self._reference(known, brief)
         if isinstance(item, str) and len(item) > max_bytes:
             return payload.encode({"$cut": payload.cut_note(item.encode("utf-8", "replace")), "head": item[:max_bytes]})
         return payload.capped(payload.encode(item), max_bytes)
+
+    def _reference(self, known: tuple[object, str, str], brief: bool) -> bytes:
+        """A reference to what ``known`` says; ``brief`` without its first words, where they were just to be read."""
+        item, span_id, path = known
+        place = f"{span_id}/{path}"
+        return orjson.dumps({"$from": place} if brief else {"$from": place, "head": self._head(item)})
 
     def _same(self, seen: Seen, value: object) -> bytes:
         return orjson.dumps({"$same": seen.span_id, "head": self._head(value)})

@@ -102,7 +102,7 @@ class Open:
         first_token_ns: when the first token of a stream arrived, 0 before.
         limits: of a graph, how often its nodes may be tried.
         outcome: how it will have ended, where that is known before it ends.
-        query, before, inner: of retrieval: what was asked, the documents to re-order, those an inner retriever found.
+        before, inner: of retrieval: the documents to re-order, those an inner retriever found.
     """
 
     recording = True
@@ -120,7 +120,6 @@ class Open:
     failed: dict[str, Open] | None = None
     limits: Mapping[str, int] = NONE
     outcome: Outcome | None = None
-    query: object = None
     before: list[dict[str, Any]] | None = None
     inner: list[dict[str, Any]] | None = None
 

@@ -20,8 +20,8 @@ $(READY): $(LOCK) requirements/uv.txt pyproject.toml
 	@echo "Setting up $(VENV) …"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $(LOCK)
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r $(LOCK)
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
 demo: $(READY) ## Eleven agents, three brands, traced into MLflow: var/demo
@@ -39,8 +39,8 @@ bench: $(READY) $(PEERS)/.ready ## Overhead and delivery figures, peers in the s
 $(PEERS)/.ready: requirements/peers.txt $(READY)
 	@echo "Setting up $(PEERS) …"
 	@$(PYTHON) -m venv $(PEERS)
-	@$(BIN)/uv pip install --quiet --python $(PEERS)/bin/python --require-hashes -r requirements/peers.txt
-	@$(BIN)/uv pip install --quiet --python $(PEERS)/bin/python --no-deps --no-build-isolation -e .
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(PEERS)/bin/python --require-hashes -r requirements/peers.txt
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(PEERS)/bin/python --no-deps --no-build-isolation -e .
 	@touch $@
 
 lint: $(READY) ## ruff, mypy --strict, import contracts

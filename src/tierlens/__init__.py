@@ -23,9 +23,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tierlens.capture.asking import achat_with_tracking, chat_with_tracking
 from tierlens.capture.callback import MlflowCallbackHandler
 from tierlens.capture.decorators import agent, reranker, retriever, span, tool
 from tierlens.capture.notes import artifact, metric, tag
+from tierlens.capture.wrapping import wrap
 from tierlens.errors import ConfigError, TierlensError, UnknownBrand
 from tierlens.lens import Lens, current_trace_url, init
 
@@ -41,8 +43,10 @@ __all__ = [
     "TierlensError",
     "UnknownBrand",
     "__version__",
+    "achat_with_tracking",
     "agent",
     "artifact",
+    "chat_with_tracking",
     "current_trace_url",
     "init",
     "metric",
@@ -51,6 +55,7 @@ __all__ = [
     "span",
     "tag",
     "tool",
+    "wrap",
 ]
 
 

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from langchain_core.callbacks import BaseCallbackHandler
 
 from tierlens import config, settings
-from tierlens.capture import active, autolog
+from tierlens.capture import active, autolog, threads
 from tierlens.capture.callback import MlflowCallbackHandler, SilentHandler
 from tierlens.capture.current import using
 from tierlens.capture.notes import current_span
+from tierlens.capture.otel import bridge_installed_provider, span_processor
 from tierlens.capture.paths import lookup
 from tierlens.capture.pauses import Pauses
 from tierlens.capture.recorder import Recorder, Step
@@ -69,6 +70,9 @@ class Lens:
         self._closed = False
         active.activate(self._recorder)
         autolog.take_over()
+        if chosen.propagate_threads:
+            threads.install()
+        bridge_installed_provider()
         atexit.register(self.close)
 
     def callback(
@@ -171,6 +175,10 @@ class Lens:
             log.warning("tierlens: no link to the current trace: %s", error)
             return None
 
+    def span_processor(self) -> Any:
+        """An OpenTelemetry ``SpanProcessor`` for a TracerProvider set after ``init``: its spans appear in our traces."""
+        return span_processor()
+
     def close(self, timeout_s: float | None = None) -> None:
         """Deliver what can be delivered within ``timeout_s`` and stop; the rest stays in the journal."""
         if self._closed:
@@ -179,6 +187,7 @@ class Lens:
         atexit.unregister(self.close)
         if active.recorder() is self._recorder:
             active.activate(None)
+            threads.uninstall()
         self._shipping.close(self.settings.exit_timeout_s if timeout_s is None else timeout_s)
         self._journal.close()
         _forget(self)

@@ -27,6 +27,7 @@ from tierlens.capture.asking import achat_with_tracking, chat_with_tracking
 from tierlens.capture.callback import MlflowCallbackHandler
 from tierlens.capture.decorators import agent, reranker, retriever, span, tool
 from tierlens.capture.notes import artifact, metric, tag
+from tierlens.capture.propagation import continue_trace, trace_headers
 from tierlens.capture.wrapping import wrap
 from tierlens.errors import ConfigError, TierlensError, UnknownBrand
 from tierlens.lens import Lens, current_trace_url, init
@@ -47,6 +48,7 @@ __all__ = [
     "agent",
     "artifact",
     "chat_with_tracking",
+    "continue_trace",
     "current_trace_url",
     "init",
     "metric",
@@ -55,6 +57,7 @@ __all__ = [
     "span",
     "tag",
     "tool",
+    "trace_headers",
     "wrap",
 ]
 

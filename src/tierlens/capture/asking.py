@@ -74,10 +74,11 @@ def _place(brand: str) -> Place:
 
     def place(recorder: Recorder) -> tuple[Open | None, Context]:
         parent, context = here(recorder)
-        context = current.merged(Context(brand=brand), context)
-        if parent is None or parent.trace.brand == recorder.policies.brand(brand):
-            return parent, context
-        return None, replace(context, remote=None)
+        policies = recorder.policies
+        elsewhere = parent.trace.brand if parent is not None else policies.brand(context.brand)
+        if (parent is not None or context.remote) and elsewhere != policies.brand(brand):
+            parent, context = None, replace(context, remote=None, sampled=True)
+        return parent, current.merged(Context(brand=brand), context)
 
     return place
 

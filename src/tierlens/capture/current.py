@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextvars
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from tierlens.capture.recorder import Recorder
@@ -53,14 +53,16 @@ def with_brand(context: Context, brand: str | None) -> Context:
 
 
 def merged(context: Context, ambient: Context) -> Context:
-    """``context``, with what it leaves open filled in from ``ambient``."""
+    """``context``, with what it leaves open filled in from ``ambient``; of a trace begun elsewhere, that is first."""
+    first, then = (ambient, context) if ambient.remote else (context, ambient)
     return Context(
-        brand=context.brand or ambient.brand,
-        kpi=context.kpi or ambient.kpi,
-        user=context.user or ambient.user,
-        session=context.session or ambient.session,
-        tags={**ambient.tags, **context.tags},
-        remote=context.remote or ambient.remote,
+        brand=first.brand or then.brand,
+        kpi=first.kpi or then.kpi,
+        user=first.user or then.user,
+        session=first.session or then.session,
+        tags={**then.tags, **first.tags},
+        remote=first.remote or then.remote,
+        sampled=first.sampled and then.sampled,
     )
 
 
@@ -72,8 +74,11 @@ def ambient_context() -> Context | None:
 @contextmanager
 def using(context: Context) -> Iterator[None]:
     """Have traces that start in this block take ``context`` where their caller says nothing else."""
-    token = _context.set(context)
+    ambient = _context.get()
+    token = _context.set(context if ambient is None else merged(context, ambient))
     try:
         yield
     finally:
-        _context.reset(token)
+        # A web framework may leave the block in another context than it entered it in: nothing to put back.
+        with suppress(ValueError):
+            _context.reset(token)

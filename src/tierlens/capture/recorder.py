@@ -102,6 +102,8 @@ class Recorder:
         trace = Trace(trace_id, context, brand, experiment)
         parent_id = context.remote[1] if context.remote else None
         opened = Open(key, trace, span_id_of(key), parent_id, None, name, kind, policy, agent)
+        if not context.sampled:
+            opened.recording = False
         self._sample(opened, "")
         return self._register(opened)
 
@@ -156,7 +158,7 @@ class Recorder:
             opened.attributes[keys.OUTCOME] = outcome.word
             if outcome.detail and opened.policy.log_prompts:
                 opened.attributes[keys.OUTCOME_DETAIL] = outcome.detail
-        if opened.parent is None:
+        if opened.parent_id is None:
             self._tag_trace(opened, outcome)
         message = outcome.detail if outcome.status == "ERROR" and opened.policy.log_prompts else ""
         span: Span | None = privacy.clean(self._span(opened, end_ns, outcome.status, message), opened)

@@ -20,6 +20,7 @@ class Context:
 
     Attributes:
         remote: ids (trace_id, span_id) of the caller's span in another process, from W3C trace context.
+        sampled: False where that process has dropped the trace.
     """
 
     brand: str | None = None
@@ -28,6 +29,7 @@ class Context:
     session: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     remote: tuple[str, str] | None = None
+    sampled: bool = True
 
 
 class Trace:

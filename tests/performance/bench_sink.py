@@ -73,7 +73,6 @@ def _agent_attributes(agent: str) -> dict[str, str | int | float]:
         keys.SPAN_TYPE: "AGENT",
         keys.AGENT: agent,
         keys.TIER: 2,
-        keys.STEP: 3,
         keys.CHECKPOINT_NS: f"{agent}:{secrets.token_hex(16)}",
         keys.INPUTS: json.dumps({"q": "Why did new starts fall?"}),
         keys.OUTPUTS: json.dumps({"notes": [TEXT]}),

@@ -76,7 +76,7 @@ def test_an_answer_that_says_gzip_and_is_not_is_empty(stub, channel):
 
 def test_an_answer_that_only_drips_is_given_up(stub):
     stub.then(Reply(pieces=iter([b"a"] * 1000)))
-    seconds = itertools.count(0, 50)
+    seconds = itertools.count(0, 500)
 
     with (
         Channel(stub.uri, Credentials(), clock=lambda: float(next(seconds))) as channel,

@@ -43,7 +43,7 @@ def test_spans_arrive_with_their_types_values_and_tree(sink, mlflow_server, expe
     model = stored["model-0"]["attributes"]
     assert model["mlflow.spanType"] == "CHAT_MODEL"
     assert model[keys.TTFT_MS] == 12.5
-    assert int(model[keys.STEP]) == 3
+    assert int(model[keys.ATTEMPT]) == 3
     assert stored.keys() == {"brand_analytics", "agent-0", "model-0"}
     assert stored["model-0"]["parent_span_id"] == stored["agent-0"]["span_id"]
 

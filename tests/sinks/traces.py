@@ -101,7 +101,7 @@ def _model_attributes() -> dict[str, AttributeValue]:
         keys.MODEL: "claude-sonnet-4-5",
         keys.PROVIDER: "anthropic",
         keys.TTFT_MS: 12.5,
-        keys.STEP: 3,
+        keys.ATTEMPT: 3,
     }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping
@@ -74,6 +76,7 @@ class Channel:
                 timeout=self._timeout,
                 follow_redirects=False,
             ) as response:
+                _acknowledge_at_once(response)
                 return Answer(
                     response.status_code,
                     self._read(response, limit),
@@ -99,6 +102,7 @@ class Channel:
         return body
 
     def close(self) -> None:
+        """Close the connections, if they are our own."""
         if self._own:
             self._client.close()
 
@@ -109,3 +113,17 @@ class Channel:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _acknowledge_at_once(response: httpx.Response) -> None:
+    """Have the kernel acknowledge the answer's head now, where it can (Linux).
+
+    uvicorn with several workers leaves Nagle's algorithm on: it holds the body back until the head is
+    acknowledged, which the kernel otherwise puts off for 40 ms. Measured on ``mlflow server``: 52 ms a small
+    request, 5 ms with this.
+    """
+    stream = response.extensions.get("network_stream")
+    connection = stream.get_extra_info("socket") if stream else None
+    if connection is not None and hasattr(socket, "TCP_QUICKACK"):
+        with contextlib.suppress(OSError):
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)

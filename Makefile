@@ -47,7 +47,7 @@ lint: $(READY) ## ruff, mypy --strict, import contracts
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-cache
 
 format: $(READY) ## Format the code
 	@$(BIN)/ruff check --fix --quiet .

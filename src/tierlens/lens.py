@@ -176,7 +176,7 @@ class Lens:
             return None
 
     def span_processor(self) -> Any:
-        """An OpenTelemetry ``SpanProcessor`` for a TracerProvider set after ``init``: its spans appear in our traces."""
+        """A processor for a TracerProvider set after ``init``: its OpenTelemetry spans appear in our traces."""
         return span_processor()
 
     def close(self, timeout_s: float | None = None) -> None:

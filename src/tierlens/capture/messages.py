@@ -19,30 +19,32 @@ def is_message(value: object) -> bool:
 
 def as_message(value: Any) -> dict[str, object]:
     """A LangChain message, ``{role, content}`` mapping, ``(role, content)`` tuple or string as a chat message."""
+    # A message's fields are read from where pydantic keeps them: asking for one that is not there costs 3 µs.
+    fields = getattr(value, "__dict__", None)
+    if fields and "type" in fields and "content" in fields:
+        return _from_fields(fields)
     if isinstance(value, str):
         return {"role": "user", "content": value}
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return _from_mapping(value)
     if isinstance(value, tuple | list) and len(value) == 2:
         return {"role": ROLES.get(str(value[0]), str(value[0])), "content": content_text(value[1])}
-    # Its fields are read from where pydantic keeps them: asking for one that is not there costs 3 µs.
-    return _from_fields(vars(value))
+    return {"role": "user", "content": str(value)}
 
 
-def _from_fields(fields: Mapping[str, Any]) -> dict[str, object]:
-    kind, content = fields["type"], fields["content"]
-    out: dict[str, object] = {
-        "role": fields.get("role") or ROLES.get(kind, kind),
-        "content": content if type(content) is str else content_text(content),
-    }
-    if name := fields.get("name"):
+def _from_fields(fields: dict[str, Any]) -> dict[str, object]:
+    kind, content, get = fields["type"], fields["content"], fields.get
+    out: dict[str, object] = {"role": get("role") or ROLES.get(kind, kind), "content": content}
+    if type(content) is not str:
+        out["content"] = content_text(content)
+        if thoughts := thinking(content):
+            out["thinking"] = thoughts
+    if name := get("name"):
         out["name"] = name
-    if calls := fields.get("tool_calls"):
+    if calls := get("tool_calls"):
         out["tool_calls"] = [tool_call(call) for call in calls]
-    if call_id := fields.get("tool_call_id"):
+    if call_id := get("tool_call_id"):
         out["tool_call_id"] = call_id
-    if type(content) is not str and (thoughts := thinking(content)):
-        out["thinking"] = thoughts
     return out
 
 

@@ -32,11 +32,9 @@ class Rate:
     tiers: tuple[tuple[int, float], ...] = ()
 
     def at(self, input_tokens: int) -> float:
-        rate = self.base
-        for start, price in self.tiers:
-            if input_tokens > start:
-                rate = price
-        return rate
+        if not self.tiers or input_tokens <= self.tiers[0][0]:
+            return self.base
+        return next(price for start, price in reversed(self.tiers) if input_tokens > start)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +49,18 @@ class Rates:
 
     def cost(self, usage: Usage) -> dict[str, float]:
         """USD as MLflow stores it: ``{input_cost, output_cost, total_cost}``."""
-        total = usage.input or 0
+        total, written = usage.input or 0, usage.output or 0
         read, five, hour = usage.cache_read or 0, usage.cache_write_5m or 0, usage.cache_write_1h or 0
         plain = max(total - read - five - hour, 0)
-        paid_in = (
-            plain * self.input.at(total)
-            + read * self.cache_read.at(total)
-            + five * self.cache_write.at(total)
-            + hour * self.cache_write_1h.at(total)
-        ) / 1e6
-        paid_out = (usage.output or 0) * self.output.at(total) / 1e6
-        costs = {"input_cost": paid_in, "output_cost": paid_out, "total_cost": paid_in + paid_out}
-        return {name: round(usd, 9) for name, usd in costs.items()}
+        paid_in = plain * self.input.at(total)
+        if read:
+            paid_in += read * self.cache_read.at(total)
+        if five:
+            paid_in += five * self.cache_write.at(total)
+        if hour:
+            paid_in += hour * self.cache_write_1h.at(total)
+        paid_in, paid_out = round(paid_in / 1e6, 9), round(written * self.output.at(total) / 1e6, 9)
+        return {"input_cost": paid_in, "output_cost": paid_out, "total_cost": round(paid_in + paid_out, 9)}
 
 
 def cost(provider: str, model: str, usage: Usage) -> dict[str, float] | None:

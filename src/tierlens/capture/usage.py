@@ -35,15 +35,19 @@ class Usage(NamedTuple):
 
     def as_mlflow(self) -> dict[str, int]:
         """The mapping MLflow stores as ``mlflow.chat.tokenUsage``."""
-        counts = {
-            "input_tokens": self.input,
-            "output_tokens": self.output,
-            "total_tokens": (self.input or 0) + (self.output or 0),
-            "cache_read_input_tokens": self.cache_read,
-            "cache_creation_input_tokens": self.cache_write,
-            "cache_creation_input_tokens_above_1hr": self.cache_write_1h or None,
-        }
-        return {name: count for name, count in counts.items() if count is not None}
+        usage, write = {}, self.cache_write
+        if self.input is not None:
+            usage["input_tokens"] = self.input
+        if self.output is not None:
+            usage["output_tokens"] = self.output
+        usage["total_tokens"] = (self.input or 0) + (self.output or 0)
+        if self.cache_read is not None:
+            usage["cache_read_input_tokens"] = self.cache_read
+        if write is not None:
+            usage["cache_creation_input_tokens"] = write
+        if self.cache_write_1h:
+            usage["cache_creation_input_tokens_above_1hr"] = self.cache_write_1h
+        return usage
 
 
 def from_langchain(metadata: Mapping[str, Any]) -> Usage:

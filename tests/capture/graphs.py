@@ -224,7 +224,8 @@ def failing() -> Runnable[Any, Any]:
 SHAPES: dict[str, Callable[[], Runnable[Any, Any]]] = {
     made.__name__: made
     for made in (
-        chain, parallel, send, loop, subgraph, nested_call, retries, cached, handoff, functional, agent, rag, lcel, failing,
+        chain, parallel, send, loop, subgraph, nested_call, retries, cached, handoff, functional, agent, rag, lcel,
+        failing,
     )
 }  # fmt: skip
 

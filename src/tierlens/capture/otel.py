@@ -53,10 +53,15 @@ def bridge_installed_provider() -> bool:
 
 
 class Bridge(SpanProcessor):
-    """Follows OpenTelemetry spans from start to end, also to an end that comes after the trace's own."""
+    """Follows OpenTelemetry spans from start to end, also to an end that comes after the trace's own.
 
-    def __init__(self) -> None:
+    Args:
+        max_open: of more spans than this that have not ended, the oldest are given up.
+    """
+
+    def __init__(self, max_open: int = MAX_OPEN) -> None:
         self._open: dict[int, Open] = {}
+        self._max_open = max_open
 
     def on_start(self, span: SdkSpan, parent_context: Context | None = None) -> None:
         recorder = active.recorder()
@@ -73,7 +78,7 @@ class Bridge(SpanProcessor):
         if parent is None or key in recorder.open:
             return
         self._open[key] = recorder.start(key, span.name, "UNKNOWN", parent=parent, context=parent.trace.context)
-        while len(self._open) > MAX_OPEN:
+        while len(self._open) > self._max_open:
             self._open.pop(next(iter(self._open)))
 
     def on_end(self, span: ReadableSpan) -> None:

@@ -78,7 +78,7 @@ def test_a_collector_passes_over_an_open_span() -> None:
     told = json.loads(encode_start(span(1, end_ns=0), ROUTING, RESOURCE))
 
     assert "resourceSpans" not in told
-    assert told["start"][0]["scopeSpans"][0]["spans"][0]["endTimeUnixNano"] == "0"
+    assert "endTimeUnixNano" not in told["start"][0]["scopeSpans"][0]["spans"][0]
 
 
 def test_marks_in_a_users_text_are_not_taken_for_the_lines_own() -> None:
@@ -91,7 +91,9 @@ def test_marks_in_a_users_text_are_not_taken_for_the_lines_own() -> None:
     for encoder, kind in ((encode, "span"), (encode_start, "start")):
         found = decode(encoder(sent, routing, encode_resource({hostile: hostile}))[:-1])
         assert (found.kind, found.experiment, found.metrics) == (kind, hostile, {hostile: hostile})
-        assert orjson.loads(found.payload)["attributes"][0]["value"]["stringValue"] == hostile
+        attributes = orjson.loads(found.payload)["attributes"]
+        said = attributes[0]["value"]["stringValue"] if kind == "span" else next(iter(attributes.values()))
+        assert said == hostile
 
 
 def test_metrics_and_artifacts_travel_in_the_header() -> None:

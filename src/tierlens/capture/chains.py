@@ -60,19 +60,24 @@ def _agent(
 ) -> tuple[str, AgentPolicy | None]:
     """The agent this run is, with its policy: by node name, by ``metadata={"agent": …}``, or as a graph's own name."""
     policies = recorder.policies
+    if not policies.agents:
+        return (_unnamed(name, metadata, parent), None) if is_node else ("", None)
     inside = parent.agent if parent else ""
-    if not policies.agents and not is_node:
-        return "", None
     labels = (name, metadata.get("agent")) if is_node else (name,)
     for label in labels:
         policy = policies.agents.get(label) if label else None
         if policy is not None and policy.agent != inside:
             return policy.agent, policy
-    if is_node and (label := metadata.get("agent")) and label != inside:
-        return str(label), None
+    label = metadata.get("agent") if is_node else None
+    return (str(label), None) if label and label != inside else ("", None)
+
+
+def _unnamed(name: str, metadata: Mapping[str, Any], parent: Open | None) -> str:
+    """The agent a node is where no agent has a file: by its metadata, or because it is one of the outermost graph's."""
+    if label := metadata.get("agent"):
+        return str(label) if parent is None or label != parent.agent else ""
     outermost = parent is None or not (parent.is_node or parent.node_depth)
-    hidden = name.startswith("__")
-    return (name, None) if is_node and not policies.agents and outermost and not hidden else ("", None)
+    return name if outermost and not name.startswith("__") else ""
 
 
 def _kind(recorder: Recorder, name: str, metadata: Mapping[str, Any], is_node: bool) -> str:

@@ -181,17 +181,17 @@ class Recorder:
 
     def _span(self, opened: Open, end_ns: int, status: Status, message: str) -> Span:
         return Span(
-            trace_id=opened.trace.trace_id,
-            span_id=opened.span_id,
-            parent_id=opened.parent_id,
-            name=opened.name,
-            start_ns=opened.start_ns,
-            end_ns=end_ns,
-            attributes=opened.attributes,
-            status=status,
-            message=message,
-            events=opened.events,
-            links=opened.links,
+            opened.trace.trace_id,
+            opened.span_id,
+            opened.parent_id,
+            opened.name,
+            opened.start_ns,
+            end_ns,
+            opened.attributes,
+            status,
+            message,
+            opened.events,
+            opened.links,
         )
 
     def _routing(self, opened: Open) -> Routing:

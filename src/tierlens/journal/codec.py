@@ -15,7 +15,7 @@ since the last such record.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal, cast
@@ -23,7 +23,7 @@ from typing import Final, Literal, cast
 import orjson
 
 from tierlens.errors import DamagedLine
-from tierlens.journal.otlp import attributes_json, dumps, plain, plain_text, plain_value, span_json
+from tierlens.journal.otlp import attributes_json, dumps, plain, plain_text, plain_value, span_json, start_json
 from tierlens.span import Artifact, Metric, Routing, Span
 
 Kind = Literal["span", "start", "loss"]
@@ -66,12 +66,12 @@ class Line:
 def encode(span: Span, routing: Routing, resource: bytes) -> bytes:
     """A finished span as one journal line, newline included; values that JSON cannot hold are made plain
     first."""
-    return _encode(b"span", _SPAN_MARK, span, routing, resource)
+    return _encode(b"span", _SPAN_MARK, span_json, span, routing, resource)
 
 
 def encode_start(span: Span, routing: Routing, resource: bytes) -> bytes:
     """An open span's record (``end_ns`` is 0): what is known of it should its process die."""
-    return _encode(b"start", _START_MARK, span, routing, resource)
+    return _encode(b"start", _START_MARK, start_json, span, routing, resource)
 
 
 def encode_line(line: Line) -> bytes:
@@ -98,12 +98,14 @@ def cut(span: Span, longest: int) -> Span:
     return plain(span, longest)
 
 
-def _encode(kind: bytes, mark: bytes, span: Span, routing: Routing, resource: bytes) -> bytes:
+def _encode(
+    kind: bytes, mark: bytes, to_json: Callable[[Span], bytes], span: Span, routing: Routing, resource: bytes
+) -> bytes:
     try:
-        payload, header = span_json(span), _header(span.trace_id, span.span_id, routing)
+        payload, header = to_json(span), _header(span.trace_id, span.span_id, routing)
     except Exception:
         span = plain(span)
-        payload, header = span_json(span), _header(span.trace_id, span.span_id, _plain_routing(routing))
+        payload, header = to_json(span), _header(span.trace_id, span.span_id, _plain_routing(routing))
     return _frame(b',"kind":"%b"%b%b%b%b%b%b' % (kind, header, mark, resource, _SCOPE, payload, _TAIL))
 
 

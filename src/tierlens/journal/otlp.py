@@ -37,28 +37,52 @@ def span_json(span: Span) -> bytes:
         "kind": 1,
         "startTimeUnixNano": str(start_ns),
         "endTimeUnixNano": str(end_ns),
-        "attributes": _attributes(attributes),
+        "attributes": attribute_list(attributes),
         "status": _CODES[status] if not message else {**_CODES[status], "message": message},
     }
     if parent_id:
         tree["parentSpanId"] = parent_id
     if events:
         tree["events"] = [
-            {"timeUnixNano": str(e.time_ns), "name": e.name, "attributes": _attributes(e.attributes)} for e in events
+            {"timeUnixNano": str(e.time_ns), "name": e.name, "attributes": attribute_list(e.attributes)} for e in events
         ]
     if links:
         tree["links"] = [
-            {"traceId": k.trace_id, "spanId": k.span_id, "attributes": _attributes(k.attributes)} for k in links
+            {"traceId": k.trace_id, "spanId": k.span_id, "attributes": attribute_list(k.attributes)} for k in links
         ]
+    return dumps(tree)
+
+
+def start_json(span: Span) -> bytes:
+    """JSON of an open span: as ``span_json``, but with its attributes as one object, which costs half as much.
+
+    Raises:
+        TypeError: some value is not plain.
+    """
+    tree: dict[str, object] = {
+        "traceId": span.trace_id,
+        "spanId": span.span_id,
+        "name": span.name,
+        "kind": 1,
+        "startTimeUnixNano": str(span.start_ns),
+        "attributes": span.attributes,
+    }
+    if span.parent_id:
+        tree["parentSpanId"] = span.parent_id
     return dumps(tree)
 
 
 def attributes_json(attributes: Mapping[str, AttributeValue]) -> bytes:
     """The elements of an OTLP attribute list, without its brackets."""
-    return dumps(_attributes(attributes))[1:-1]
+    return dumps(attribute_list(attributes))[1:-1]
 
 
-def _attributes(attributes: Mapping[str, AttributeValue]) -> list[dict[str, object]]:
+def attribute_list(attributes: Mapping[str, AttributeValue]) -> list[dict[str, object]]:
+    """Attributes as OTLP writes them down: ``[{"key": …, "value": {"stringValue": …}}, …]``.
+
+    Raises:
+        TypeError: some value is not plain.
+    """
     return [
         {"key": key, "value": {"stringValue": value} if type(value) is str else _value(value)}
         for key, value in attributes.items()

@@ -9,6 +9,7 @@ import orjson
 
 from tierlens import keys
 from tierlens.journal.codec import Line
+from tierlens.journal.otlp import attribute_list
 
 DIED: Final = "process died"
 
@@ -21,8 +22,6 @@ def died(start: Line, last_ns: int) -> Line:
     span: dict[str, Any] = orjson.loads(start.payload)
     span["endTimeUnixNano"] = str(max(int(span["startTimeUnixNano"]), last_ns))
     span["status"] = {"code": 2, "message": DIED}
-    outcome = {keys.OUTCOME: "error", keys.OUTCOME_DETAIL: DIED}
-    kept = [attribute for attribute in span.get("attributes", ()) if attribute["key"] not in outcome]
-    added = [{"key": key, "value": {"stringValue": value}} for key, value in outcome.items()]
-    span["attributes"] = kept + added
+    known = {key: value for key, value in span["attributes"].items() if value is not None}
+    span["attributes"] = attribute_list({**known, keys.OUTCOME: "error", keys.OUTCOME_DETAIL: DIED})
     return replace(start, kind="span", payload=orjson.dumps(span))

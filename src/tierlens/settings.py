@@ -104,8 +104,15 @@ class Settings(BaseModel):
         default=8, ge=1, description="Size at which a journal segment is closed and the next begun."
     )
     fsync_interval_s: float = Field(default=0.5, gt=0, description="Seconds that a power cut may lose at most.")
-    exit_timeout_s: float = Field(default=0.5, ge=0, description="Seconds a clean exit may wait for delivery.")
+    exit_timeout_s: float = Field(
+        default=5.0,
+        ge=0,
+        description="Seconds a clean exit may wait for delivery; half a second where the server does not answer.",
+    )
     propagate_threads: bool = Field(default=True, description="Carry the current span into threads that a node starts.")
+    strict: bool = Field(
+        default=False, description="Raise tierlens's own failures instead of counting them: for its tests."
+    )
 
     @field_validator("enabled")
     @classmethod

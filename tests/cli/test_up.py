@@ -44,6 +44,23 @@ def test_up_serves_until_told_to_stop_and_leaves_no_process(tmp_path, told):
 
 
 @pytest.mark.server
+def test_a_killed_up_leaves_no_process(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, "--data", str(tmp_path), "--port", "0"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    next(line for line in process.stdout if "MLflow is up" in line)
+    children = psutil.Process(process.pid).children(recursive=True)
+
+    process.kill()
+
+    process.communicate(timeout=PATIENCE_S)
+    assert children
+    assert not psutil.wait_procs(children, PATIENCE_S)[1]
+
+
+@pytest.mark.server
 def test_a_server_that_dies_ends_up_with_an_error(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, "--data", str(tmp_path), "--port", "0"],

@@ -1,0 +1,142 @@
+"""Whether MLflow can be reached and will take what is sent: the part of the diagnosis that talks to it."""
+
+from __future__ import annotations
+
+import email.utils
+import os
+import time
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from tierlens.cli.finding import Finding
+from tierlens.errors import DeliveryError, Forbidden, SettingsError
+from tierlens.policy import Policies
+from tierlens.projection.experiments import ExperimentStore
+from tierlens.settings import Settings
+from tierlens.sinks.channel import Channel
+from tierlens.sinks.configured import credentials_for, sink_for
+from tierlens.sinks.mlflow_http import RestBackend
+from tierlens.sinks.mlflow_store import StoreBackend, artifact_root
+
+_OLDEST: Final = (3, 17)
+_SKEW_S: Final = 30.0
+_TIMEOUT: Final = httpx.Timeout(10, connect=5)
+# MLflow makes this one itself, so making it again changes nothing and still needs the permission.
+_ALWAYS_THERE: Final = "Default"
+
+
+def destination_findings(loaded: Settings, policies: Policies) -> Iterator[Finding]:
+    """What there is to say of the tracking URI and of the second destination."""
+    try:
+        sink_for(loaded).close()
+    except SettingsError as error:
+        yield Finding("destination", "fail", str(error), "set MLFLOW_TRACKING_URI")
+        return
+    scheme = loaded.tracking_uri.partition(":")[0].lower()
+    if scheme in ("http", "https"):
+        yield from _server(loaded, policies)
+    elif not scheme.startswith("otlp"):
+        yield from _database(loaded, policies)
+    endpoint = loaded.tracking_uri.partition("+")[2] if scheme.startswith("otlp") else loaded.otlp_endpoint
+    if endpoint:
+        yield _collector(endpoint)
+
+
+def _server(loaded: Settings, policies: Policies) -> Iterator[Finding]:
+    try:
+        with Channel(loaded.tracking_uri, credentials_for(loaded), timeout=_TIMEOUT) as channel:
+            started = time.time()
+            answer = channel.request("GET", "/version")
+            took_ms = (time.time() - started) * 1000
+            if answer.status in (401, 403):
+                mend = "set MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+                yield Finding("server", "fail", f"{channel.shown} answers {answer.status}", mend)
+                return
+            yield _version(channel.shown, answer.body.decode("utf-8", "replace").strip(), took_ms)
+            yield from clock(answer.headers.get("date", ""), started)
+            yield from _experiments(RestBackend(channel), policies)
+    except (DeliveryError, SettingsError) as error:
+        mend = "start it (`tierlens up`), or set MLFLOW_TRACKING_URI; spans wait in the journal meanwhile"
+        yield Finding("server", "fail", str(error), mend)
+
+
+def _version(shown: str, text: str, took_ms: float) -> Finding:
+    parts = text.split(".")
+    if len(parts) < 2 or not all(part.isdecimal() for part in parts[:2]):
+        return Finding("server", "fail", f"{shown} does not answer like MLflow", "set MLFLOW_TRACKING_URI")
+    found = f"{shown}: MLflow {text}, answers in {took_ms:.0f} ms"
+    if (int(parts[0]), int(parts[1])) < _OLDEST:
+        return Finding("server", "fail", found, "upgrade it to MLflow 3.17 or later")
+    return Finding("server", "ok", found)
+
+
+def clock(date: str, now: float) -> Iterator[Finding]:
+    """How far the server's ``Date`` is from our Unix time; nothing where it sends none."""
+    parsed = email.utils.parsedate_tz(date)
+    if parsed is None:
+        return
+    skew = now - email.utils.mktime_tz(parsed)
+    found = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the server's"
+    good = abs(skew) <= _SKEW_S
+    yield Finding("clock", "ok" if good else "warn", found, "" if good else "set the clock by NTP")
+
+
+def _experiments(store: ExperimentStore, policies: Policies) -> Iterator[Finding]:
+    try:
+        if store.experiment_named(_ALWAYS_THERE):
+            store.create_experiment(_ALWAYS_THERE, "", {})
+            yield Finding("permissions", "ok", "experiments can be read and made")
+    except Forbidden as error:
+        mend = "let this user read and make experiments, or make those of the brands for it"
+        yield Finding("permissions", "warn", str(error), mend)
+    for brand in policies.brands or (policies.default_brand,):
+        yield _experiment(store, policies.experiment(brand))
+
+
+def _experiment(store: ExperimentStore, name: str) -> Finding:
+    found = store.experiment_named(name)
+    if found is None:
+        return Finding("experiment", "ok", f"{name}: not there yet; the first trace makes it")
+    if not found.active:
+        mend = f"`mlflow experiments restore -x {found.id}`, or `mlflow gc`; its traces wait meanwhile"
+        return Finding("experiment", "fail", f"{name}: deleted", mend)
+    return Finding("experiment", "ok", f"{name}: id {found.id}")
+
+
+def _database(loaded: Settings, policies: Policies) -> Iterator[Finding]:
+    uri = loaded.tracking_uri
+    if find_spec("mlflow") is None:
+        yield Finding("database", "fail", "the mlflow package is not installed", "pip install mlflow")
+        return
+    path = Path(uri.partition(":///")[2]) if uri.startswith("sqlite:///") else None
+    if path is not None and not path.exists():
+        yield _new_file(path)
+        return
+    store = StoreBackend(uri, artifact_root(uri))
+    try:
+        yield from _experiments(store, policies)
+        yield Finding("database", "ok", str(path) if path else "reachable")
+    except DeliveryError as error:
+        yield Finding("database", "fail", str(error), "start it, or set MLFLOW_TRACKING_URI")
+    finally:
+        store.close()
+
+
+def _new_file(path: Path) -> Finding:
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if os.access(folder, os.W_OK | os.X_OK):
+        return Finding("database", "ok", f"{path} will be made at the first delivery")
+    return Finding("database", "fail", f"{folder} cannot be written to", "set MLFLOW_TRACKING_URI")
+
+
+def _collector(endpoint: str) -> Finding:
+    try:
+        answer = httpx.post(endpoint, json={"resourceSpans": []}, timeout=_TIMEOUT)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        return Finding("OTLP endpoint", "warn", f"{endpoint}: {error}", "start it, or unset TIERLENS_OTLP_ENDPOINT")
+    found = f"{endpoint} answers {answer.status_code}"
+    return Finding("OTLP endpoint", "ok" if answer.is_success else "warn", found)

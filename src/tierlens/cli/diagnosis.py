@@ -1,0 +1,136 @@
+"""The checks behind ``tierlens doctor``: each yields what it found, and changes nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+from tierlens import config, settings
+from tierlens.cli.destination import destination_findings
+from tierlens.cli.finding import Finding
+from tierlens.cli.journal_state import JournalState, journal_state
+from tierlens.cli.output import megabytes
+from tierlens.errors import ConfigError
+from tierlens.policy import Policies
+from tierlens.settings import Settings, variable
+
+_PACKAGES: Final = ("tierlens", "mlflow", "langgraph", "langchain-core", "anthropic")
+_ALARM_SHARE: Final = 0.8
+
+
+def diagnose() -> Iterator[Finding]:
+    """All findings, in the order in which a person would mend them."""
+    yield Finding("packages", "ok", ", ".join(map(_installed, _PACKAGES)))
+    try:
+        loaded = settings.load()
+    except ConfigError as error:
+        yield Finding("settings", "fail", str(error), "set it right; `.env.example` lists all variables")
+        return
+    yield from _switches(loaded)
+    policies = Policies()
+    for finding, read in _config(loaded):
+        policies = read
+        yield finding
+    yield from _journal(loaded)
+    yield from destination_findings(loaded, policies)
+
+
+def _installed(package: str) -> str:
+    try:
+        return f"{package} {version(package)}"
+    except PackageNotFoundError:
+        return f"{package} missing"
+
+
+def _switches(loaded: Settings) -> Iterator[Finding]:
+    if loaded.enabled:
+        yield Finding("settings", "ok", f"delivery to {_shown(loaded.tracking_uri)}")
+        return
+    off = [name for name in ("enable_tracking", "enable_tracing") if not getattr(loaded, name)] or ["enabled"]
+    names = ", ".join(map(variable, off))
+    yield Finding("settings", "warn", f"{names} turns tierlens off: every call is a no-op", f"unset {names}")
+
+
+def _shown(uri: str) -> str:
+    """An address without the password that it may hold."""
+    before, at, after = uri.rpartition("@")
+    return f"{before.partition('://')[0]}://***@{after}" if at else uri
+
+
+def _config(loaded: Settings) -> Iterator[tuple[Finding, Policies]]:
+    folder = loaded.config_dir
+    if errors := config.check(folder) if folder.exists() else ():
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        yield Finding("config", "fail", f"{errors[0]}{more}", "`tierlens check` lists all"), Policies()
+        return
+    policies = config.load_policies(folder, environment=loaded.environment, experiment=loaded.experiment)
+    if folder.exists():
+        agents = len({agent.agent for agent in policies.agents.values()})
+        found, mend = f"{folder}: {agents} agents, {len(policies.brands) or 'all'} brands", ""
+    else:
+        found = f"no folder {folder}: defaults hold, and every brand is allowed"
+        mend = "`tierlens init MODULE:GRAPH` writes one"
+    yield Finding("config", "ok", found, mend), policies
+    if loaded.brand and policies.brands and loaded.brand not in policies.brands:
+        found = f"TIERLENS_BRAND={loaded.brand} is not one of the brands"
+        yield Finding("brand", "fail", found, f"use one of {', '.join(policies.brands)}"), policies
+
+
+def _journal(loaded: Settings) -> Iterator[Finding]:
+    directory = loaded.journal_dir
+    nearest = next(path for path in (directory, *directory.parents) if path.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        mend = "give this user write permission, or set TIERLENS_JOURNAL_DIR"
+        yield Finding("journal", "fail", f"{nearest} cannot be written to", mend)
+        return
+    yield _space(loaded, nearest)
+    if directory.exists():
+        try:
+            state = journal_state(directory)
+        except OSError as error:
+            yield Finding("journal", "fail", f"{directory} cannot be read: {error.strerror}", "mend its permissions")
+            return
+        yield from _contents(loaded, state)
+    else:
+        yield Finding("journal", "ok", f"{directory} will be made at the first span")
+    yield _delivery(loaded)
+
+
+def _space(loaded: Settings, place: Path) -> Finding:
+    free, quota = shutil.disk_usage(place).free, loaded.journal_quota_mb << 20
+    found = f"{megabytes(free)} free, the journal may take {megabytes(quota)}"
+    if free < loaded.segment_mb << 20:
+        return Finding("disk", "fail", found, "make room, or set TIERLENS_JOURNAL_DIR to another disk")
+    if free < quota:
+        return Finding("disk", "warn", found, "lower TIERLENS_JOURNAL_QUOTA_MB, or make room")
+    return Finding("disk", "ok", found)
+
+
+def _contents(loaded: Settings, state: JournalState) -> Iterator[Finding]:
+    found = (
+        f"{loaded.journal_dir}: {megabytes(state.size)}, {state.pending} spans wait, "
+        f"{state.living} processes write, {state.orphaned} have died"
+    )
+    if state.size > _ALARM_SHARE * (loaded.journal_quota_mb << 20):
+        mend = "deliver with `tierlens ship --once`, or raise TIERLENS_JOURNAL_QUOTA_MB"
+        yield Finding("journal", "warn", f"{found}; the quota is nearly used up", mend)
+    elif state.pending and not state.living and not state.shipped:
+        yield Finding("journal", "warn", f"{found}; nobody delivers", "`tierlens ship --once` delivers them")
+    else:
+        yield Finding("journal", "ok", found)
+    if state.dead_letters:
+        found = f"{state.dead_letters} spans in {loaded.journal_dir}/dead-letter"
+        yield Finding("refused", "warn", found, "the first line of each file says why MLflow would not take it")
+
+
+def _delivery(loaded: Settings) -> Finding:
+    if loaded.shipper != "external":
+        return Finding("shipper", "ok", f"{loaded.shipper}, in the agent's own process group")
+    shipped = loaded.journal_dir.exists() and journal_state(loaded.journal_dir).shipped
+    if shipped:
+        return Finding("shipper", "ok", "external, and one is running")
+    return Finding("shipper", "warn", "external, and none is running", "start `tierlens ship` beside the agent")

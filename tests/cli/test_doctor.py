@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.running import Ran, tierlens
+from tests.cli.test_ship import JOURNAL, recorded
+from tests.conftest import StoredMlflow
+from tierlens.cli.destination import clock
+from tierlens.journal.segment import DEAD_LETTER
+from tierlens.testing.http_stub import HttpStub, Reply
+
+NOWHERE = "http://127.0.0.1:9"
+
+
+def findings(ran: Ran) -> dict[str, list[dict[str, Any]]]:
+    """What was found, by subject."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for finding in ran.json["checks"]:
+        found.setdefault(finding["subject"], []).append(finding)
+    return found
+
+
+def doctor(folder: Path, uri: str = NOWHERE, **variables: str) -> dict[str, list[dict[str, Any]]]:
+    return findings(tierlens(folder, "doctor", "--json", MLFLOW_TRACKING_URI=uri, **variables))
+
+
+@pytest.mark.server
+def test_a_good_set_up_is_all_ok(tmp_path: Path, mlflow_server: StoredMlflow, experiment: str) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/tierlens.yaml").write_text(f"app: {experiment}\nbrands: [A, B]\n")
+    mlflow_server.post("/api/2.0/mlflow/experiments/create", {"name": f"{experiment}/A"})
+
+    ran = tierlens(tmp_path, "doctor", "--json", MLFLOW_TRACKING_URI=mlflow_server.uri)
+
+    assert ran.code == 0
+    assert ran.json["ok"]
+    assert {finding["status"] for finding in ran.json["checks"]} == {"ok"}
+    found = findings(ran)
+    assert "MLflow 3." in found["server"][0]["found"]
+    assert found["permissions"][0]["found"] == "experiments can be read and made"
+    there, missing = found["experiment"]
+    assert there["found"].startswith(f"{experiment}/A: id ")
+    assert missing["found"] == f"{experiment}/B: not there yet; the first trace makes it"
+    assert not (tmp_path / "var").exists()
+
+
+@pytest.mark.server
+def test_a_deleted_experiment_fails_with_the_command_that_mends_it(
+    tmp_path: Path, mlflow_server: StoredMlflow, experiment: str
+) -> None:
+    made = mlflow_server.post("/api/2.0/mlflow/experiments/create", {"name": experiment})["experiment_id"]
+    mlflow_server.post("/api/2.0/mlflow/experiments/delete", {"experiment_id": made})
+
+    found = doctor(tmp_path, mlflow_server.uri, MLFLOW_EXPERIMENT_NAME=experiment)["experiment"][0]
+
+    assert found["status"] == "fail"
+    assert f"mlflow experiments restore -x {made}" in found["mend"]
+
+
+def test_a_server_that_is_down_fails_in_a_table_too(tmp_path: Path) -> None:
+    ran = tierlens(tmp_path, "doctor", MLFLOW_TRACKING_URI=NOWHERE)
+
+    assert ran.code == 1
+    assert "✗ fail   server" in ran.out
+    assert "start it (`tierlens up`)" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "found", "mend"),
+    [
+        (200, b"<html>hello</html>", "does not answer like MLflow", "set MLFLOW_TRACKING_URI"),
+        (401, b"", "answers 401", "set MLFLOW_TRACKING_TOKEN"),
+        (200, b"2.9.1", "MLflow 2.9.1", "upgrade it to MLflow 3.17"),
+    ],
+)
+def test_a_server_that_will_not_do_fails(tmp_path: Path, status: int, body: bytes, found: str, mend: str) -> None:
+    with HttpStub(otherwise=Reply(status, body=body)) as server:
+        checks = doctor(tmp_path, server.uri)
+
+    assert checks["server"][0]["status"] == "fail"
+    assert found in checks["server"][0]["found"]
+    assert mend in checks["server"][0]["mend"]
+
+
+def test_a_password_in_the_address_is_not_shown(tmp_path: Path) -> None:
+    ran = tierlens(tmp_path, "doctor", MLFLOW_TRACKING_URI="http://ana:hush@127.0.0.1:9")
+
+    assert "hush" not in ran.out + ran.err
+
+
+def test_bad_settings_and_bad_files_are_findings(tmp_path: Path) -> None:
+    assert doctor(tmp_path, TIERLENS_SHIPPER="tread")["settings"][0]["status"] == "fail"
+
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/tierlens.yaml").write_text("brnads: []\nquestion: x\n")
+    found = doctor(tmp_path)["config"][0]
+
+    assert (found["status"], found["mend"]) == ("fail", "`tierlens check` lists all")
+    assert found["found"] == "config/tierlens.yaml:1: brnads is not a known key; did you mean brands? (and 1 more)"
+
+
+def test_being_turned_off_is_a_warning_that_names_the_switch(tmp_path: Path) -> None:
+    found = doctor(tmp_path, MLFLOW_ENABLE_TRACING="false")["settings"][0]
+
+    assert (found["status"], found["mend"]) == ("warn", "unset MLFLOW_ENABLE_TRACING")
+
+
+def test_a_brand_that_the_files_do_not_name_fails(tmp_path: Path) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/tierlens.yaml").write_text("brands: [Kisqali]\n")
+
+    assert doctor(tmp_path, TIERLENS_BRAND="Kiskali")["brand"][0]["mend"] == "use one of Kisqali"
+
+
+def test_spans_that_nobody_delivers_are_a_warning(tmp_path: Path) -> None:
+    recorded(tmp_path, "x")
+
+    found = doctor(tmp_path)["journal"][0]
+
+    assert found["status"] == "warn"
+    assert "6 spans wait, 0 processes write, 1 have died; nobody delivers" in found["found"]
+    assert found["mend"] == "`tierlens ship --once` delivers them"
+
+
+def test_refused_spans_and_a_missing_sidecar_are_warnings(tmp_path: Path) -> None:
+    recorded(tmp_path, "x")
+    letters = tmp_path / JOURNAL / DEAD_LETTER
+    letters.mkdir()
+    (letters / "a-b.jsonl").write_text("{}\n{}\n")
+
+    found = doctor(tmp_path, TIERLENS_SHIPPER="external")
+
+    assert found["refused"][0]["found"].startswith("1 spans in ")
+    assert found["shipper"][0]["mend"] == "start `tierlens ship` beside the agent"
+
+
+def test_a_journal_that_cannot_be_written_fails(tmp_path: Path) -> None:
+    (tmp_path / "var").write_text("a file, where the journal's folder should be")
+
+    assert doctor(tmp_path)["journal"][0]["status"] == "fail"
+
+
+def test_a_journal_larger_than_its_disk_fails_or_warns(tmp_path: Path) -> None:
+    found = doctor(tmp_path, TIERLENS_JOURNAL_QUOTA_MB=str(1 << 30))["disk"][0]
+    assert (found["status"], found["mend"]) == ("warn", "lower TIERLENS_JOURNAL_QUOTA_MB, or make room")
+
+    assert doctor(tmp_path, TIERLENS_SEGMENT_MB=str(1 << 30))["disk"][0]["status"] == "fail"
+
+
+def test_a_database_is_looked_at_without_being_made(tmp_path: Path) -> None:
+    found = findings(tierlens(tmp_path, "doctor", "--json"))
+
+    assert found["database"][0]["found"] == "mlflow.db will be made at the first delivery"
+    assert not (tmp_path / "mlflow.db").exists()
+    assert "process" in found["shipper"][0]["found"]
+
+
+def test_a_clock_that_is_wrong_is_a_warning() -> None:
+    date = "Sat, 01 Jan 2000 00:00:00 GMT"
+
+    assert [finding.status for finding in clock(date, 946_684_805.0)] == ["ok"]
+    assert [(finding.status, finding.found) for finding in clock(date, 946_684_740.0)] == [
+        ("warn", "60 s behind the server's")
+    ]
+    assert list(clock("yesterday", 0.0)) == []
+
+
+def test_a_user_who_may_make_no_experiments_is_warned(tmp_path: Path) -> None:
+    there = Reply(body=b'{"experiment": {"experiment_id": "0", "lifecycle_stage": "active"}}')
+    with HttpStub(Reply(body=b"3.17.2"), there, Reply(403), otherwise=there) as server:
+        found = doctor(tmp_path, server.uri)["permissions"][0]
+
+    assert found["status"] == "warn"
+    assert "let this user read and make experiments" in found["mend"]
+
+
+def test_a_second_destination_that_is_down_is_a_warning(tmp_path: Path) -> None:
+    found = doctor(tmp_path, TIERLENS_OTLP_ENDPOINT=f"{NOWHERE}/v1/traces")["OTLP endpoint"][0]
+
+    assert found["status"] == "warn"
+
+
+def test_an_address_that_is_none_fails(tmp_path: Path) -> None:
+    assert doctor(tmp_path, "databricks")["destination"][0]["status"] == "fail"
+
+
+def test_the_json_is_whole(tmp_path: Path) -> None:
+    ran = tierlens(tmp_path, "doctor", "--json", MLFLOW_TRACKING_URI=NOWHERE)
+
+    assert ran.code == 1
+    assert not json.loads(ran.out)["ok"]
+    assert {"subject", "status", "found", "mend"} == set(ran.json["checks"][0])

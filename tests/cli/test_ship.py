@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.running import tierlens
+from tests.conftest import StoredMlflow
+from tests.sinks.traces import Trace, agent_trace
+from tierlens.journal.lock import FileLock
+from tierlens.journal.segment import SHIPPER_LOCK
+from tierlens.journal.writer import Journal
+from tierlens.span import Routing
+
+JOURNAL = "var/tierlens/journal"
+
+
+def recorded(folder: Path, experiment: str, traces: int = 2) -> list[Trace]:
+    """Traces in the journal of a project, whose process has ended."""
+    journal = Journal(folder / JOURNAL, resource={"service.name": "tests"})
+    made = [agent_trace() for _ in range(traces)]
+    for trace in made:
+        for span in trace.spans:
+            journal.append(span, Routing(experiment, "Kisqali", root=span.parent_id is None))
+    journal.close()
+    return made
+
+
+def _wait_for(so: Callable[[], bool], patience_s: float = 60) -> None:
+    deadline = time.monotonic() + patience_s
+    while not so() and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+@pytest.mark.server
+def test_what_lies_there_is_delivered_to_the_server_named_now(
+    tmp_path: Path, mlflow_server: StoredMlflow, experiment: str
+) -> None:
+    traces = recorded(tmp_path, experiment)
+
+    ran = tierlens(tmp_path, "ship", "--once", MLFLOW_TRACKING_URI=mlflow_server.uri)
+
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out == "6 spans delivered; nothing is left.\n"
+    assert mlflow_server.trace_ids(experiment) == {trace.id for trace in traces}
+
+
+@pytest.mark.server
+def test_the_report_is_there_as_json_too(tmp_path: Path, mlflow_server: StoredMlflow, experiment: str) -> None:
+    recorded(tmp_path, experiment, traces=1)
+
+    ran = tierlens(
+        tmp_path, "ship", "--once", "--json", "--journal-dir", JOURNAL, MLFLOW_TRACKING_URI=mlflow_server.uri
+    )
+
+    assert ran.json == {"stored": 3, "left": 0, "drained": True, "busy": False}
+
+
+@pytest.mark.server
+def test_a_sidecar_ships_until_it_is_told_to_stop(tmp_path: Path, mlflow_server: StoredMlflow, experiment: str) -> None:
+    environ = {**os.environ, "MLFLOW_TRACKING_URI": mlflow_server.uri}
+    command = [sys.executable, "-m", "tierlens", "ship"]
+    traces = recorded(tmp_path, experiment)
+    with subprocess.Popen(command, cwd=tmp_path, env=environ, stdout=subprocess.PIPE, text=True) as sidecar:
+        try:
+            _wait_for(lambda: not any((tmp_path / JOURNAL).glob("*.jsonl")))
+            sidecar.send_signal(signal.SIGTERM)
+            out, _ = sidecar.communicate(timeout=30)
+        finally:
+            sidecar.kill()
+
+    assert (sidecar.returncode, out) == (0, "6 spans delivered; nothing is left.\n")
+    assert mlflow_server.trace_ids(experiment) == {trace.id for trace in traces}
+
+
+def test_nothing_to_deliver_is_no_error(tmp_path: Path) -> None:
+    ran = tierlens(tmp_path, "ship", "--once", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+
+    assert (ran.code, ran.out) == (0, "0 spans delivered; nothing is left.\n")
+
+
+def test_what_cannot_be_delivered_stays_and_is_said(tmp_path: Path) -> None:
+    recorded(tmp_path, "x")
+
+    ran = tierlens(tmp_path, "ship", "--once", "--patience", "0.5", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+
+    assert ran.code == 1
+    assert ran.out == f"0 spans delivered; 6 wait in {tmp_path / JOURNAL} for the next try.\n"
+    assert "the sink is unavailable" in ran.err
+
+
+def test_two_shippers_do_not_ship_one_journal(tmp_path: Path) -> None:
+    recorded(tmp_path, "x")
+    lock = FileLock(tmp_path / JOURNAL / SHIPPER_LOCK)
+    assert lock.acquire()
+
+    ran = tierlens(tmp_path, "ship", "--once", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+
+    lock.release()
+    assert ran.code == 1
+    assert "Another process ships from" in ran.out
+
+
+def test_an_address_that_is_none_is_refused(tmp_path: Path) -> None:
+    ran = tierlens(tmp_path, "ship", "--once", MLFLOW_TRACKING_URI="./mlruns")
+
+    assert ran.code == 2
+    assert ran.err.startswith("tierlens: MLFLOW_TRACKING_URI: './mlruns' is a folder")

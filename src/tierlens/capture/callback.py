@@ -88,7 +88,9 @@ class MlflowCallbackHandler(GraphCallbackHandler):
             return
         parent = self._parent(parent_run_id)
         if parent is None and autolog.take_over():
-            return  # autolog's tracer is in this call's callbacks already, and records it
+            # autolog's tracer is in this call's callbacks already, and records it with all that runs inside.
+            self._recorder.start(run_id.int, "autolog", "CHAIN", parent=None, context=self._context).recording = False
+            return
         opened = chains.start(
             self._recorder,
             run_id.int,

@@ -1,0 +1,194 @@
+"""The Lens end to end: a graph here, MLflow's own answers there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.runnables import RunnableLambda
+
+import tierlens
+from tests.capture.graphs import chain
+from tests.conftest import StoredMlflow
+from tierlens.errors import SettingsError, UnknownBrand
+from tierlens.lens import Lens
+
+QUESTION = {"question": "Why did new starts fall?"}
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Lens]]:
+    """Starts the process's Lens with a journal of its own, and closes it again."""
+    started: list[Lens] = []
+
+    def init(**keywords: Any) -> Lens:
+        given = {"journal_dir": tmp_path / "journal", "config_dir": tmp_path / "config", "shipper": "external"}
+        started.append(tierlens.init(**{**given, **keywords}))
+        return started[-1]
+
+    yield init
+    for lens in started:
+        lens.close()
+
+
+def config(tmp_path: Path, text: str) -> Path:
+    folder = tmp_path / "config"
+    folder.mkdir()
+    (folder / "tierlens.yaml").write_text(textwrap.dedent(text))
+    return folder
+
+
+def app(tmp_path: Path, name: str, brands: str) -> Path:
+    return config(tmp_path, f"app: {name}\nbrands: [{brands}]\nunknown_brand: reject\n")
+
+
+@pytest.mark.server
+def test_a_call_is_one_trace_in_its_brands_experiment(
+    start: Callable[..., Lens], mlflow_server: StoredMlflow, tmp_path: Path
+) -> None:
+    folder = app(tmp_path, "lens_one", "Kisqali, Fabhalta")
+    lens = start(tracking_uri=mlflow_server.uri, config_dir=folder, shipper="thread")
+    graph = chain()
+
+    for brand in ("Kisqali", "Fabhalta", "Kisqali"):
+        graph.invoke(
+            QUESTION, {"callbacks": [lens.callback(brand=brand, user="ana", session="s1", tags={"wave": "3"})]}
+        )
+    report = lens.flush(timeout_s=30)
+
+    assert (report.accepted, report.stored, report.pending, report.refused) == (15, 15, 0, {})
+    kisqali, fabhalta = (mlflow_server.trace_ids(f"lens_one/{brand}") for brand in ("Kisqali", "Fabhalta"))
+    assert (len(kisqali), len(fabhalta)) == (2, 1)
+    info = mlflow_server.trace(next(iter(fabhalta)))
+    assert (info["request_preview"], info["response_preview"]) == ("Why did new starts fall?", "one")
+    assert info["tags"]["brand"] == "Fabhalta"
+    assert info["tags"]["agents"] == "a, b"
+    assert info["tags"]["wave"] == "3"
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("shipper", ["thread", "process"])
+def test_what_was_recorded_arrives_whoever_ships(
+    start: Callable[..., Lens], mlflow_server: StoredMlflow, tmp_path: Path, shipper: str
+) -> None:
+    lens = start(tracking_uri=mlflow_server.uri, config_dir=app(tmp_path, f"lens_{shipper}", "B"), shipper=shipper)
+    chain().invoke(QUESTION, {"callbacks": [lens.callback(brand="B")]})
+    assert lens.flush(timeout_s=60).pending == 0
+    assert len(mlflow_server.trace_ids(f"lens_{shipper}/B")) == 1
+
+
+@pytest.mark.server
+def test_a_journal_is_delivered_to_whoever_is_named_when_it_is_shipped(
+    start: Callable[..., Lens], mlflow_server: StoredMlflow, tmp_path: Path
+) -> None:
+    lens = start(tracking_uri="http://127.0.0.1:9", config_dir=app(tmp_path, "lens_b", "B"))
+    chain().invoke(QUESTION, {"callbacks": [lens.callback(brand="B")]})
+    lens.close()
+    env = {**os.environ, "MLFLOW_TRACKING_URI": mlflow_server.uri, "TIERLENS_JOURNAL_DIR": str(tmp_path / "journal")}
+    subprocess.run([sys.executable, "-m", "tierlens", "ship", "--once"], env=env, cwd=tmp_path, check=True)
+    assert len(mlflow_server.trace_ids("lens_b/B")) == 1
+
+
+def test_an_unknown_brand_is_refused_by_name_before_anything_runs(start: Callable[..., Lens], tmp_path: Path) -> None:
+    lens = start(config_dir=app(tmp_path, "x", "Kisqali, Fabhalta"))
+    with pytest.raises(UnknownBrand, match=r"tierlens.yaml.*'Kisqalli' is not one of the brands: Kisqali, Fabhalta"):
+        lens.callback(brand="Kisqalli")
+    with pytest.raises(UnknownBrand):
+        lens.attach(chain(), brand="Kisqalli")
+
+
+def test_an_attached_graph_takes_its_brand_from_each_input(start: Callable[..., Lens]) -> None:
+    lens = start()
+    graph = lens.attach(RunnableLambda(lambda inputs: inputs["brand"]), brand_from="inputs.brand")
+    assert graph.batch([{"brand": "A"}, {"brand": "B"}]) == ["A", "B"]
+    assert lens.flush(timeout_s=0).accepted == 2
+
+
+def test_an_attached_graph_called_with_a_callback_as_well_is_recorded_once(start: Callable[..., Lens]) -> None:
+    lens = start()
+    lens.attach(RunnableLambda(lambda inputs: inputs)).invoke(1, {"callbacks": [lens.callback(), lens.callback()]})
+    assert lens.flush(timeout_s=0).accepted == 1
+
+
+def test_init_again_is_the_same_lens_and_with_other_settings_a_new_one(
+    start: Callable[..., Lens], tmp_path: Path
+) -> None:
+    lens = start()
+    assert start() is lens
+    other = start(journal_dir=tmp_path / "other")
+    assert other is not lens
+    assert tierlens.init(journal_dir=tmp_path / "other", config_dir=tmp_path / "config", shipper="external") is other
+
+
+@pytest.mark.parametrize("switch", ["TIERLENS_ENABLED", "MLFLOW_ENABLE_TRACKING", "MLFLOW_ENABLE_TRACING"])
+def test_turned_off_nothing_is_recorded_started_or_written(
+    start: Callable[..., Lens], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, switch: str
+) -> None:
+    monkeypatch.setenv(switch, "false")
+    lens = start()
+    graph = chain()
+    assert lens.attach(graph) is graph
+    assert graph.invoke(QUESTION, {"callbacks": [lens.callback(brand="any")]})["notes"] == ["one", "one"]
+
+    @tierlens.agent("decorated")
+    def work() -> str:
+        tierlens.metric("m", 1.0)
+        return "done"
+
+    assert work() == "done"
+    assert lens.flush().accepted == 0
+    assert not (tmp_path / "journal").exists()
+
+
+def test_a_wrong_setting_says_where_it_comes_from_and_what_is_known(start: Callable[..., Lens]) -> None:
+    with pytest.raises(SettingsError, match="tracking_uri"):
+        start(trackin_uri="http://localhost:5000")
+
+
+def test_importing_tierlens_imports_neither_mlflow_nor_anthropic_nor_what_ships() -> None:
+    heavy = "{'mlflow', 'anthropic', 'genai_prices', 'tierlens.shipping', 'tierlens.sinks'}"
+    code = f"import sys, langgraph.graph, tierlens; print({heavy} & set(sys.modules))"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "set()"
+
+
+AUTOLOG = """
+    import sys, logging, mlflow, tierlens
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    from tests.capture.graphs import chain
+    mlflow.set_tracking_uri(sys.argv[1])
+    mlflow.set_experiment(sys.argv[2])
+    late = sys.argv[3] == "late"
+    if not late:
+        mlflow.langchain.autolog()
+    lens = tierlens.init(tracking_uri=sys.argv[1], experiment=sys.argv[2], config_dir=sys.argv[4], shipper="thread")
+    if late:
+        mlflow.langchain.autolog()
+    for _ in range(2):
+        chain().invoke({"question": "twice?"}, {"callbacks": [lens.callback()]})
+    mlflow.flush_trace_async_logging()
+    lens.flush(timeout_s=30)
+"""
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("when", ["early", "late"])
+def test_with_autolog_on_as_well_no_trace_is_doubled_and_the_user_is_told_once(
+    mlflow_server: StoredMlflow, tmp_path: Path, when: str
+) -> None:
+    experiment = f"autolog_{when}"
+    ran = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(AUTOLOG), mlflow_server.uri, experiment, when, str(tmp_path / "none")],
+        env={**os.environ, "TIERLENS_JOURNAL_DIR": str(tmp_path / "journal"), "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stderr.count("mlflow.langchain.autolog() is on as well") == 1
+    assert len(mlflow_server.trace_ids(experiment)) == 2

@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import json
 import os
-import signal
 import time
 import uuid
 from collections.abc import Iterator
@@ -89,40 +88,34 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoredMl
             yield stored
         return
     shared = tmp_path_factory.getbasetemp().parent
-    uri = _join(shared)
-    try:
-        with contextlib.closing(StoredMlflow(uri)) as stored:
-            yield stored
-    finally:
-        _leave(shared)
-
-
-def _join(shared: Path) -> str:
-    with _users(shared) as users:
-        if not users.get("count"):
-            server = MlflowServer(ServerPlan(shared / f"mlflow-{uuid.uuid4().hex[:8]}", port=0)).start()
-            users |= {"count": 0, "uri": server.uri, "pid": server.pid}
-        users["count"] += 1
-        return users["uri"]
-
-
-def _leave(shared: Path) -> None:
-    with _users(shared) as users:
-        users["count"] -= 1
-        if users["count"] == 0:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(users["pid"], signal.SIGTERM)
+    with _shared_server(shared) as uri, contextlib.closing(StoredMlflow(uri)) as stored:
+        yield stored
 
 
 @contextlib.contextmanager
-def _users(shared: Path) -> Iterator[dict[str, Any]]:
-    with (shared / "mlflow-server.json").open("a+") as file:
+def _shared_server(shared: Path) -> Iterator[str]:
+    """Whoever starts the server stops it, once nobody holds ``in-use`` any more."""
+    server, note = None, shared / "mlflow-uri"
+    with (shared / "mlflow-in-use").open("a") as in_use:
+        with _locked(shared / "mlflow-starting"):
+            if not note.exists():
+                server = MlflowServer(ServerPlan(shared / f"mlflow-{uuid.uuid4().hex[:8]}", port=0)).start()
+                note.write_text(server.uri)
+            fcntl.flock(in_use, fcntl.LOCK_SH)
+        yield note.read_text()
+        if server is None:
+            return
+        with _locked(shared / "mlflow-starting"):
+            fcntl.flock(in_use, fcntl.LOCK_EX)
+            note.unlink()
+            server.stop()
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        file.seek(0)
-        users = json.loads(file.read() or "{}")
-        yield users
-        file.truncate(0)
-        file.write(json.dumps(users))
+        yield
 
 
 @pytest.fixture

@@ -31,6 +31,8 @@ from tierlens.local.tenancy import Tenancy
 
 FIRST_PORT: Final = 5000
 _POLL_S: Final = 0.1
+# Our death, even by SIGKILL, closes the pipe at the server's standard input: its whole group ends then.
+_TIED_TO_US: Final = 'exec 3<&0; (read -r _ <&3; kill -TERM 0) & exec "$@" 3<&- </dev/null'
 # Read by the server, and wrong for it where they are meant for this machine's clients.
 _CLIENT_ONLY: Final = (
     "MLFLOW_TRACKING_URI",
@@ -118,9 +120,9 @@ class MlflowServer:
             self.uri = f"http://{_reachable(self._plan.host)}:{port}"
             with self.log.open("ab") as log:
                 self._process = subprocess.Popen(  # noqa: S603  # our own interpreter, our own arguments
-                    command(self._plan, port, backend),
+                    ["/bin/sh", "-c", _TIED_TO_US, "sh", *command(self._plan, port, backend)],
                     env=environment(os.environ),
-                    stdin=subprocess.DEVNULL,
+                    stdin=subprocess.PIPE,
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     # A group of its own: Ctrl-C reaches us alone, and we end the whole group.
@@ -203,6 +205,8 @@ def end_group(process: subprocess.Popen[bytes], grace_s: float) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    if process.stdin:
+        process.stdin.close()
 
 
 def _reachable(host: str) -> str:

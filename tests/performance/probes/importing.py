@@ -1,0 +1,26 @@
+"""How long ``import tierlens`` takes once langgraph is imported, and whether it imports mlflow."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+
+from langgraph.graph import StateGraph
+
+before = set(sys.modules)
+start = time.perf_counter()
+import tierlens  # noqa: E402  # what comes before it is what is measured against
+
+took_ms = (time.perf_counter() - start) * 1e3
+print(
+    json.dumps(
+        {
+            "import_ms": took_ms,
+            "mlflow_imported": "mlflow" in sys.modules,
+            "modules": len(set(sys.modules) - before),
+            "graph": StateGraph.__name__,
+            "version": tierlens.__version__,
+        }
+    )
+)

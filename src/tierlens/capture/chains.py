@@ -180,9 +180,10 @@ def put_outputs(recorder: Recorder, opened: Open, output: object) -> None:
     if fields is None:
         text = opened.trace.ledger.value(output, policy.state).decode()
     else:
-        text = opened.trace.ledger.outputs(fields, policy.state, brief=opened.parent is None).decode()
-        if opened.is_node and opened.hold is None and opened.own_hold is None:
-            opened.trace.ledger.produced(opened.span_id, fields)
+        # What is held back may never be stored, so nothing may refer to it.
+        quotable = opened.is_node and opened.hold is None and opened.own_hold is None
+        span_id = opened.span_id if quotable else ""
+        text = opened.trace.ledger.outputs(fields, policy.state, brief=opened.parent is None, span_id=span_id).decode()
     said = previews.answer(output, recorder.policies.answer) if opened.parent is None else None
     opened.attributes[keys.OUTPUTS] = _with_message(text, fields, "assistant", said)
 

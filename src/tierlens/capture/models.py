@@ -104,11 +104,9 @@ def put_replies(opened: Open, replies: Iterable[object]) -> None:
         if private:
             privacy.remember(opened, message)
             message = {"role": "assistant", "content": payload.shape(message["content"])}
-        else:
-            said = getattr(reply, "content", reply)
-            opened.trace.ledger.remember(
-                said, opened.span_id, "reply" if not choices else f"choices.{len(choices)}.message.content"
-            )
+        elif opened.hold is None and opened.own_hold is None:
+            pointer = f"choices/{len(choices)}/message/content" if choices else "reply"
+            opened.trace.ledger.remember(getattr(reply, "content", reply), opened.span_id, pointer)
         choices.append({"message": message, "finish_reason": reason})
     opened.attributes[keys.OUTPUTS] = payload.dumps({"choices": choices})
 

@@ -72,6 +72,11 @@ def safe_repr(value: object) -> str:
     return text if len(text) <= 2_000 else text[:2_000] + "…"
 
 
+def well_formed(text: str) -> str:
+    """``text`` without lone surrogates, which UTF-8 cannot hold."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def plain(value: object, depth: int = 0, above: frozenset[int] = frozenset()) -> object:
     """The slow road: rebuilt from dict, list, str and numbers, with cycles, depth and odd text taken out."""
     if value is None or isinstance(value, bool | float):
@@ -79,7 +84,7 @@ def plain(value: object, depth: int = 0, above: frozenset[int] = frozenset()) ->
     if isinstance(value, int):
         return value if -(2**63) <= value < 2**64 else str(value)
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
+        return well_formed(value)
     if id(value) in above:
         return "<cycle>"
     if depth >= MAX_DEPTH:

@@ -5,8 +5,10 @@ length. Here a value that this trace already holds is stored as a reference to t
 
 - ``{"$same": "<span>", "head": "The estimated…"}``: as in that span's inputs, under the same key;
 - ``{"$same": "<span>", "kept": 9, "added": [...]}``: its first 9 items, then these;
-- ``{"$from": "<span>/notes.0", "head": "…"}``: as in that span's outputs, at that path;
-- ``{"$from": "<span>/reply", "head": "…"}``: as the model of that span said.
+- ``{"$from": "<span>/notes/0", "head": "…"}``: as in that span's outputs, at that JSON pointer (RFC 6901);
+- ``{"$from": "<span>/reply", "head": "…"}``: as the model of that span said;
+- ``{"$cut": {"bytes": 99, "sha256": "…"}, "head": "…"}``: longer than the policy stores of a value;
+- ``{"$value": {…}}``: a mapping that has one of these names as a key itself.
 
 Values below ``SMALL`` bytes are always stored whole: they cost less than a reference, and people read them.
 ``tierlens.state.whole`` puts the references back.
@@ -22,6 +24,7 @@ import orjson
 from tierlens.capture import payload
 from tierlens.capture.messages import is_message
 from tierlens.policy import StatePolicy
+from tierlens.span import NONE
 
 SMALL = 160
 HEAD = 32
@@ -29,13 +32,27 @@ _ATOMS = (str, int, float, bool, type(None), bytes)
 _NUMBERS = frozenset({int, float, bool, type(None)})
 
 
+_MARKS = ("$same", "$from", "$cut", "$value")
+
+
 class Seen(NamedTuple):
-    """A value as it was last stored in full or by growth: by which span, and what tells its items unchanged."""
+    """A value as it was last stored in full or by growth: by which span, how much of it at most, and what tells
+    its items unchanged."""
 
     span_id: str
     value: object
     encoded: bytes
     tokens: list[object]
+    max_bytes: int
+
+
+class Known(NamedTuple):
+    """A value that stands in some span's outputs. The object itself is kept, since an id is only unique while its
+    object lives; ``token`` tells whether it still is what it was then."""
+
+    item: object
+    token: object
+    place: str
 
 
 class StateLedger:
@@ -47,14 +64,14 @@ class StateLedger:
     def __init__(self) -> None:
         self.heads = True
         self._seen: dict[str, Seen] = {}
-        self._produced: dict[int, tuple[object, str, str]] = {}
+        self._produced: dict[int, Known] = {}
 
     def inputs(self, span_id: str, state: Mapping[Any, object], policy: StatePolicy, remember: bool) -> bytes:
         """JSON object of a node's inputs; with ``remember``, later spans may refer to what is stored whole."""
         fields: dict[str, object] = {}
         chosen = policy.exclude or policy.include is not None
         for key, value in state.items():
-            name = key if type(key) is str else payload.safe_repr(key)
+            name = key if type(key) is str else _name(key)
             if chosen and not wanted(name, policy):
                 continue
             kind = type(value)
@@ -62,45 +79,52 @@ class StateLedger:
                 fields[name] = value
             else:
                 fields[name] = orjson.Fragment(self._input(span_id, name, value, policy.max_bytes, remember))
-        return payload.encode(fields)
+        return _object(fields)
 
-    def outputs(self, state: Mapping[Any, object], policy: StatePolicy, *, brief: bool) -> bytes:
+    def outputs(self, state: Mapping[Any, object], policy: StatePolicy, *, brief: bool, span_id: str = "") -> bytes:
         """JSON object of a run's outputs, where what runs inside it produced stands by reference.
 
         Args:
             brief: of a whole graph's state: references go without the first words, which stand on the nodes.
+            span_id: of a node whose outputs later spans may refer to.
         """
-        fields = {}
+        fields: dict[str, object] = {}
+        whole: list[tuple[str, object]] = []
         for key, value in state.items():
-            name = key if isinstance(key, str) else payload.safe_repr(key)
+            name = key if type(key) is str else _name(key)
             if wanted(name, policy):
-                fields[name] = orjson.Fragment(self._whole(value, policy.max_bytes, brief))
-        return orjson.dumps(fields)
+                encoded = self._whole(value, policy.max_bytes, brief)
+                fields[name] = orjson.Fragment(encoded)
+                if span_id and b'"$cut"' not in encoded:
+                    whole.append((name, value))
+        for name, value in whole:
+            self._produced_at(span_id, name, value)
+        return _object(fields)
 
     def value(self, value: object, policy: StatePolicy) -> bytes:
         """JSON of inputs or outputs that are no mapping, with references to what this trace already holds."""
         return self._whole(value, policy.max_bytes)
 
-    def produced(self, span_id: str, outputs: Mapping[Any, object]) -> None:
-        """Remember the long strings, messages and documents in a span's outputs, so that others can refer to them."""
-        for key, value in outputs.items():
-            if isinstance(value, list):
-                for place, item in enumerate(value):
-                    self.remember(item, span_id, f"{key}.{place}")
-            else:
-                self.remember(value, span_id, str(key))
+    def _produced_at(self, span_id: str, name: str, value: object) -> None:
+        pointer = name.replace("~", "~0").replace("/", "~1")
+        if isinstance(value, list):
+            for place, item in enumerate(value):
+                self.remember(item, span_id, f"{pointer}/{place}")
+        else:
+            self.remember(value, span_id, pointer)
 
-    def remember(self, item: object, span_id: str, path: str) -> None:
-        """Remember one thing that stands in a span's outputs at ``path``, if it is worth a reference."""
+    def remember(self, item: object, span_id: str, pointer: str) -> None:
+        """Remember a long string, message or document that stands in a span's outputs at ``pointer``."""
         if (isinstance(item, str) and len(item) > SMALL) or is_message(item) or hasattr(item, "page_content"):
-            # The object itself is kept beside its id: an id is only unique while its object lives.
-            self._produced.setdefault(id(item), (item, span_id, path))
+            token, known = _token(item), self._produced.get(id(item))
+            if known is None or known.token != token:
+                self._produced[id(item)] = Known(item, token, f"{span_id}/{pointer}")
 
     def _input(self, span_id: str, name: str, value: object, max_bytes: int, remember: bool) -> bytes:
         seen = self._seen.get(name)
         if type(value) is list:
             return self._list(span_id, name, value, seen, max_bytes, remember)
-        if seen is not None and value is seen.value and isinstance(value, _ATOMS):
+        if seen is not None and value is seen.value and isinstance(value, _ATOMS) and max_bytes <= seen.max_bytes:
             return self._same(seen, value)
         encoded = self._whole(value, max_bytes)
         if len(encoded) <= SMALL:
@@ -108,7 +132,7 @@ class StateLedger:
         if seen is not None and encoded == seen.encoded:
             return self._same(seen, value)
         if remember:
-            self._seen[name] = Seen(span_id, value, encoded, [])
+            self._seen[name] = Seen(span_id, value, encoded, [], max_bytes)
         return encoded
 
     def _list(
@@ -116,7 +140,7 @@ class StateLedger:
     ) -> bytes:
         tokens = _tokens(value)
         kept = len(seen.tokens) if seen is not None else 0
-        if seen is None or not kept or tokens[:kept] != seen.tokens:
+        if seen is None or not kept or max_bytes > seen.max_bytes or tokens[:kept] != seen.tokens:
             encoded = self._whole(value, max_bytes)
         elif kept == len(tokens):
             return self._same(seen, value) if len(seen.encoded) > SMALL else seen.encoded
@@ -124,7 +148,7 @@ class StateLedger:
             added = [orjson.Fragment(self._item(item, max_bytes, brief=True)) for item in value[kept:]]
             encoded = orjson.dumps({"$same": seen.span_id, "kept": kept, "added": added})
         if remember:
-            self._seen[name] = Seen(span_id, value, encoded, tokens)
+            self._seen[name] = Seen(span_id, value, encoded, tokens, max_bytes)
         return encoded
 
     def _whole(self, value: object, max_bytes: int, brief: bool = False) -> bytes:
@@ -144,17 +168,15 @@ class StateLedger:
 
     def _item(self, item: object, max_bytes: int, brief: bool = False) -> bytes:
         known = self._produced.get(id(item))
-        if known is not None and known[0] is item:
-            return self._reference(known, brief)
+        if known is not None and known.item is item and known.token == _token(item):
+            # Brief is without the first words, where they were just to be read.
+            place = {"$from": known.place}
+            return orjson.dumps(place if brief else {**place, "head": self._head(item)})
         if isinstance(item, str) and len(item) > max_bytes:
             return payload.encode({"$cut": payload.cut_note(item.encode("utf-8", "replace")), "head": item[:max_bytes]})
+        if type(item) is dict and any(mark in item for mark in _MARKS):
+            item = {"$value": item}
         return payload.capped(payload.encode(item), max_bytes)
-
-    def _reference(self, known: tuple[object, str, str], brief: bool) -> bytes:
-        """A reference to what ``known`` says; ``brief`` without its first words, where they were just to be read."""
-        item, span_id, path = known
-        place = f"{span_id}/{path}"
-        return orjson.dumps({"$from": place} if brief else {"$from": place, "head": self._head(item)})
 
     def _same(self, seen: Seen, value: object) -> bytes:
         return orjson.dumps({"$same": seen.span_id, "head": self._head(value)})
@@ -187,25 +209,48 @@ def head(value: object) -> str:
     return words if len(text) <= HEAD else words + "…"
 
 
-class _Identity:
-    """A message as a token: the same object with the same content object. Holding both keeps their ids theirs."""
+def _name(key: object) -> str:
+    return str.__str__(key) if isinstance(key, str) else payload.safe_repr(key)
 
-    __slots__ = ("content", "item")
 
-    def __init__(self, item: object) -> None:
-        self.item = item
-        self.content = getattr(item, "content", None)
+def _object(fields: dict[str, object]) -> bytes:
+    """JSON object of plain numbers, short strings and fragments."""
+    if any(mark in fields for mark in _MARKS):
+        fields = {"$value": orjson.Fragment(_dumped(fields))}
+    return _dumped(fields)
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Identity) and self.item is other.item and self.content is other.content
 
-    __hash__ = None  # type: ignore[assignment]  # it stands in lists only, and is compared there
+def _dumped(fields: dict[str, object]) -> bytes:
+    try:
+        return orjson.dumps(fields)
+    except TypeError:  # a number of more than 64 bits, or a lone surrogate in a name
+        whole = {
+            payload.well_formed(name): value
+            if isinstance(value, orjson.Fragment)
+            else orjson.Fragment(payload.encode(value))
+            for name, value in fields.items()
+        }
+        return orjson.dumps(whole)
 
 
 def _tokens(value: list[object]) -> list[object]:
-    """What tells each item unchanged: a string itself, a message's identity, for the rest their JSON."""
+    """What tells each item unchanged, even where it is the same object, changed in place."""
     return [item if type(item) is str else _token(item) for item in value]
 
 
 def _token(item: object) -> object:
-    return _Identity(item) if is_message(item) else payload.encode(item)
+    """A string itself, what is stored of a message, for the rest their JSON."""
+    if type(item) is str:
+        return item
+    if not is_message(item):
+        return payload.encode(item)
+    fields = getattr(item, "__dict__", NONE)
+    content, calls = fields.get("content"), fields.get("tool_calls")
+    return (
+        fields.get("type"),
+        fields.get("role"),
+        content if type(content) is str else payload.encode(content),
+        payload.encode(calls) if calls else None,
+        fields.get("name"),
+        fields.get("tool_call_id"),
+    )

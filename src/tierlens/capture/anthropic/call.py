@@ -24,6 +24,7 @@ class Call:
     """A call whose span is open. None of its methods raises, and after its end they do nothing.
 
     Args:
+        asked: what the caller asked, for where no try of the client's has said it better.
         limit: how often the client may try.
         provider: as LangChain names it.
     """
@@ -31,12 +32,12 @@ class Call:
     kind: ClassVar[str] = "CHAT_MODEL"
     name: ClassVar[str] = NAME
 
-    def __init__(self, recorder: Recorder, opened: Open, limit: int, provider: str) -> None:
+    def __init__(self, recorder: Recorder, opened: Open, asked: object, limit: int, provider: str) -> None:
         self.shield = recorder.shield
         self.recorder = recorder
         self.opened = opened
         self.done = False
-        self._limit, self._provider = limit, provider
+        self._asked, self._limit, self._provider = asked, limit, provider
         self._tries = 0
         self._try_ns = opened.start_ns
         self._missed: tuple[int, str] | None = None
@@ -85,13 +86,26 @@ class Call:
     def ended(self, answer: object, outcome: Outcome = FINE) -> None:
         """End the span with what was answered, or None."""
         if self._close(answer):
-            self.recorder.finish(self.opened, outcome)
+            self._finish(outcome)
 
     @shielded
     def raised(self, error: BaseException, answer: object = None) -> None:
         """End the span of a call that raised, with what was answered before."""
-        if self._close(answer):
+        if not self._close(answer):
+            return
+        if self.opened.key in self.recorder.open:
             chains.fail(self.recorder, self.opened, error)
+        else:
+            self._finish(outcomes.of_exception(error))
+
+    def _finish(self, outcome: Outcome) -> None:
+        """End the span; one that was taken for abandoned, its trace having ended before the stream did, once more."""
+        opened = self.opened
+        if opened.key in self.recorder.open:
+            self.recorder.finish(opened, outcome)
+        elif opened.recording:
+            opened.attributes.pop(keys.OUTCOME, None)
+            self.recorder.rewrite(opened, outcome, opened.trace.now())
 
     def _close(self, answer: object) -> bool:
         if self.done:
@@ -104,12 +118,13 @@ class Call:
         return True
 
     def _put(self, answer: Mapping[str, Any]) -> None:
-        if not answer:
-            return
         try:
-            self.answer(answer)
+            if not self._tries:  # refused before it was sent, or answered by a middleware of the user's own
+                self.describe(fields(self._asked))
+            if answer:
+                self.answer(answer)
         except Exception as error:
-            self.shield.report(f"reading the answer of {self.name}", error)
+            self.shield.report(f"reading what {self.name} was asked and answered", error)
 
     def describe(self, body: Mapping[str, Any]) -> None:
         """Put on the span what is asked."""

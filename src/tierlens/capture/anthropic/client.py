@@ -110,7 +110,8 @@ def _begin(own: Any, options: Any, place: Place) -> Call | None:
             return None
         parent, context = place(recorder)
         opened = recorder.start(object(), kind.name, kind.kind, parent=parent, context=context)
-        return kind(recorder, opened, options.get_max_retries(own.max_retries) + 1, routes.provider_of(own))
+        limit = options.get_max_retries(own.max_retries) + 1
+        return kind(recorder, opened, options.json_data, limit, routes.provider_of(own))
     except Exception as error:
         recorder.shield.report("opening the span of a call of Claude", error)
         return None

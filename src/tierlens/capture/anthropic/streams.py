@@ -56,27 +56,18 @@ class MessageObserver:
             self._call.ended(self._reply.message(), FINE if self._reply.complete else Outcome(outcomes.ABANDONED))
 
 
-class _Items:
-    __slots__ = ("_inner", "_observer")
-
-    def __init__(self, inner: Iterator[Any], observer: Observer) -> None:
-        self._inner = inner
-        self._observer = observer
-
-    def __iter__(self) -> _Items:
-        return self
-
-    def __next__(self) -> Any:
-        try:
-            item = self._inner.__next__()
-        except StopIteration:
-            self._observer.exhausted()
-            raise
-        except BaseException as error:
-            self._observer.broken(error)
-            raise
-        self._observer.seen(item)
-        return item
+def _items(inner: Iterator[Any], observer: Observer) -> Iterator[Any]:
+    seen = observer.seen
+    try:
+        for item in inner:
+            seen(item)
+            yield item
+    except GeneratorExit:  # dropped: whoever observes hears of it from the stream
+        raise
+    except BaseException as error:
+        observer.broken(error)
+        raise
+    observer.exhausted()
 
 
 class _AsyncItems:
@@ -110,7 +101,7 @@ def is_stream(value: object) -> bool:
 def observe(stream: Any, observer: Observer) -> None:
     """Have ``observer`` see what ``stream`` brings from now on, and its end, also where it is closed or dropped."""
     inner = stream._iterator
-    stream._iterator = _AsyncItems(inner, observer) if hasattr(inner, "__anext__") else _Items(inner, observer)
+    stream._iterator = _AsyncItems(inner, observer) if hasattr(inner, "__anext__") else _items(inner, observer)
     stream.close = _closing(stream, observer)
     weakref.finalize(stream, observer.left).atexit = False
 

@@ -1,0 +1,118 @@
+"""Batches: a span where one is made, and each of its results once, however often it is read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anthropic
+import pytest
+
+from tests.capture.anthropic.conftest import MODEL, REQUEST, billed, counted, read
+from tests.capture.conftest import Capture
+from tierlens import keys
+from tierlens.capture.decorators import agent
+from tierlens.policy import AgentPolicy, Policies
+from tierlens.testing import ClaudeEndpoint
+
+MADE, RESULTS, RESULT = "anthropic.messages.batches", "anthropic.messages.batches.results", "anthropic.messages"
+REQUESTS: Any = [
+    {"custom_id": "good", "params": REQUEST},
+    {"custom_id": "bad", "params": {**REQUEST, "messages": []}},
+    {"custom_id": "again", "params": REQUEST},
+]
+
+
+def test_making_one_is_told_with_its_id_and_size(capture: Capture, wrapped: anthropic.Anthropic) -> None:
+    batch = wrapped.messages.batches.create(requests=iter(REQUESTS))
+    span = capture.journal.named(MADE)
+    assert span.attributes[keys.BATCH_ID] == batch.id
+    assert span.attributes[keys.BATCH_REQUESTS] == 3
+    assert read(span, keys.INPUTS)["requests"][0]["custom_id"] == "good"
+
+
+def test_each_result_is_a_call_at_half_price(
+    capture: Capture, plain: anthropic.Anthropic, wrapped: anthropic.Anthropic, endpoint: ClaudeEndpoint
+) -> None:
+    batch = wrapped.messages.batches.create(requests=REQUESTS)
+    results = wrapped.messages.batches.results(batch.id)
+    assert type(results) is type(plain.messages.batches.results(batch.id))
+    assert list(results) == list(plain.messages.batches.results(batch.id))
+    good, bad, again = (span for span in capture.journal.spans.values() if span.name == RESULT)
+    assert [span.attributes[keys.CUSTOM_ID] for span in (good, bad, again)] == ["good", "bad", "again"]
+    assert counted(good, again) == billed(endpoint)
+    assert good.attributes[keys.MODEL] == MODEL
+    usage = read(good, keys.TOKEN_USAGE)
+    paid = (3.0 * usage["input_tokens"] + 15.0 * usage["output_tokens"]) / 1e6 / 2
+    assert read(good, keys.COST)["total_cost"] == pytest.approx(paid)
+    assert (bad.status, good.status) == ("ERROR", "OK")
+    assert "invalid_request_error" in bad.message
+
+
+def test_the_span_that_made_a_batch_links_to_its_results(capture: Capture, wrapped: anthropic.Anthropic) -> None:
+    batch = wrapped.messages.batches.create(requests=REQUESTS)
+    list(wrapped.messages.batches.results(batch.id))
+    (link,) = capture.journal.named(MADE).links
+    results = capture.journal.named(RESULTS)
+    assert (link.trace_id, link.span_id) == (results.trace_id, results.span_id)
+    assert read(results, keys.OUTPUTS) == {"succeeded": 2, "errored": 1}
+    for span in capture.journal.spans.values():
+        assert span.name != RESULT or span.parent_id == results.span_id
+
+
+def test_results_read_twice_are_not_doubled(
+    capture: Capture, wrapped: anthropic.Anthropic, endpoint: ClaudeEndpoint
+) -> None:
+    batch = wrapped.messages.batches.create(requests=REQUESTS)
+    for _ in range(2):
+        list(wrapped.messages.batches.results(batch.id))
+    spans = capture.journal.spans.values()
+    assert sorted(span.name for span in spans) == sorted([MADE, RESULTS, RESULT, RESULT, RESULT])
+    assert counted(*(span for span in spans if keys.TOKEN_USAGE in span.attributes)) == billed(endpoint)
+
+
+def test_results_left_early_are_abandoned(capture: Capture, wrapped: anthropic.Anthropic) -> None:
+    batch = wrapped.messages.batches.create(requests=REQUESTS)
+    results = wrapped.messages.batches.results(batch.id)
+    next(results)
+    results.close()
+    assert capture.journal.named(RESULTS).attributes[keys.OUTCOME] == "abandoned"
+    assert capture.journal.named(RESULT).attributes[keys.CUSTOM_ID] == "good"
+
+
+async def test_asynchronous_results_alike(
+    capture: Capture, async_wrapped: anthropic.AsyncAnthropic, endpoint: ClaudeEndpoint
+) -> None:
+    batch = await async_wrapped.messages.batches.create(requests=REQUESTS)
+    assert len([result async for result in await async_wrapped.messages.batches.results(batch.id)]) == 3
+    spans = [span for span in capture.journal.spans.values() if keys.TOKEN_USAGE in span.attributes]
+    assert counted(*spans) == billed(endpoint)
+
+
+def test_results_belong_to_the_brand_and_policy_of_who_reads_them(
+    capture_with: Any, wrapped: anthropic.Anthropic
+) -> None:
+    private = AgentPolicy(agent="reader", log_prompts=False)
+    made = capture_with(Policies(agents={"reader": private}, default_brand="Kisqali"))
+    batch = wrapped.messages.batches.create(requests=REQUESTS)
+    made.journal.spans.clear()
+    made.journal.starts.clear()
+
+    @agent("reader")
+    def look() -> int:
+        return len(list(wrapped.messages.batches.results(batch.id)))
+
+    assert look() == 3
+    assert {routing.brand for routing in made.journal.routings.values()} == {"Kisqali"}
+    reader = made.journal.named("reader")
+    (link,) = made.journal.named(RESULTS).links
+    assert (link.trace_id, link.span_id) == (reader.trace_id, reader.span_id)
+    assert "This is how I read it" not in made.journal.text()
+    assert "messages: List should" not in made.journal.text()
+
+
+def test_no_request_is_kept_where_prompts_are_private(capture_with: Any, wrapped: anthropic.Anthropic) -> None:
+    private = capture_with(Policies(defaults=AgentPolicy(log_prompts=False)))
+    batch = wrapped.messages.batches.create(requests=REQUESTS)
+    list(wrapped.messages.batches.results(batch.id))
+    assert "Share fell" not in private.journal.text()
+    assert private.journal.named(MADE).attributes[keys.BATCH_REQUESTS] == 3

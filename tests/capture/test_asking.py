@@ -1,0 +1,104 @@
+"""The one-liner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import anthropic
+import pytest
+
+from tests.capture.conftest import Capture
+from tierlens import keys
+from tierlens.capture.asking import achat_with_tracking, chat_with_tracking
+from tierlens.capture.current import using
+from tierlens.capture.decorators import agent
+from tierlens.capture.trace import Context
+from tierlens.errors import UnknownBrand
+from tierlens.policy import Policies
+from tierlens.testing import ClaudeEndpoint
+
+NAME = "anthropic.messages"
+ASKED: dict[str, Any] = {"model": "claude-sonnet-4-6", "prompt": "Share fell by 4% in June. Why?"}
+POLICIES = Policies(app="brand_analytics", brands=("Kisqali", "Fabhalta"), unknown_brand="reject")
+
+
+@pytest.fixture
+def client() -> Iterator[anthropic.Anthropic]:
+    with ClaudeEndpoint() as endpoint:
+        yield anthropic.Anthropic(base_url=endpoint.base_url, api_key="offline", max_retries=0)
+
+
+def test_it_returns_the_text_and_records_for_the_brand(capture_with: Any, client: anthropic.Anthropic) -> None:
+    made: Capture = capture_with(POLICIES)
+    text = chat_with_tracking(
+        **ASKED, brand="Kisqali", system="You are the gap analyzer.", client=client, stop_sequences=["Regards"]
+    )
+    assert text.startswith("As the gap analyzer")
+    span = made.journal.named(NAME)
+    assert made.journal.routings[span.span_id].experiment == "brand_analytics/Kisqali"
+    assert text[:40] in str(span.attributes[keys.OUTPUTS])
+    assert "Regards" in str(span.attributes[keys.PARAMS])
+
+
+async def test_it_has_an_asynchronous_twin(capture_with: Any, client: anthropic.Anthropic) -> None:
+    made: Capture = capture_with(POLICIES)
+    async with anthropic.AsyncAnthropic(base_url=client.base_url, api_key="offline") as async_client:
+        text = await achat_with_tracking(**ASKED, brand="Kisqali", client=async_client)
+    assert text == chat_with_tracking(**ASKED, brand="Kisqali", client=client)
+    assert len(made.journal.roots()) == 2
+
+
+async def test_without_a_client_one_is_made_from_the_environment(
+    capture: Capture, client: anthropic.Anthropic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", str(client.base_url))
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "offline")
+    assert chat_with_tracking(**ASKED, brand="Kisqali") == await achat_with_tracking(**ASKED, brand="Kisqali")
+    assert len(capture.journal.spans) == 2
+
+
+async def test_an_unknown_brand_is_the_callers_error(capture_with: Any, client: anthropic.Anthropic) -> None:
+    made: Capture = capture_with(POLICIES)
+    with pytest.raises(UnknownBrand, match="Kisqali, Fabhalta"):
+        chat_with_tracking(**ASKED, brand="Kiskali", client=client)
+    with pytest.raises(UnknownBrand, match="Kisqali, Fabhalta"):
+        await achat_with_tracking(**ASKED, brand="Kiskali")
+    assert made.journal.spans == {}
+
+
+def test_in_a_trace_of_the_same_brand_it_is_part_of_it(capture_with: Any, client: anthropic.Anthropic) -> None:
+    made: Capture = capture_with(POLICIES)
+
+    @agent("writer")
+    def write() -> str:
+        return chat_with_tracking(**ASKED, brand="Kisqali", client=client)
+
+    with using(Context(brand="Kisqali")):
+        write()
+    assert made.journal.named(NAME).parent_id == made.journal.named("writer").span_id
+
+
+def test_in_a_trace_of_another_brand_it_has_its_own(capture_with: Any, client: anthropic.Anthropic) -> None:
+    made: Capture = capture_with(POLICIES)
+
+    @agent("writer")
+    def write() -> str:
+        return chat_with_tracking(**ASKED, brand="Kisqali", client=client)
+
+    with using(Context(brand="Fabhalta", remote=("ab" * 16, "cd" * 8))):
+        write()
+    span = made.journal.named(NAME)
+    assert span.parent_id is None
+    assert span.trace_id != made.journal.named("writer").trace_id
+    assert made.journal.routings[span.span_id].brand == "Kisqali"
+
+
+def test_without_a_lens_it_only_asks(client: anthropic.Anthropic) -> None:
+    assert chat_with_tracking(**ASKED, brand="Anything", client=client)
+
+
+def test_a_refusal_of_claude_is_raised(capture: Capture, client: anthropic.Anthropic) -> None:
+    with pytest.raises(anthropic.BadRequestError):
+        chat_with_tracking(**{**ASKED, "prompt": ""}, brand="Kisqali", client=client)
+    assert capture.journal.named(NAME).status == "ERROR"

@@ -11,7 +11,7 @@ import uuid
 from typing import Final
 from urllib.parse import urlencode
 
-from tierlens.span import Artifact
+from tierlens.spans import Artifact
 
 _NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_URL, "https://pypi.org/project/tierlens#attachment")
 

@@ -16,7 +16,7 @@ from tests.sinks.traces import Trace, agent_trace
 from tierlens.journal.lock import FileLock
 from tierlens.journal.segment import SHIPPER_LOCK
 from tierlens.journal.writer import Journal
-from tierlens.span import Routing
+from tierlens.spans import Routing
 
 JOURNAL = "var/tierlens/journal"
 

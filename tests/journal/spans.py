@@ -6,7 +6,7 @@ import hashlib
 
 from hypothesis import strategies as st
 
-from tierlens.span import Artifact, Event, Link, Routing, Span
+from tierlens.spans import Artifact, Event, Link, Routing, Span
 
 START_NS = 1_700_000_000_000_000_000
 EXPERIMENT = "app/Kisqali"

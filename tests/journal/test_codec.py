@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.journal.spans import ROUTING, routings, span, spans
 from tierlens.errors import DamagedLine
 from tierlens.journal.codec import decode, encode, encode_line, encode_loss, encode_resource, encode_start
-from tierlens.span import Artifact, Routing, Span
+from tierlens.spans import Artifact, Routing, Span
 
 RESOURCE = encode_resource({"service.name": "app"})
 

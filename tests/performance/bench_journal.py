@@ -17,7 +17,7 @@ from tierlens.journal.chain import Chain
 from tierlens.journal.segment import writers
 from tierlens.shipping import Shipper
 from tierlens.sinks.base import Batch, Finish
-from tierlens.span import Routing, Span
+from tierlens.spans import Routing, Span
 
 SPANS = 20_000
 PER_TRACE = 50

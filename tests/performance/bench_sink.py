@@ -27,7 +27,7 @@ from tierlens.journal.otlp import span_json
 from tierlens.local import MlflowServer, ServerPlan
 from tierlens.sinks import Batch, Finding, Finish, MlflowHttpSink
 from tierlens.sinks.encoding import parsed
-from tierlens.span import Span
+from tierlens.spans import Span
 
 AGENTS = [f"agent_{number}" for number in range(11)]
 TEXT = "The estimated effect of detailing on new starts is positive and robust to refutation. " * 12

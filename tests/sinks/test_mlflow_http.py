@@ -12,7 +12,7 @@ from tierlens import keys
 from tierlens.attachments import attachment_id, attachment_uri
 from tierlens.errors import Forbidden, Rejected
 from tierlens.sinks import Attached, MlflowHttpSink
-from tierlens.span import Artifact
+from tierlens.spans import Artifact
 
 pytestmark = pytest.mark.server
 METRICS = {"causal_confidence": 0.83, "robust": True, "verdict": "uplift"}

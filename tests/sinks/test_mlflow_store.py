@@ -8,7 +8,7 @@ from tierlens.errors import Forbidden, Unavailable
 from tierlens.local.postgres import Postgres
 from tierlens.sinks import Attached, MlflowStoreSink
 from tierlens.sinks.mlflow_store import artifact_root
-from tierlens.span import Artifact
+from tierlens.spans import Artifact
 
 METRICS = {"causal_confidence": 0.83, "robust": True, "verdict": "uplift"}
 

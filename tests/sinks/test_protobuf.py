@@ -14,7 +14,7 @@ from tierlens.errors import Rejected
 from tierlens.journal.otlp import span_json
 from tierlens.sinks.encoding import parsed
 from tierlens.sinks.protobuf import export_request
-from tierlens.span import Event, Link, Span
+from tierlens.spans import Event, Link, Span
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 NANOS = st.integers(0, 2**63 - 1)

@@ -13,7 +13,7 @@ import orjson
 from tierlens import keys
 from tierlens.journal.otlp import span_json
 from tierlens.sinks import Attached, Batch, Finding, Finish
-from tierlens.span import AttributeValue, Metric, Span, Status
+from tierlens.spans import AttributeValue, Metric, Span, Status
 
 RESOURCE = b'{"attributes":[{"key":"service.name","value":{"stringValue":"tests"}}]}'
 TOKENS = {"input_tokens": 100, "output_tokens": 20, "total_tokens": 120, "cache_read_input_tokens": 60}

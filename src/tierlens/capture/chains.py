@@ -13,7 +13,7 @@ from tierlens.capture.paths import as_metric, lookup
 from tierlens.capture.recorder import Recorder
 from tierlens.capture.trace import Context, Open
 from tierlens.policy import AgentPolicy
-from tierlens.span import Event
+from tierlens.spans import Event
 
 MAX_EVENTS = 128
 _KINDS = {"retriever": "RETRIEVER", "reranker": "RERANKER", "tool": "TOOL", "agent": "AGENT"} | {

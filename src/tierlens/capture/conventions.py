@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from tierlens.capture.usage import Usage
-from tierlens.span import AttributeValue
+from tierlens.spans import AttributeValue
 
 Attributes = Mapping[str, AttributeValue]
 

@@ -15,7 +15,7 @@ from tierlens.capture.paths import as_metric
 from tierlens.capture.recorder import Recorder, add_tags
 from tierlens.capture.trace import Open
 from tierlens.errors import JournalRefused
-from tierlens.span import Artifact, Metric
+from tierlens.spans import Artifact, Metric
 
 log = logging.getLogger("tierlens")
 MAX_ARTIFACT = 32 * 1024 * 1024

@@ -25,7 +25,7 @@ from tierlens.capture.callback import running
 from tierlens.capture.outcomes import Outcome
 from tierlens.capture.recorder import Recorder
 from tierlens.capture.trace import Open
-from tierlens.span import AttributeValue, Event, Link
+from tierlens.spans import AttributeValue, Event, Link
 
 MAX_OPEN: Final = 10_000
 _MODELS: Final = frozenset({"CHAT_MODEL", "LLM", "EMBEDDING"})

@@ -10,7 +10,7 @@ from typing import Final
 from langgraph.errors import GraphBubbleUp, GraphInterrupt, ParentCommand
 
 from tierlens.capture import payload
-from tierlens.span import Event, Status
+from tierlens.spans import Event, Status
 
 OK: Final = "ok"
 ERROR: Final = "error"

@@ -6,7 +6,7 @@ import math
 import numbers
 from collections.abc import Mapping
 
-from tierlens.span import Metric
+from tierlens.spans import Metric
 
 
 def lookup(root: Mapping[str, object], path: str) -> object | None:

@@ -11,7 +11,7 @@ from tierlens import keys
 from tierlens.capture.messages import content_text, is_message
 from tierlens.capture.redaction import redactor
 from tierlens.capture.trace import Open
-from tierlens.span import AttributeValue, Event, Span
+from tierlens.spans import AttributeValue, Event, Span
 
 Redactor = Callable[[str], str]
 SHORTEST = 12

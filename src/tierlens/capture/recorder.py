@@ -17,7 +17,7 @@ from tierlens.capture.shield import Shield
 from tierlens.capture.trace import Context, Hold, Open, Trace
 from tierlens.errors import JournalRefused
 from tierlens.policy import AgentPolicy, Policies
-from tierlens.span import NONE, AttributeValue, Routing, Span, Status
+from tierlens.spans import NONE, AttributeValue, Routing, Span, Status
 
 Step = Callable[[Span], Span | None]
 DURABLE = frozenset({"AGENT", "CHAT_MODEL", "LLM", "TOOL"})

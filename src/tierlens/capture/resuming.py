@@ -10,7 +10,7 @@ from tierlens.capture.outcomes import Outcome
 from tierlens.capture.pauses import Pause, Pauses
 from tierlens.capture.recorder import add_tags
 from tierlens.capture.trace import Open
-from tierlens.span import Link
+from tierlens.spans import Link
 
 
 def interrupted(opened: Open, pauses: Pauses, checkpoint: str, interrupts: Sequence[object], status: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from tierlens.capture.trace import Hold
 from tierlens.policy import AgentPolicy, Keep
-from tierlens.span import Routing, Span
+from tierlens.spans import Routing, Span
 
 Emit = Callable[[Span, Routing], None]
 MAX_HELD = 10_000

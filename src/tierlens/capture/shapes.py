@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tierlens.span import NONE
+from tierlens.spans import NONE
 
 
 def fields(value: object) -> Mapping[str, Any]:

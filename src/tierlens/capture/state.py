@@ -24,7 +24,7 @@ import orjson
 from tierlens.capture import payload
 from tierlens.capture.messages import is_message
 from tierlens.policy import StatePolicy
-from tierlens.span import NONE
+from tierlens.spans import NONE
 
 SMALL = 160
 HEAD = 32

@@ -11,7 +11,7 @@ from tierlens import keys
 from tierlens.capture.outcomes import Outcome
 from tierlens.capture.state import StateLedger
 from tierlens.policy import AgentPolicy
-from tierlens.span import NONE, Artifact, AttributeValue, Event, Link, Metric, Routing, Span
+from tierlens.spans import NONE, Artifact, AttributeValue, Event, Link, Metric, Routing, Span
 
 
 @dataclass(frozen=True, slots=True)

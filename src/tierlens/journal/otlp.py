@@ -14,7 +14,7 @@ from typing import Final
 
 import orjson
 
-from tierlens.span import AttributeValue, Event, Link, Span
+from tierlens.spans import AttributeValue, Event, Link, Span
 
 _CODES: Final[dict[str, dict[str, object]]] = {"UNSET": {}, "OK": {"code": 1}, "ERROR": {"code": 2}}
 _INT64: Final = range(-(2**63), 2**63)

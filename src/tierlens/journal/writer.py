@@ -23,7 +23,7 @@ from tierlens.journal.keeper import Keeper
 from tierlens.journal.losses import Losses
 from tierlens.journal.quota import Allowance
 from tierlens.journal.segment import writer_name
-from tierlens.span import Routing, Span
+from tierlens.spans import Routing, Span
 
 log = logging.getLogger("tierlens.journal")
 

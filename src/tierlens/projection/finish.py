@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tierlens.span import Artifact, Metric
+from tierlens.spans import Artifact, Metric
 
 
 @dataclass(frozen=True, slots=True)

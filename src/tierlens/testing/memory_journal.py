@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 
-from tierlens.span import Routing, Span
+from tierlens.spans import Routing, Span
 
 
 class MemoryJournal:

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from tierlens.capture.wrapping import wrap
-from tierlens.span import Span
+from tierlens.spans import Span
 from tierlens.testing import ClaudeEndpoint
 
 MODEL = "claude-sonnet-4-6"

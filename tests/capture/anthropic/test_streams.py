@@ -15,7 +15,7 @@ from tests.capture.anthropic.conftest import REQUEST, WEATHER, billed, counted, 
 from tests.capture.conftest import Capture
 from tierlens import keys
 from tierlens.capture.decorators import agent
-from tierlens.span import Span
+from tierlens.spans import Span
 from tierlens.testing import ClaudeEndpoint
 
 NAME = "anthropic.messages"

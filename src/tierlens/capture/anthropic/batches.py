@@ -19,7 +19,7 @@ from tierlens.capture.recorder import Recorder, span_id_of, trace_id_of
 from tierlens.capture.shapes import fields
 from tierlens.capture.shield import shielded
 from tierlens.capture.trace import Context, Open
-from tierlens.span import Link
+from tierlens.spans import Link
 
 _ENDS = {"succeeded": FINE, "canceled": Outcome(outcomes.CANCELLED)}
 

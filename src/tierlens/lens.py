@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from langchain_core.callbacks import BaseCallbackHandler
 
 from tierlens import config, settings
-from tierlens.capture import active, autolog, threads
+from tierlens.capture import active, autolog, prices, threads
 from tierlens.capture.callback import MlflowCallbackHandler, SilentHandler
 from tierlens.capture.current import using
 from tierlens.capture.notes import current_span
@@ -22,6 +22,7 @@ from tierlens.capture.otel import bridge_installed_provider, span_processor
 from tierlens.capture.paths import lookup
 from tierlens.capture.pauses import Pauses
 from tierlens.capture.recorder import Recorder, Step
+from tierlens.capture.redaction import redactor
 from tierlens.capture.trace import Context
 from tierlens.errors import TierlensError
 from tierlens.journal.writer import Journal
@@ -70,6 +71,7 @@ class Lens:
         self._closed = False
         active.activate(self._recorder)
         autolog.take_over()
+        threading.Thread(target=_warm_up, args=(policies,), name="tierlens-warm-up", daemon=True).start()
         if chosen.propagate_threads:
             threads.install()
         bridge_installed_provider()
@@ -270,6 +272,13 @@ def _start(chosen: Settings, steps: tuple[Step, ...]) -> Lens:
     if chosen.brand is not None:
         policies.brand(chosen.brand)
     return Lens(chosen, policies, steps)
+
+
+def _warm_up(policies: Policies) -> None:
+    """Load what the first model call would otherwise wait for on the agent's thread: prices, redaction patterns."""
+    prices.load()
+    for policy in (policies.defaults, *policies.agents.values()):
+        redactor(policy.redact)
 
 
 def _forget(lens: Lens) -> None:

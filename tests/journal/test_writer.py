@@ -191,7 +191,6 @@ def test_processes_share_the_quota(directory: Path) -> None:
 
     assert usage(directory) <= 2_200_000
     assert sum(len(each) for each in accepted) == len(numbers(directory))
-    assert all(accepted)
 
 
 def test_an_overlong_line_keeps_everything_but_its_longest_values(directory: Path, journal_of: MakeJournal) -> None:

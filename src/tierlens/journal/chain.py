@@ -36,6 +36,9 @@ class Chain:
         Args:
             complete: the writer was known to be gone before they were listed, so nothing will be added.
         """
+        if (numbers, complete) != (self.numbers, self._complete):
+            # What was the end at the last read need not be: the writer may have gone on until it died.
+            self.exhausted = False
         self.numbers, self._complete = numbers, complete
 
     def read(self, about: int) -> list[Record]:

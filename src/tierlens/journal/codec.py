@@ -24,7 +24,7 @@ import orjson
 
 from tierlens.errors import DamagedLine
 from tierlens.journal.otlp import attributes_json, dumps, plain, plain_text, plain_value, span_json, start_json
-from tierlens.span import Artifact, Metric, Routing, Span
+from tierlens.spans import Artifact, Metric, Routing, Span
 
 Kind = Literal["span", "start", "loss"]
 
@@ -165,13 +165,32 @@ def decode(line: bytes) -> Line:
 
 def undamaged(line: bytes) -> bool:
     """Whether a line, without its newline, has the prefix and the checksum that belongs to it."""
+    expected = _expected(line)
+    return expected is not None and zlib.crc32(memoryview(line)[_COVERED:]) == expected
+
+
+def _expected(line: bytes) -> int | None:
     if not line.startswith(PREFIX) or line[_COVERED - 1 : _COVERED] != b'"':
-        return False
+        return None
     try:
-        expected = int(line[len(PREFIX) : _COVERED - 1], 16)
+        return int(line[len(PREFIX) : _COVERED - 1], 16)
     except ValueError:
-        return False
-    return zlib.crc32(memoryview(line)[_COVERED:]) == expected
+        return None
+
+
+def undamaged_length(piece: bytes) -> int:
+    """Length of the undamaged line that a piece begins with, whatever stands where its newline was; 0 if
+    none."""
+    expected = _expected(piece)
+    covered, at = _COVERED, piece.find(b"}", _COVERED)
+    crc = 0
+    while expected is not None and at >= 0:
+        crc = zlib.crc32(piece[covered : at + 1], crc)
+        covered = at + 1
+        if crc == expected:
+            return covered
+        at = piece.find(b"}", covered)
+    return 0
 
 
 def _parse(line: bytes) -> Line:

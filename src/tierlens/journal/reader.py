@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from tierlens.errors import DamagedLine
-from tierlens.journal.codec import PREFIX, Line, decode
+from tierlens.journal.codec import PREFIX, Line, decode, undamaged_length
 from tierlens.journal.segment import open_for_reading
 
 _LEAST: Final = 2 * len(PREFIX)
@@ -107,17 +107,14 @@ class SegmentReader:
         self.offset += found if found > 0 else max(len(chunk) - len(PREFIX), 1)
 
     def _salvage(self, raw: bytes) -> Iterator[Line]:
-        if not raw:
-            return
         bounds = [0, *_occurrences(raw), len(raw)]
-        lost = 0
         for start, end in pairwise(bounds):
-            line = _try(raw[start:end]) or _try(raw[start : end - 1])
-            if line is not None:
+            piece = raw[start:end]
+            length = undamaged_length(piece)
+            if line := _try(piece[:length]):
                 yield line
-            elif end > start:
-                lost += 1
-        self.damaged += lost
+            # One byte may be left over: what has become of the newline.
+            self.damaged += len(piece) > length + bool(length)
 
 
 def _occurrences(raw: bytes) -> Iterator[int]:

@@ -104,16 +104,21 @@ def sync_directory(path: Path) -> None:
 
 
 def replace_durably(path: Path, content: bytes) -> None:
-    """Write, fsync, rename, fsync the directory: after a crash either the old content is there or the new."""
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        with open(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(descriptor)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    """Write, fsync, rename, fsync the directory: after a crash either the old content is there or the new.
+
+    Only the holder of the shipper's lock may call it, because the temporary name is always the same: so a
+    crash leaves one such file at most, and the next call replaces it.
+    """
+    temporary = temporary_path(path)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    with open(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+    temporary.replace(path)
     sync_directory(path.parent)
+
+
+def temporary_path(path: Path) -> Path:
+    """Where ``replace_durably`` writes before it renames."""
+    return path.with_name(f"{path.name}.tmp")

@@ -29,7 +29,7 @@ class BlobRest:
         """No writer is left that could refer to any blob."""
         with suppress(OSError):
             for path in (self._directory / BLOBS).iterdir():
-                if path.name not in self._since and not path.name.startswith("."):
+                if path.name not in self._since:
                     self._mark(path.name, now)
 
     def sweep(self, now: float) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from tierlens.errors import DeliveryError, Forbidden, Rejected, Unavailable
+from tierlens.errors import DeliveryError, Forbidden, Rejected, TooLarge, Unavailable
 from tierlens.shipping.alarm import Alarms
 from tierlens.shipping.blobrest import BlobRest
 from tierlens.shipping.clock import Clock
@@ -132,9 +132,10 @@ class Delivery:
         elif action is Action.PAUSE:
             self._outbox.pause(parcel, now)
             where = parcel.destination.experiment
-            text = f"nothing can be stored in {where!r} until this is mended: {error}"
-            self._alarms.warn(f"forbidden {where}", text)
+            self._alarms.warn("forbidden", f"nothing can be stored in {where!r} until this is mended: {error}")
         elif action is Action.HALVE:
+            if isinstance(error, TooLarge):
+                self._outbox.shrink(parcel.size)
             self._outbox.put_first(halves(parcel))
         elif action is Action.DETACH:
             self._outbox.put_first(detached(parcel))

@@ -14,7 +14,7 @@ from tierlens.journal.codec import Line
 from tierlens.journal.cursor import Cursor, read_cursor, write_cursor
 from tierlens.journal.lock import FileLock
 from tierlens.journal.reader import Record
-from tierlens.journal.segment import cursor_path, lock_path, segment_path
+from tierlens.journal.segment import cursor_path, lock_path, segment_path, temporary_path
 from tierlens.shipping.alarm import Alarms
 from tierlens.shipping.died import died
 from tierlens.shipping.entry import STORED, Entry
@@ -169,7 +169,9 @@ class Feed:
         try:
             for number in self._chain.numbers:
                 segment_path(self.directory, self.writer, number).unlink(missing_ok=True)
-            cursor_path(self.directory, self.writer).unlink(missing_ok=True)
+            cursor = cursor_path(self.directory, self.writer)
+            temporary_path(cursor).unlink(missing_ok=True)
+            cursor.unlink(missing_ok=True)
             lock.release(unlink=True)
         finally:
             lock.release()

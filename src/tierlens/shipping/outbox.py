@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from typing import Final
 
 from tierlens.shipping.entry import Destination, Gathering
 from tierlens.shipping.limits import Limits
 from tierlens.shipping.parcel import Parcel
 from tierlens.shipping.retry import next_delay
+
+_SMALLEST_REQUEST: Final = 65_536
 
 
 class Outbox:
@@ -18,6 +21,7 @@ class Outbox:
     Attributes:
         passes: parcels taken so far.
         failures: answers of an outage since the last parcel that was taken.
+        request_bytes: how large a request may be, as far as the sink has shown.
     """
 
     def __init__(self, limits: Limits, rng: random.Random) -> None:
@@ -25,6 +29,7 @@ class Outbox:
         self._returned: deque[Parcel] = deque()
         self._closed_until = float("-inf")
         self._paused: dict[str, float] = {}
+        self.request_bytes = limits.bytes_per_request
         self.passes = 0
         self.failures = 0
 
@@ -83,6 +88,10 @@ class Outbox:
         """Nothing for this experiment for a while."""
         self._paused[parcel.destination.experiment] = now + self._limits.pause_s
         self.put(parcel)
+
+    def shrink(self, refused_bytes: int) -> None:
+        """A request of this size was too large, so larger ones need not be tried."""
+        self.request_bytes = max(min(self.request_bytes, refused_bytes // 2), _SMALLEST_REQUEST)
 
     def next_at(self, now: float) -> float | None:
         """Monotonic time from which on something that must wait now may be sent; None if nothing waits."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tierlens.journal.forks import follow_forks
 from tierlens.journal.lock import is_orphan
-from tierlens.journal.segment import SHIP_LOG, SHIPPER_LOCK
+from tierlens.journal.segment import SHIP_LOG, SHIPPER_LOCK, writers
 from tierlens.journal.writer import Journal
 from tierlens.shipping.alarm import Alarms
 from tierlens.shipping.clock import Clock, SystemClock
@@ -63,8 +63,14 @@ class ShippingProcess:
         self._thread: threading.Thread | None = None
         self._child: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int | None:
+        """The shipping process that this one started last."""
+        return self._child.pid if self._child is not None else None
+
     def start(self) -> None:
-        """See to it that there is a shipper, now and every two seconds; does nothing after ``close``."""
+        """See to it that there is a shipper while there is something to ship; does nothing after
+        ``close``."""
         with self._state:
             if self._stop.is_set() or (self._thread is not None and self._thread.is_alive()):
                 return
@@ -107,7 +113,8 @@ class ShippingProcess:
     def _see_to_it(self) -> None:
         if self._child is not None and self._child.poll() is None:
             return
-        if is_orphan(self._journal.directory / SHIPPER_LOCK):
+        # A shipper with nobody to ship for ends by itself, and would only be started over and over again.
+        if writers(self._journal.directory) and is_orphan(self._journal.directory / SHIPPER_LOCK):
             with self._state:
                 self._child = self._spawned()
 

@@ -112,6 +112,11 @@ class Shipper:
         return self._delivery.stored
 
     @property
+    def pending_bytes(self) -> int:
+        """Bytes of spans held in memory."""
+        return self._gathering.size + self._outbox.size
+
+    @property
     def drained(self) -> bool:
         """Whether all that lay there at the last step has been stored or set aside."""
         return self._intake.drained and not self._gathering and not self._outbox
@@ -139,7 +144,7 @@ class Shipper:
 
     def _read(self) -> bool:
         """Read one request's worth, in slices; whether there was anything."""
-        room = self._limits.pending_bytes - self._gathering.size - self._outbox.size
+        room = self._limits.pending_bytes - self.pending_bytes
         wanted = min(room, self._limits.bytes_per_request)
         total = 0
         while total < wanted and (entries := self._intake.read(self._limits.slice_bytes)):
@@ -166,8 +171,8 @@ class Shipper:
         destination = self._outbox.next_destination(self._gathering, now)
         if destination is None:
             return None
-        limits = self._limits
-        groups = self._gathering.take(destination, limits.traces_per_request, limits.bytes_per_request)
+        traces, size = self._limits.traces_per_request, self._outbox.request_bytes
+        groups = self._gathering.take(destination, traces, size)
         finishes = tuple(finish for group in groups if (finish := self._finishes.of(group)) is not None)
         return Parcel(destination, groups, finishes)
 

@@ -78,6 +78,11 @@ class ShippingThread:
             with suppress(RuntimeError):
                 self._thread.start()
 
+    @property
+    def standby(self) -> bool:
+        """Whether another process ships from the directory."""
+        return self._standby
+
     def flush(self, timeout_s: float) -> FlushReport:
         """Wait until what was accepted so far is stored or refused, but never longer than ``timeout_s``."""
         return self._flush(timeout_s, lambda: False)

@@ -1,0 +1,100 @@
+"""Shipping as a process's only work."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from tests.journal.spans import EXPERIMENT, span
+from tests.shipping.harness import BRAND, Scene, append_trace
+from tierlens.errors import Unavailable
+from tierlens.journal.lock import FileLock
+from tierlens.journal.segment import SHIPPER_LOCK
+from tierlens.shipping import RunReport, run_forever, run_once
+from tierlens.spans import Routing
+from tierlens.testing.sinks import FlakySink, MemorySink
+
+
+def test_once_delivers_what_lies_there_and_the_deads_open_spans(scene: Scene) -> None:
+    journal = scene.journal()
+    journal.append_start(span(1_000, trace=1, end_ns=0), Routing(EXPERIMENT, BRAND, root=True))
+    append_trace(journal, 2)
+    append_trace(journal, 3, root=False)
+    journal.close()
+
+    report = run_once(scene.directory, scene.sink, clock=scene.clock)
+
+    assert report == RunReport(stored=6, drained=True)
+    assert scene.stored() == {1_000, 2_000, 2_001, 2_002, 3_001, 3_002}
+    assert list(scene.directory.glob("*.jsonl")) == []
+
+
+def test_once_delivers_what_a_living_writer_has_written_so_far(scene: Scene) -> None:
+    append_trace(scene.journal(), 1)
+
+    assert run_once(scene.directory, scene.sink, clock=scene.clock).drained
+    assert len(scene.stored()) == 3
+
+
+def test_once_gives_up_on_a_sink_that_takes_nothing(scene: Scene) -> None:
+    append_trace(scene.journal(), 1)
+    sink = FlakySink(scene.sink, rule=lambda request: Unavailable("down"))
+    before = scene.clock.monotonic()
+
+    report = run_once(scene.directory, sink, patience_s=20.0, clock=scene.clock)
+
+    assert report == RunReport(stored=0, drained=False)
+    assert 20 <= scene.clock.monotonic() - before < 30
+
+
+def test_once_leaves_a_directory_alone_that_another_ships_from(scene: Scene) -> None:
+    append_trace(scene.journal(), 1)
+    other = FileLock(scene.directory / SHIPPER_LOCK)
+    other.acquire()
+
+    assert run_once(scene.directory, scene.sink, clock=scene.clock).busy
+    assert not scene.sink.spans
+    other.release()
+
+
+def test_once_on_nothing_does_nothing(tmp_path: Path) -> None:
+    assert run_once(tmp_path / "missing", MemorySink()) == RunReport(0, drained=True)
+    assert not (tmp_path / "missing").exists()
+
+
+def test_for_ever_ends_when_it_is_told_to(scene: Scene) -> None:
+    append_trace(scene.journal(), 1)
+    stop = threading.Event()
+
+    class Stopping(MemorySink):
+        def send(self, batch) -> None:
+            super().send(batch)
+            stop.set()
+
+    sink = Stopping()
+    report = run_forever(scene.directory, sink, stop, clock=scene.clock)
+
+    assert report.stored == len(sink.spans) == 3
+
+
+def test_for_ever_ends_by_itself_once_it_is_alone_and_all_is_delivered(scene: Scene) -> None:
+    journal = scene.journal()
+    append_trace(journal, 1)
+    journal.close()
+
+    report = run_forever(scene.directory, scene.sink, threading.Event(), alone_s=3_600, clock=scene.clock)
+
+    assert report == RunReport(stored=3, drained=True)
+
+
+def test_alone_with_a_dead_sink_it_ends_in_the_end(scene: Scene) -> None:
+    journal = scene.journal()
+    append_trace(journal, 1)
+    journal.close()
+    sink = FlakySink(scene.sink, rule=lambda request: Unavailable("down"))
+    before = scene.clock.monotonic()
+
+    report = run_forever(scene.directory, sink, threading.Event(), alone_s=600, clock=scene.clock)
+
+    assert report == RunReport(stored=0, drained=False)
+    assert 600 <= scene.clock.monotonic() - before < 620

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tierlens import keys
 from tierlens.capture import active
 from tierlens.capture.callback import MlflowCallbackHandler
 from tierlens.capture.pauses import Pauses
@@ -13,6 +14,8 @@ from tierlens.capture.recorder import Recorder
 from tierlens.capture.shield import Shield
 from tierlens.capture.trace import Context
 from tierlens.policy import Policies
+from tierlens.spans import Span
+from tierlens.state import Part, whole
 from tierlens.testing.memory_journal import MemoryJournal
 
 
@@ -27,6 +30,31 @@ class Capture:
     def callback(self, **context: Any) -> MlflowCallbackHandler:
         return MlflowCallbackHandler(self.recorder, Context(**context), self.pauses)
 
+    def config(self, **context: Any) -> Any:
+        return {"callbacks": [self.callback(**context)]}
+
+    def attributes(self, name: str) -> Mapping[str, Any]:
+        """Of the only span of that name."""
+        return self.journal.named(name).attributes
+
+    def outcomes(self, name: str) -> list[str]:
+        """Of all spans of that name, in order of their start."""
+        spans = sorted(self.journal.spans.values(), key=lambda span: span.start_ns)
+        return [str(span.attributes.get(keys.OUTCOME, "ok")) for span in spans if span.name == name]
+
+    def parent(self, name: str) -> str | None:
+        """Name of the parent of the only span of that name."""
+        above = self.journal.named(name).parent_id
+        return self.journal.spans[above].name if above else None
+
+    def whole(self, span: Span, part: Part = "inputs") -> Any:
+        """A span's inputs or outputs as its reader sees them."""
+        stored = {
+            one.span_id: {"inputs": one.attributes.get(keys.INPUTS), "outputs": one.attributes.get(keys.OUTPUTS)}
+            for one in self.journal.spans.values()
+        }
+        return whole(stored, span.span_id, part)
+
 
 @pytest.fixture
 def capture(tmp_path: Path) -> Iterator[Capture]:
@@ -39,10 +67,13 @@ def capture(tmp_path: Path) -> Iterator[Capture]:
 
 @pytest.fixture
 def capture_with(tmp_path: Path) -> Iterator[Any]:
+    made: list[Capture] = []
+
     def make(policies: Policies) -> Capture:
-        made = Capture(tmp_path, policies)
-        active.activate(made.recorder)
-        return made
+        made.append(Capture(tmp_path, policies))
+        active.activate(made[-1].recorder)
+        return made[-1]
 
     yield make
     active.activate(None)
+    assert [one.recorder.open for one in made] == [{} for _ in made], "spans were left open"

@@ -143,7 +143,7 @@ def retries() -> Runnable[Any, Any]:
         return {"notes": ["done"]}
 
     built = StateGraph(State)
-    policy = RetryPolicy(max_attempts=3, initial_interval=0.001, retry_on=ConnectionError)
+    policy = RetryPolicy(max_attempts=3, initial_interval=0.001, jitter=False, retry_on=ConnectionError)
     built.add_node("flaky", flaky, retry_policy=policy)
     built.add_edge(START, "flaky")
     return built.compile()

@@ -117,6 +117,8 @@ class MlflowCallbackHandler(GraphCallbackHandler):
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
         if opened := self._opened(run_id):
             chains.end(self._recorder, opened, outputs)
+            if opened.resumed_at:
+                resuming.moved_on(opened, self._pauses)
 
     @shielded
     def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:

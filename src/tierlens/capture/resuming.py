@@ -20,11 +20,14 @@ def interrupted(opened: Open, pauses: Pauses, checkpoint: str, interrupts: Seque
     if opened.trace.session and opened.recording:
         pause = Pause(opened.trace.trace_id, opened.span_id, opened.trace.now())
         pauses.remember(opened.trace.session, checkpoint, pause)
+        if checkpoint == opened.resumed_at:
+            opened.resumed_at = ""
 
 
 def resumed(opened: Open, pauses: Pauses, checkpoint: str) -> None:
     """The graph run ``opened`` goes on from a pause: link it to the trace that paused, if this journal knows it."""
     opened.outcome = opened.outcome or Outcome(outcomes.RESUMED)
+    opened.resumed_at = checkpoint
     thread = opened.trace.session
     pause = pauses.recall(thread, checkpoint) if thread else None
     if pause is None or pause.trace_id == opened.trace.trace_id:
@@ -35,3 +38,9 @@ def resumed(opened: Open, pauses: Pauses, checkpoint: str) -> None:
     opened.links += (Link(pause.trace_id, pause.span_id, {keys.WAITED_S: waited}),)
     if opened.parent is None:
         add_tags(opened.attributes, {"resumed_from": f"tr-{pause.trace_id}", "waited_s": waited})
+
+
+def moved_on(opened: Open, pauses: Pauses) -> None:
+    """The graph run ``opened`` has got past the pause it resumed from: nothing will resume there again."""
+    if opened.trace.session:
+        pauses.forget(opened.trace.session, opened.resumed_at)

@@ -104,6 +104,7 @@ class Open:
         first_token_ns: when the first token of a stream arrived, 0 before.
         limits: of a graph, how often its nodes may be tried.
         outcome: how it will have ended, where that is known before it ends.
+        resumed_at: of a graph, the checkpoint it went on from after a pause.
         before, inner: of retrieval: the documents to re-order, those an inner retriever found.
     """
 
@@ -122,6 +123,7 @@ class Open:
     failed: dict[str, Open] | None = None
     limits: Mapping[str, int] = NONE
     outcome: Outcome | None = None
+    resumed_at = ""
     before: list[dict[str, Any]] | None = None
     inner: list[dict[str, Any]] | None = None
 

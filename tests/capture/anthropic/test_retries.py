@@ -10,7 +10,7 @@ import pytest
 from tests.capture.anthropic.conftest import REQUEST, billed, counted
 from tests.capture.conftest import Capture
 from tierlens import keys
-from tierlens.span import Span
+from tierlens.spans import Span
 from tierlens.testing import ClaudeEndpoint
 
 NAME = "anthropic.messages"
@@ -48,7 +48,7 @@ def test_when_all_tries_fail_the_call_is_the_last_one(
     capture: Capture, wrapped: anthropic.Anthropic, endpoint: ClaudeEndpoint
 ) -> None:
     endpoint.fail_next(529, times=2, retry_after_s=0)
-    with pytest.raises(anthropic.InternalServerError):
+    with pytest.raises(anthropic.APIStatusError):
         wrapped.with_options(max_retries=1).messages.create(**REQUEST)
     call = capture.journal.named(NAME)
     assert (call.status, numbers(call)) == ("ERROR", (2, 2))

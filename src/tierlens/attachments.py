@@ -29,7 +29,5 @@ def attachment_uri(trace_id: str, span_id: str, artifact: Artifact) -> str:
         span_id: the span the file was attached to.
         artifact: the file.
     """
-    query = urlencode(
-        {"content_type": artifact.content_type, "trace_id": f"tr-{trace_id}", "size": str(artifact.size)}
-    )
+    query = urlencode({"content_type": artifact.content_type, "trace_id": f"tr-{trace_id}", "size": str(artifact.size)})
     return f"mlflow-attachment://{attachment_id(trace_id, span_id, artifact)}?{query}"

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-import signal
 import webbrowser
-from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Final
 
 import typer
 
 from tierlens.errors import ServerNotStarted
 from tierlens.local import MlflowServer, ServerPlan
+from tierlens.local.stopping import Told, told_by_signals
 
-_STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _POLL_S: Final = 0.5
 
 Port = Annotated[
@@ -26,10 +23,6 @@ Host = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all, 
 Workers = Annotated[int, typer.Option(help="Server processes, 260 MB each.", min=1)]
 AllowedHosts = Annotated[str, typer.Option(help="Names that browsers may call it by, beside localhost.")]
 Open = Annotated[bool, typer.Option("--open", help="Open the UI in a browser.")]
-
-
-class _Told(BaseException):
-    """A signal to stop; no ``except Exception`` may swallow it."""
 
 
 def up(
@@ -85,7 +78,7 @@ def serve(plan: ServerPlan, *, open_browser: bool = False) -> None:
         typer.Exit: with 1, where the server did not start, or ended by itself.
     """
     server = MlflowServer(plan)
-    with contextlib.suppress(_Told), _told_by_signals():
+    with contextlib.suppress(Told), told_by_signals():
         typer.echo(f"Starting MLflow on {plan.data} …")
         try:
             with server:
@@ -115,19 +108,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-@contextlib.contextmanager
-def _told_by_signals() -> Iterator[None]:
-    def tell(number: int, frame: FrameType | None) -> None:
-        # The first is enough: a second one must not interrupt the cleaning up.
-        for other in _STOPPING:
-            signal.signal(other, signal.SIG_IGN)
-        raise _Told
-
-    before = {number: signal.signal(number, tell) for number in _STOPPING}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

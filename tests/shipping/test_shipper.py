@@ -203,6 +203,27 @@ def test_too_large_a_request_is_split_and_too_large_a_span_truncated_and_kept_wh
     assert len(line.payload) > 60_000
 
 
+def test_a_size_that_was_refused_is_not_tried_again(scene: Scene) -> None:
+    journal = scene.journal()
+    for trace in range(1, 101):
+        append_trace(journal, trace, text="x" * 2_000)
+    limit = 70_000
+    sink = FlakySink(
+        scene.sink,
+        rule=lambda request: (
+            TooLarge("over the limit", 413)
+            if isinstance(request, Batch) and sum(map(len, request.spans)) > limit
+            else None
+        ),
+    )
+
+    scene.run(scene.shipper(sink))
+
+    sizes = [sum(map(len, request.spans)) for request in sink.requests if isinstance(request, Batch)]
+    assert len(scene.stored()) == 300
+    assert sum(size > limit for size in sizes) <= 2
+
+
 def rejecting(*poison: int) -> Callable[[Batch | Finish], DeliveryError | None]:
     marks = [f'"spanId":"{number:016x}"'.encode() for number in poison]
 

@@ -1,9 +1,8 @@
-"""The journal's writing side, on the agent's thread: encode, append, account; all else is rare, or done
+"""The journal's writing side, on the agent's thread: encode, append, account; the rest is rare, or done
 elsewhere."""
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import threading
@@ -12,24 +11,21 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from tierlens.errors import JournalRefused
 from tierlens.journal import blobs
+from tierlens.journal.append import Appender, End, refusal
 from tierlens.journal.codec import cut, encode, encode_resource, encode_start
 from tierlens.journal.files import WriterFiles, sync_and_close, sync_names
 from tierlens.journal.forks import follow_forks
 from tierlens.journal.keeper import Keeper
-from tierlens.journal.losses import Losses
 from tierlens.journal.quota import Allowance
 from tierlens.journal.segment import writer_name
 from tierlens.spans import Routing, Span
 
 log = logging.getLogger("tierlens.journal")
 
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_UNUSABLE: Final = frozenset({errno.EBADF, errno.ESTALE})
-_TRIES: Final = 3
 _CUTS: Final = (16_384, 256)
 _ALARM_SHARE: Final = 0.8
 _ALARM_EVERY_S: Final = 60.0
@@ -55,14 +51,6 @@ class Counts:
     truncated: int = 0
     starts_refused: int = 0
     blobs_refused: int = 0
-
-
-class End(NamedTuple):
-    """The place behind the last line of a writer."""
-
-    writer: str
-    segment: int
-    offset: int
 
 
 class Journal:
@@ -109,11 +97,14 @@ class Journal:
     def _begin(self) -> None:
         # Reentrant: a signal handler or a finalizer may end a span while this very thread appends one.
         self._lock = threading.RLock()
-        self._losses = Losses()
-        self._allowance = Allowance(self.directory, self._quota, self._monotonic)
+        self._lines = Appender(
+            self._files,
+            Allowance(self.directory, self._quota, self._monotonic),
+            self._segment_bytes,
+            ready=self._ready,
+            opened=self._opened,
+        )
         self._accepted = self._started = self._truncated = self._starts_refused = self._blobs_refused = 0
-        self._room = 0  # what may be written without a further look; 0 sends the next append through _make_room
-        self._torn = False
         self._synced = (0, 0)
         self._end = End("", 0, 0)
         self._keeper: Keeper | None = None
@@ -132,7 +123,7 @@ class Journal:
         """Where what was accepted so far ends; a closed journal still knows it."""
         with self._lock:
             if not self._closed:
-                self._end = self._position()
+                self._end = self._lines.end()
             return self._end
 
     def when_opened(self, call: Callable[[], None]) -> None:
@@ -149,10 +140,11 @@ class Journal:
         try:
             line = self._encoded(encode, span, routing)
             with self._lock:
-                self._write(line)
+                self._lines.write(line)
                 self._accepted += 1
-        except JournalRefused as refusal:
-            self._count_loss(refusal.reason)
+        except JournalRefused as refused:
+            with self._lock:
+                self._lines.refuse(refused.reason)
             raise
 
     def append_start(self, span: Span, routing: Routing) -> None:
@@ -164,7 +156,7 @@ class Journal:
         try:
             line = self._encoded(encode_start, span, routing)
             with self._lock:
-                self._write(line)
+                self._lines.write(line)
                 self._started += 1
         except JournalRefused:
             self._starts_refused += 1
@@ -187,7 +179,7 @@ class Journal:
                 self._new_blob(sha256, content)
         except OSError as error:
             self._blobs_refused += 1
-            raise _refusal(error) from error
+            raise refusal(error) from error
         except JournalRefused:
             self._blobs_refused += 1
             raise
@@ -197,7 +189,7 @@ class Journal:
         return Counts(
             self._accepted,
             self._started,
-            self._losses.total,
+            self._lines.losses.total,
             self._truncated,
             self._starts_refused,
             self._blobs_refused,
@@ -208,15 +200,10 @@ class Journal:
         with self._lock:
             if self._closed:
                 return
-            self._room = 0
-            with suppress(OSError):
-                if self._losses.unwritten and self._files.fd >= 0:
-                    self._write_loss(accepting=False)
-            self._end, self._closed = self._position(), True
+            self._end, self._closed = self._lines.end(), True
+            self._lines.close()
             if self._keeper is not None:
                 self._keeper.stop()
-            with suppress(OSError):
-                self._files.close()
 
     def _encoded(self, encoder: _Encoder, span: Span, routing: Routing) -> bytes:
         try:
@@ -235,122 +222,23 @@ class Journal:
                 return line
         raise JournalRefused("too_large", f"{len(line)} bytes after cutting its values")
 
-    def _write(self, line: bytes) -> None:
-        # Inside the lock although O_APPEND alone would keep lines whole: no other thread may close the
-        # descriptor between our reading its number and the kernel's using it.
-        size = len(line)
-        if size > self._room:
-            self._make_room(size)
-        try:
-            written = os.write(self._files.fd, line)
-        except OSError as error:
-            self._escape(error)
-            self._write_again(line)
-        else:
-            if written != size:
-                self._torn = True
-                self._write_again(line)
-        self._room -= size
-
-    def _write_again(self, line: bytes) -> None:
-        for _ in range(_TRIES):
-            try:
-                self._mend()
-                if os.write(self._files.fd, line) == len(line):
-                    return
-                self._torn = True
-            except OSError as error:
-                self._escape(error)
-        raise JournalRefused("full", "every write was cut short")
-
-    def _mend(self) -> None:
-        if self._torn:
-            os.write(self._files.fd, b"\n")
-            self._torn = False
-
-    def _escape(self, error: OSError) -> None:
-        """Leave a segment that takes no more although the disk would; raise the refusal where that cannot
-        help."""
-        try:
-            if error.errno == errno.EFBIG and self._files.size() > 0:
-                self._files.rotate()
-            elif error.errno in _UNUSABLE:
-                self._files.abandon()
-                self._open()
-            else:
-                raise error
-        except OSError as final:
-            raise _refusal(final) from error
-        self._torn = False
-
-    def _make_room(self, size: int) -> None:
-        if self._closed:
-            raise JournalRefused("closed")
-        self._revoke_room()
-        try:
-            if self._files.fd < 0:
-                self._open()
-            if self._keeper is None:
-                self._start_keeper()
-            left = self._segment_bytes - self._files.size()
-            fits = size <= left or left == self._segment_bytes
-            granted = self._allowance.take(size, left if fits else self._segment_bytes)
-            if not granted:
-                raise JournalRefused("quota", f"{self._quota} bytes are taken")
-            self._room = granted
-            if not fits:
-                self._files.rotate()
-                self._torn = False
-            self._mend()
-            if self._losses.unwritten:
-                self._write_loss(accepting=True)
-        except OSError as error:
-            raise _refusal(error) from error
-
-    def _position(self) -> End:
-        files = self._files
-        try:
-            return End(files.name, files.number, files.size() if files.fd >= 0 else 0)
-        except OSError:
-            return End(files.name, files.number, 0)
-
-    def _revoke_room(self) -> None:
-        self._allowance.give_back(self._room)
-        self._room = 0
-
-    def _open(self) -> None:
-        self._files.open()
-        self._torn = False
-        for call in self._when_opened:
-            call()
-
     def _new_blob(self, sha256: str, content: bytes) -> None:
         with self._lock:
-            granted = self._allowance.take(len(content), 0)
+            granted = self._lines.allowance.take(len(content), 0)
         if not granted:
             raise JournalRefused("quota", f"{self._quota} bytes are taken")
         blobs.write_blob(self.directory, sha256, content)
 
-    def _count_loss(self, reason: str) -> None:
-        with self._lock:
-            self._losses.count(reason)
-            self._revoke_room()
-            if self._losses.due and self._files.fd >= 0:
-                with suppress(OSError):
-                    self._write_loss(accepting=False)
+    def _opened(self) -> None:
+        for call in self._when_opened:
+            call()
 
-    def _write_loss(self, accepting: bool) -> None:
-        self._mend()
-        record = self._losses.record()
-        if os.write(self._files.fd, record) != len(record):
-            self._torn = True
-            raise OSError(errno.ENOSPC, "the loss record was cut short")
-        self._losses.written(accepting)
-
-    def _start_keeper(self) -> None:
-        keeper = Keeper(self._sync, self._rest, self._interval_s)
-        if keeper.start():
-            self._keeper = keeper
+    def _ready(self) -> None:
+        if self._closed:
+            raise JournalRefused("closed")
+        if self._keeper is None:
+            keeper = Keeper(self._sync, self._rest, self._interval_s)
+            self._keeper = keeper if keeper.start() else None
 
     def _sync(self) -> bool:
         with self._lock:
@@ -360,7 +248,7 @@ class Journal:
             if self._files.deleted():
                 log.error("journal %s was deleted while it was written to; a new one is begun", self._files.name)
                 self._files.forget()
-                self._revoke_room()
+                self._lines.revoke_room()
             descriptors = self._files.descriptors_to_sync()
         sync_and_close(descriptors)
         if mark[1] != self._synced[1]:
@@ -373,8 +261,8 @@ class Journal:
         with self._lock:
             if (self._accepted + self._started, self._files.number) != self._synced:
                 return False
-            # No room sends the next append through _make_room, which starts a new keeper.
-            self._revoke_room()
+            # No room makes the next append look for some, and that starts a new keeper.
+            self._lines.revoke_room()
             self._keeper = None
             return True
 
@@ -382,7 +270,7 @@ class Journal:
         now = self._monotonic()
         if now - self._alarmed_at < _ALARM_EVERY_S:
             return
-        used, refused = self._allowance.used_share, self._losses.total
+        used, refused = self._lines.allowance.used_share, self._lines.losses.total
         if used >= _ALARM_SHARE or refused:
             self._alarmed_at = now
             log.warning("journal %s: %.0f %% of its quota in use; refused: %s", self.directory, used * 100, refused)
@@ -397,8 +285,3 @@ class Journal:
     def after_fork_in_child(self) -> None:
         self._files.forget()
         self._begin()
-
-
-def _refusal(error: OSError) -> JournalRefused:
-    reason = "full" if error.errno in _FULL else "io"
-    return JournalRefused(reason, str(error))

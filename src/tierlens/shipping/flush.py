@@ -6,9 +6,10 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 
+from tierlens.journal.append import End
 from tierlens.journal.cursor import Cursor, read_cursor
 from tierlens.journal.segment import cursor_path, writers
-from tierlens.journal.writer import End, Journal
+from tierlens.journal.writer import Journal
 from tierlens.shipping.clock import Clock
 from tierlens.shipping.report import FlushReport
 

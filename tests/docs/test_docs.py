@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,9 @@ import yaml
 
 from tests.docs.pages import MARKS, PAGES, RUN, SHOWN, WRITTEN, Block, blocks, sections
 from tierlens import config, settings
+from tierlens.journal import codec
+from tierlens.journal.cursor import Cursor
+from tierlens.shipping.deadletter import Letter
 
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 
@@ -69,5 +73,19 @@ def test_env_files_set_variables_that_there_are(block: Block, tmp_path: Path):
 
 @pytest.mark.parametrize("block", of("json"))
 def test_json_is_json(block: Block):
-    for line in block.text.split("\n\n"):
-        json.loads(line)
+    json.loads(block.text)
+
+
+def test_the_journal_line_in_the_format_is_one_that_the_code_reads_and_writes():
+    (shown,) = [block.text for block in BLOCKS if block.language == "json" and '"resourceSpans"' in block.text]
+    raw = "".join(line.lstrip() for line in shown.splitlines()).encode()
+    line = codec.decode(raw)
+    assert codec.encode_line(line) == raw + b"\n"
+    assert line.root
+    assert line.metrics == {"causal_confidence": 0.83}
+
+
+def test_the_records_beside_the_journal_have_the_fields_that_the_code_writes():
+    shown = [json.loads(block.text) for block in BLOCKS if block.language == "json"]
+    cursor, letter = ({field.name for field in dataclasses.fields(kind)} for kind in (Cursor, Letter))
+    assert [found.keys() - {"v"} for found in shown if found.keys() - {"v"} in (cursor, letter)] == [cursor, letter]

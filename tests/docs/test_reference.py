@@ -85,7 +85,7 @@ def test_the_table_of_commands_has_every_command():
 
 def test_every_public_name_is_described():
     text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
-    assert [name for name in tierlens.__all__ if name not in text] == []
+    assert [name for name in tierlens.__all__ if name not in text and not name.startswith("__")] == []
 
 
 @each_page

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 from tierlens.spans import Artifact
 
-_NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_URL, "https://pypi.org/project/tierlens#attachment")
+_NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_OID, "tierlens.attachment")
 
 
 def attachment_id(trace_id: str, span_id: str, artifact: Artifact) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Protocol
 
 from tierlens import keys
-from tierlens.capture import outcomes, privacy, sampling
+from tierlens.capture import files, outcomes, privacy, sampling
 from tierlens.capture.outcomes import Outcome
 from tierlens.capture.shield import Shield
 from tierlens.capture.trace import Context, Hold, Open, Trace
@@ -158,6 +158,8 @@ class Recorder:
             opened.attributes[keys.OUTCOME] = outcome.word
             if outcome.detail and opened.policy.log_prompts:
                 opened.attributes[keys.OUTCOME_DETAIL] = outcome.detail
+        if opened.artifacts:
+            files.show(opened)
         if opened.parent_id is None:
             self._tag_trace(opened, outcome)
         message = outcome.detail if outcome.status == "ERROR" and opened.policy.log_prompts else ""

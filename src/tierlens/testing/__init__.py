@@ -3,5 +3,7 @@
 from __future__ import annotations
 
 from tierlens.testing.claude import ClaudeEndpoint
+from tierlens.testing.clock import FakeClock
+from tierlens.testing.sinks import AnswerLost, FlakySink, MemorySink
 
-__all__ = ["ClaudeEndpoint"]
+__all__ = ["AnswerLost", "ClaudeEndpoint", "FakeClock", "FlakySink", "MemorySink"]

@@ -133,7 +133,7 @@ def put_inputs(recorder: Recorder, opened: Open, inputs: object) -> None:
     if not policy.log_prompts:
         opened.attributes[keys.INPUTS] = payload.dumps(payload.masked(inputs))
         return
-    fields = state.as_state(inputs)
+    fields = updates(inputs) if type(inputs).__name__ == "Command" else state.as_state(inputs)
     if fields is None:
         text = opened.trace.ledger.value(inputs, policy.state).decode()
     else:
@@ -184,8 +184,15 @@ def put_outputs(recorder: Recorder, opened: Open, output: object) -> None:
         quotable = opened.is_node and opened.hold is None and opened.own_hold is None
         span_id = opened.span_id if quotable else ""
         text = opened.trace.ledger.outputs(fields, policy.state, brief=opened.parent is None, span_id=span_id).decode()
-    said = previews.answer(output, recorder.policies.answer) if opened.parent is None else None
+    said = _said(recorder, opened, output) if opened.parent is None else None
     opened.attributes[keys.OUTPUTS] = _with_message(text, fields, "assistant", said)
+
+
+def _said(recorder: Recorder, opened: Open, output: object) -> str | None:
+    """The answer of a root; of one that waits for a person, what it asks."""
+    if opened.outcome is not None and opened.outcome.word == outcomes.INTERRUPTED and opened.outcome.detail:
+        return previews.waiting(opened.outcome.detail)
+    return previews.answer(output, recorder.policies.answer)
 
 
 def _put_documents(opened: Open, output: object, documents: list[dict[str, Any]]) -> None:

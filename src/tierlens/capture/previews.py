@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import orjson
+
+from tierlens.capture import payload
 from tierlens.capture.messages import is_message
 from tierlens.capture.paths import lookup
 
@@ -24,17 +27,35 @@ ANSWERS = (
     "explanation",
     "text",
 )
+ASKED = ("question", "message", "action", "task", "prompt", "description", "text")
 LONGEST = 4_000
 
 
 def question(inputs: object, path: str) -> str | None:
-    """What was asked: at ``path`` (``inputs.question``), else under a usual name, else the first text there is."""
+    """What was asked: at ``path`` (``inputs.question``), else under a usual name, else the first text there is.
+
+    Of a ``Command`` that resumes a graph, what the person answered.
+    """
+    if type(inputs).__name__ == "Command":
+        resume = getattr(inputs, "resume", None)
+        return None if resume is None else f"Resumed: {_words(resume)}"
     return _at(inputs, path, "inputs") or _guess(inputs, QUESTIONS, first=True)
 
 
 def answer(outputs: object, path: str) -> str | None:
     """What was answered: at ``path`` (``outputs.answer``), else under a usual name, else the last text there is."""
     return _at(outputs, path, "outputs") or _guess(outputs, ANSWERS, first=False)
+
+
+def waiting(asked: str) -> str:
+    """What an interrupted graph waits for, from the JSON of what it asks."""
+    try:
+        wanted = orjson.loads(asked)
+    except orjson.JSONDecodeError:  # it was cut
+        return f"Waiting: {asked[:LONGEST]}"
+    fields = wanted if isinstance(wanted, dict) else {}
+    texts = [*(fields.get(name) for name in ASKED), *fields.values()]
+    return f"Waiting: {next((text for text in texts if text and isinstance(text, str)), None) or _words(wanted)}"
 
 
 def has_messages(state: Mapping[Any, object]) -> bool:
@@ -62,10 +83,28 @@ def _guess(value: object, names: Iterable[str], *, first: bool) -> str | None:
     for name in names:
         if isinstance(found := value.get(name), str) and found:
             return found[:LONGEST]
-    texts = [text for item in value.values() if (text := _text(item))]
+    # Words before numbers: a score is no answer where there is one.
+    words = [item for item in value.values() if not isinstance(item, bool | int | float)]
+    texts = _texts(words) or _texts(value.values())
     if not texts:
         return None
     return texts[0] if first else texts[-1]
+
+
+def _texts(items: Iterable[object]) -> list[str]:
+    return [text for item in items if (text := _text(item))]
+
+
+def _words(value: object) -> str:
+    """A value for people to read: ``approved: false, reason: too much at once``."""
+    if isinstance(value, Mapping):
+        pairs = ", ".join(f"{_brief(key)}: {_brief(item)}" for key, item in value.items())
+        return pairs[:LONGEST]
+    return _brief(value)[:LONGEST]
+
+
+def _brief(value: object) -> str:
+    return value if isinstance(value, str) else payload.dumps(value)
 
 
 def _text(value: object) -> str | None:

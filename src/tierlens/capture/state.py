@@ -201,8 +201,10 @@ def as_state(value: object) -> Mapping[Any, object] | None:
 
 
 def head(value: object) -> str:
-    """The first words of a value, for the reader of a reference."""
-    text = value if isinstance(value, str) else getattr(value, "content", None)
+    """The first words of a value, or the names in a mapping, for the reader of a reference."""
+    text = value if isinstance(value, str) else getattr(value, "content", getattr(value, "page_content", None))
+    if isinstance(value, Mapping):
+        text = ", ".join(key for key in value if isinstance(key, str))
     if not isinstance(text, str):
         return payload.shape(value)
     words = text[:HEAD].encode("utf-8", "replace").decode()

@@ -40,10 +40,10 @@ def test_the_answer_is_the_last_text_and_a_number_only_where_there_is_none() -> 
 @pytest.mark.parametrize(
     ("answer", "shown"),
     [
-        ("yes", "Resumed: yes"),
-        (True, "Resumed: true"),
-        ({"approved": False, "reason": "too much"}, "Resumed: approved: false, reason: too much"),
-        ({"decisions": [{"type": "approve"}]}, 'Resumed: decisions: [{"type":"approve"}]'),
+        ("yes", "Resumed with yes"),
+        (True, "Resumed with true"),
+        ({"approved": False, "reason": "too much"}, "Resumed with approved: false, reason: too much"),
+        ({"decisions": [{"type": "approve"}]}, 'Resumed with decisions: [{"type":"approve"}]'),
     ],
 )
 def test_of_a_resumed_graph_it_is_what_the_person_answered(answer: Any, shown: str) -> None:
@@ -57,11 +57,11 @@ def test_a_command_that_resumes_nothing_has_no_question() -> None:
 @pytest.mark.parametrize(
     ("asked", "shown"),
     [
-        ('{"brand":"Kisqali","action":"move the money"}', "Waiting: move the money"),
-        ('"approve?"', "Waiting: approve?"),
-        ('{"cost":12}', "Waiting: cost: 12"),
-        ('[{"cost":{"usd":12}}]', 'Waiting: [{"cost":{"usd":12}}]'),
-        ('{"action":"cut in the mid', 'Waiting: {"action":"cut in the mid'),
+        ('{"brand":"Kisqali","action":"move the money"}', "Waiting for an answer: move the money"),
+        ('"approve?"', "Waiting for an answer: approve?"),
+        ('{"cost":12}', "Waiting for an answer: cost: 12"),
+        ('[{"cost":{"usd":12}}]', 'Waiting for an answer: [{"cost":{"usd":12}}]'),
+        ('{"action":"cut in the mid', 'Waiting for an answer: {"action":"cut in the mid'),
     ],
 )
 def test_of_a_graph_that_waits_the_answer_is_what_it_asks(asked: str, shown: str) -> None:
@@ -77,7 +77,7 @@ def test_a_pause_and_its_end_read_well_in_the_trace_list(capture: Capture) -> No
     first, second = sorted(capture.journal.roots(), key=lambda span: span.start_ns)
 
     assert said(first, keys.INPUTS) == "Why?"
-    assert said(first, keys.OUTPUTS) == "Waiting: approve the plan?"
-    assert said(second, keys.INPUTS) == "Resumed: approved: true"
+    assert said(first, keys.OUTPUTS) == "Waiting for an answer: approve the plan?"
+    assert said(second, keys.INPUTS) == "Resumed with approved: true"
     assert json.loads(str(second.attributes[keys.INPUTS]))["resume"] == {"approved": True}
     assert "__parent__" not in str(second.attributes[keys.INPUTS])

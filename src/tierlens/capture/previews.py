@@ -38,7 +38,7 @@ def question(inputs: object, path: str) -> str | None:
     """
     if type(inputs).__name__ == "Command":
         resume = getattr(inputs, "resume", None)
-        return None if resume is None else f"Resumed: {_words(resume)}"
+        return None if resume is None else f"Resumed with {_words(resume)}"
     return _at(inputs, path, "inputs") or _guess(inputs, QUESTIONS, first=True)
 
 
@@ -52,10 +52,10 @@ def waiting(asked: str) -> str:
     try:
         wanted = orjson.loads(asked)
     except orjson.JSONDecodeError:  # it was cut
-        return f"Waiting: {asked[:LONGEST]}"
+        return f"Waiting for an answer: {asked[:LONGEST]}"
     fields = wanted if isinstance(wanted, dict) else {}
     texts = [*(fields.get(name) for name in ASKED), *fields.values()]
-    return f"Waiting: {next((text for text in texts if text and isinstance(text, str)), None) or _words(wanted)}"
+    return f"Waiting for an answer: {next((text for text in texts if text and isinstance(text, str)), None) or _words(wanted)}"
 
 
 def has_messages(state: Mapping[Any, object]) -> bool:

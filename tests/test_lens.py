@@ -95,6 +95,27 @@ def test_a_journal_is_delivered_to_whoever_is_named_when_it_is_shipped(
     assert len(mlflow_server.trace_ids("lens_b/B")) == 1
 
 
+LEFT_BEHIND = """
+    import sys, time, tierlens
+    from tests.capture.graphs import chain
+    lens = tierlens.init(tracking_uri="http://127.0.0.1:9", shipper="process", config_dir=sys.argv[1])
+    chain().invoke({"question": "lost?"}, {"callbacks": [lens.callback(brand="B")]})
+    lens.flush(timeout_s=5)
+"""
+
+
+@pytest.mark.server
+def test_a_shipping_process_that_a_dead_agent_left_behind_makes_way(
+    mlflow_server: StoredMlflow, tmp_path: Path
+) -> None:
+    folder, env = app(tmp_path, "lens_left", "B"), {**os.environ, "TIERLENS_JOURNAL_DIR": str(tmp_path / "journal")}
+    env["PYTHONPATH"] = os.pathsep.join(sys.path)
+    subprocess.run([sys.executable, "-c", textwrap.dedent(LEFT_BEHIND), str(folder)], env=env, check=True)
+    env["MLFLOW_TRACKING_URI"] = mlflow_server.uri
+    subprocess.run([sys.executable, "-m", "tierlens", "ship", "--once"], env=env, cwd=tmp_path, check=True)
+    assert len(mlflow_server.trace_ids("lens_left/B")) == 1
+
+
 def test_an_unknown_brand_is_refused_by_name_before_anything_runs(start: Callable[..., Lens], tmp_path: Path) -> None:
     lens = start(config_dir=app(tmp_path, "x", "Kisqali, Fabhalta"))
     with pytest.raises(UnknownBrand, match=r"tierlens.yaml.*'Kisqalli' is not one of the brands: Kisqali, Fabhalta"):

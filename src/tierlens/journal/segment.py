@@ -24,6 +24,7 @@ from typing import Final
 BLOBS: Final = "blobs"
 DEAD_LETTER: Final = "dead-letter"
 SHIPPER_LOCK: Final = "shipper.lock"
+SHIPPER_WANTED: Final = "shipper.wanted"
 SHIP_LOG: Final = "ship.log"
 
 _NAME: Final = re.compile(r"(\d{8}T\d{6}-\d+-[0-9a-f]{8})\.(?:(\d{6,})\.jsonl|lock|cursor)")

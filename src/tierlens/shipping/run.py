@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tierlens.journal.lock import FileLock
-from tierlens.journal.segment import SHIPPER_LOCK, create_directory
+from tierlens.journal.segment import SHIPPER_LOCK, SHIPPER_WANTED, create_directory
 from tierlens.shipping.clock import Clock, SystemClock
 from tierlens.shipping.limits import Limits
 from tierlens.shipping.shipper import Shipper
@@ -17,6 +17,7 @@ from tierlens.sinks.base import Sink
 _POLL_S = 0.25
 _STANDBY_S = 0.5
 _GRACE_S = 2.0
+_HANDOVER_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,9 @@ def run_once(
 ) -> RunReport:
     """Ship what lies there, the dead's open spans included, and return.
 
+    A shipping process that a dead agent left behind makes way, wherever it was trying to deliver to; one that
+    ships for a living agent does not.
+
     Args:
         patience_s: how long to go on without the sink's taking anything.
     """
@@ -52,7 +56,7 @@ def run_once(
     lock = FileLock(directory / SHIPPER_LOCK)
     if not directory.is_dir():
         return RunReport(0, drained=True)
-    if not lock.acquire():
+    if not _taken_over(directory, lock, clock):
         return RunReport(0, drained=False, busy=True)
     shipper = Shipper(directory, sink, limits=limits, clock=clock, rng=rng)
     shipper.urgent = True
@@ -61,6 +65,20 @@ def run_once(
     finally:
         shipper.close()
         lock.release()
+
+
+def _taken_over(directory: Path, lock: FileLock, clock: Clock) -> bool:
+    wanted, never = directory / SHIPPER_WANTED, threading.Event()
+    until = clock.monotonic() + _HANDOVER_S
+    try:
+        while not lock.acquire():
+            if clock.monotonic() >= until:
+                return False
+            wanted.touch(mode=0o600)
+            clock.wait(never, _POLL_S)
+        return True
+    finally:
+        wanted.unlink(missing_ok=True)
 
 
 def _drain(shipper: Shipper, clock: Clock, patience_s: float) -> RunReport:
@@ -94,9 +112,8 @@ def run_forever(
     """Ship until ``stop`` is set, standing by while another process ships from the directory.
 
     Args:
-        alone_s: return as well once no writer is alive and everything is delivered, or once no writer has
-        been
-            alive for so long.
+        alone_s: return as well once no writer is alive and everything is delivered, or another process wants to
+            ship, or once no writer has been alive for so long.
     """
     clock = clock or SystemClock()
     create_directory(directory)
@@ -106,21 +123,23 @@ def run_forever(
             return RunReport(0, drained=False, busy=True)
     shipper = Shipper(directory, sink, limits=limits, clock=clock)
     try:
-        return _serve(shipper, clock, stop, alone_s)
+        return _serve(shipper, directory / SHIPPER_WANTED, clock, stop, alone_s)
     finally:
         shipper.close()
         lock.release()
 
 
-def _serve(shipper: Shipper, clock: Clock, stop: threading.Event, alone_s: float | None) -> RunReport:
+def _serve(shipper: Shipper, wanted: Path, clock: Clock, stop: threading.Event, alone_s: float | None) -> RunReport:
     company = clock.monotonic()
     while not stop.is_set():
         quiet = shipper.step()
         now = clock.monotonic()
         if shipper.living:
             company = now
-        elif alone_s is not None and (now - company >= alone_s or (shipper.drained and now - company >= _GRACE_S)):
-            break
+        elif alone_s is not None:
+            done = shipper.drained and now - company >= _GRACE_S
+            if done or now - company >= alone_s or wanted.exists():
+                break
         if quiet:
             clock.wait(stop, min(quiet, _POLL_S))
     return RunReport(shipper.stored, shipper.drained)

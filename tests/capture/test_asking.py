@@ -14,6 +14,7 @@ from tierlens.capture.asking import achat_with_tracking, chat_with_tracking
 from tierlens.capture.current import using
 from tierlens.capture.decorators import agent
 from tierlens.capture.trace import Context
+from tierlens.capture.wrapping import wrap
 from tierlens.errors import UnknownBrand
 from tierlens.policy import Policies
 from tierlens.testing import ClaudeEndpoint
@@ -92,6 +93,11 @@ def test_in_a_trace_of_another_brand_it_has_its_own(capture_with: Any, client: a
     assert span.parent_id is None
     assert span.trace_id != made.journal.named("writer").trace_id
     assert made.journal.routings[span.span_id].brand == "Kisqali"
+
+
+def test_a_client_that_is_wrapped_already_records_once(capture: Capture, client: anthropic.Anthropic) -> None:
+    chat_with_tracking(**ASKED, brand="Kisqali", client=wrap(client))
+    assert capture.journal.routings[capture.journal.named(NAME).span_id].brand == "Kisqali"
 
 
 def test_without_a_lens_it_only_asks(client: anthropic.Anthropic) -> None:

@@ -6,11 +6,14 @@ from typing import Any
 
 import anthropic
 import pytest
+from langgraph.graph import END, START, MessagesState, StateGraph
 
 from tests.capture.anthropic.conftest import MODEL, REQUEST, billed, counted, read
 from tests.capture.conftest import Capture
 from tierlens import keys
+from tierlens.capture.current import using
 from tierlens.capture.decorators import agent
+from tierlens.capture.trace import Context
 from tierlens.policy import AgentPolicy, Policies
 from tierlens.testing import ClaudeEndpoint
 
@@ -108,6 +111,32 @@ def test_results_belong_to_the_brand_and_policy_of_who_reads_them(
     assert (link.trace_id, link.span_id) == (reader.trace_id, reader.span_id)
     assert "This is how I read it" not in made.journal.text()
     assert "messages: List should" not in made.journal.text()
+
+
+def test_results_read_in_a_graph_are_of_its_brand(capture: Capture, wrapped: anthropic.Anthropic) -> None:
+    batch = wrapped.messages.batches.create(requests=REQUESTS)
+
+    def look(state: MessagesState) -> dict[str, Any]:
+        return {"messages": [("ai", str(len(list(wrapped.messages.batches.results(batch.id)))))]}
+
+    graph = StateGraph(MessagesState).add_node("look", look).add_edge(START, "look").add_edge("look", END).compile()
+    inputs: Any = {"messages": [("user", "How many?")]}
+    graph.invoke(inputs, {"callbacks": [capture.callback(brand="Fabhalta", user="analyst-1")]})
+    results = capture.journal.named(RESULTS)
+    assert capture.journal.routings[results.span_id].brand == "Fabhalta"
+    assert results.attributes[keys.USER] == "analyst-1"
+
+
+def test_results_have_one_place_whoever_asks_for_them(capture: Capture, wrapped: anthropic.Anthropic) -> None:
+    batch = wrapped.messages.batches.create(requests=REQUESTS)
+    list(wrapped.messages.batches.results(batch.id))
+    before = set(capture.journal.spans)
+    with using(Context(remote=("ab" * 16, "cd" * 8))):
+        list(wrapped.messages.batches.results(batch.id))
+    assert set(capture.journal.spans) == before
+    results = capture.journal.named(RESULTS)
+    assert results.trace_id != "ab" * 16
+    assert results.parent_id is None
 
 
 def test_no_request_is_kept_where_prompts_are_private(capture_with: Any, wrapped: anthropic.Anthropic) -> None:

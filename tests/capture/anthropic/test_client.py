@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,11 +10,13 @@ from typing import Any
 
 import anthropic
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
 
-from tests.capture.anthropic.conftest import MODEL, REQUEST, WEATHER, counted, read
+from tests.capture.anthropic.conftest import MODEL, REQUEST, WEATHER, billed, counted, read
 from tests.capture.conftest import Capture
 from tierlens import keys
 from tierlens.capture import active
+from tierlens.capture.otel import span_processor
 from tierlens.capture.wrapping import wrap
 from tierlens.testing import ClaudeEndpoint
 from tierlens.testing.http_stub import HttpStub, Reply
@@ -122,6 +125,7 @@ def test_clients_derived_from_it_record_once_too(
     assert type(derived) is anthropic.Anthropic
     derived.messages.create(**REQUEST)
     assert read(capture.journal.named(NAME), keys.INPUTS)["messages"] == REQUEST["messages"]
+    assert len(capture.journal.starts) == 1
 
 
 def test_options_are_kept(plain: anthropic.Anthropic) -> None:
@@ -153,6 +157,25 @@ def test_an_answer_of_the_users_own_middleware_is_recorded(capture: Capture, pla
     span = capture.journal.named(NAME)
     assert read(span, keys.INPUTS)["messages"] == REQUEST["messages"]
     assert read(span, keys.OUTPUTS)["choices"][0]["message"]["content"] == answer.content[0].text
+
+
+@pytest.mark.skipif(
+    "open_telemetry" not in inspect.signature(anthropic.Anthropic).parameters,
+    reason="this version of the client has no OpenTelemetry spans",
+)
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_the_clients_own_opentelemetry_spans_lie_below_and_count_nothing_twice(
+    capture: Capture, plain: anthropic.Anthropic, endpoint: ClaudeEndpoint, stream: bool
+) -> None:
+    provider = TracerProvider()
+    provider.add_span_processor(span_processor())
+    traced: Any = plain.with_options(open_telemetry={"tracer_provider": provider})
+    answer = wrap(traced).messages.create(**REQUEST, stream=stream)
+    assert not stream or list(answer)
+    ours = capture.journal.named(NAME)
+    (theirs,) = (span for span in capture.journal.spans.values() if span is not ours)
+    assert theirs.parent_id == ours.span_id
+    assert counted(*(span for span in (ours, theirs) if keys.TOKEN_USAGE in span.attributes)) == billed(endpoint)
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,11 @@ from tests.capture.anthropic.conftest import REQUEST, WEATHER, billed, counted, 
 from tests.capture.conftest import Capture
 from tierlens import keys
 from tierlens.capture.decorators import agent
+from tierlens.capture.wrapping import wrap
 from tierlens.spans import Span
 from tierlens.testing import ClaudeEndpoint
+from tierlens.testing.http_stub import HttpStub
+from tierlens.testing.http_stub import Reply as HttpReply
 
 NAME = "anthropic.messages"
 STREAMED: dict[str, Any] = {**REQUEST, "stream": True}
@@ -197,6 +200,20 @@ async def test_a_stream_that_breaks_is_an_error_with_what_had_come(
         assert span.events[0].name == "exception"
         assert reply_of(span)["message"]["content"]
         assert counted(span)[0] > 0
+
+
+def test_a_stream_that_ends_without_a_word_before_its_message_does_is_an_error(capture: Capture) -> None:
+    start = (
+        b'event: message_start\ndata: {"type":"message_start","message":{"id":"m","type":"message",'
+        b'"role":"assistant","model":"claude","content":[],"stop_reason":null,"stop_sequence":null,'
+        b'"usage":{"input_tokens":7,"output_tokens":1}}}\n\n'
+    )
+    with HttpStub(otherwise=HttpReply(headers={"Content-Type": "text/event-stream"}, body=start)) as stub:
+        client = wrap(anthropic.Anthropic(base_url=stub.uri, api_key="offline"))
+        assert len(list(client.messages.create(**STREAMED))) == 1
+    span = capture.journal.named(NAME)
+    assert (span.status, span.message) == ("ERROR", "the stream ended before its message did")
+    assert counted(span)[:2] == (7, 1)
 
 
 def test_a_stream_read_to_its_end_after_its_agent_has_ended_still_brings_its_tokens(

@@ -45,7 +45,7 @@ def wrapped(client: Any, place: Place) -> Any:
     """A copy of ``client`` whose spans stand where ``place`` says."""
     own = type(client).copy(client) if _is_counted(client) else client.with_middleware(_counter(client))
     # The client's own copy() forgets this one, and with it which answers raise.
-    own._strict_response_validation = client._strict_response_validation
+    own._strict_response_validation = getattr(client, "_strict_response_validation", False)
     return _installed(own, place)
 
 
@@ -121,7 +121,11 @@ def _begin(own: Any, options: Any, place: Place) -> Call | None:
 def _under(call: Call | None) -> Iterator[None]:
     token = under_way.set(call)
     try:
-        yield
+        if call is None:
+            yield
+        else:
+            with current.inside(call.opened):
+                yield
     except BaseException as error:
         if call is not None:
             call.raised(error)

@@ -131,6 +131,7 @@ def put_inputs(recorder: Recorder, opened: Open, inputs: object) -> None:
     if opened.kind == "RERANKER":
         opened.before = rag.documents_in(inputs)
     if not policy.log_prompts:
+        privacy.given(opened, inputs)
         opened.attributes[keys.INPUTS] = payload.dumps(payload.masked(inputs))
         return
     fields = updates(inputs) if type(inputs).__name__ == "Command" else state.as_state(inputs)
@@ -236,7 +237,7 @@ def measure(opened: Open, outputs: object) -> None:
         return
     for name, path in opened.policy.metrics.items():
         value = as_metric(lookup({"outputs": outputs}, path))
-        if value is not None and not (isinstance(value, str) and not opened.policy.log_prompts):
+        if value is not None:
             opened.measure(name, value)
 
 
@@ -254,6 +255,8 @@ def note_event(opened: Open, name: str, data: str) -> None:
 def fail(recorder: Recorder, opened: Open, error: BaseException) -> None:
     """End a run that raised, which need not mean that it failed."""
     outcome = ended_as(opened, outcomes.of_exception(error))
+    if not opened.policy.log_prompts:
+        privacy.remember(opened, outcomes.carried(error))
     if outcome.word == outcomes.ERROR:
         opened.events += (outcomes.exception_event(error, opened.trace.now(), private=not opened.policy.log_prompts),)
         if opened.is_node and opened.parent is not None and opened.namespace:

@@ -102,7 +102,7 @@ def put_replies(opened: Open, replies: Iterable[object]) -> None:
         message = {**as_message(reply), "role": "assistant"}
         reason = _stop_reason(reply)
         if private:
-            privacy.remember(opened, message)
+            privacy.said(opened, message)
             message = {"role": "assistant", "content": payload.shape(message["content"])}
         elif opened.hold is None and opened.own_hold is None:
             pointer = f"choices/{len(choices)}/message/content" if choices else "reply"

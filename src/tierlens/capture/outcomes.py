@@ -75,6 +75,16 @@ def interrupt_payload(interrupts: object) -> str:
     return payload.text(payload.dumps(values[0] if len(values) == 1 else values), 16_384)
 
 
+def carried(error: BaseException) -> object:
+    """What an exception carries with it to those who see it next: words, a question to a person, a state update."""
+    first = error.args[0] if error.args else ()
+    if isinstance(error, GraphInterrupt):
+        return [getattr(one, "value", one) for one in first] if isinstance(first, list | tuple) else first
+    if isinstance(error, ParentCommand):
+        return getattr(first, "update", None)
+    return _words(error)
+
+
 def exception_event(error: BaseException, time_ns: int, *, private: bool) -> Event:
     """OpenTelemetry's ``exception`` event; where text is private, its type alone."""
     attributes = {"exception.type": f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")}

@@ -2,104 +2,130 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
 
 import orjson
 
 from tierlens import keys
+from tierlens.capture import payload
 from tierlens.capture.messages import content_text, is_message
 from tierlens.capture.redaction import redactor
 from tierlens.capture.trace import Open
-from tierlens.spans import AttributeValue, Event, Span
+from tierlens.spans import AttributeValue, Event, Metric, Span
 
 Redactor = Callable[[str], str]
-SHORTEST = 12
-PLAIN = frozenset(
-    {
-        keys.SPAN_TYPE,
-        keys.MODEL,
-        keys.PROVIDER,
-        keys.TOKEN_USAGE,
-        keys.COST,
-        keys.OUTCOME,
-        keys.MESSAGE_FORMAT,
-    }
-)
+_ATOMS: Final = (int, float, type(None), bytes, bytearray, memoryview)
+PLAIN = frozenset({keys.SPAN_TYPE, keys.MODEL, keys.PROVIDER, keys.TOKEN_USAGE, keys.COST, keys.OUTCOME})
+# Said by the configuration and the caller, never by an agent, even where an agent has said the same word.
+_STRUCTURE = frozenset({keys.AGENT, keys.TRACE_NAME, keys.SESSION, keys.USER}) | {
+    keys.TRACE_TAG + name
+    for name in ("app", "brand", "kpi", "user", "session", "environment", "agents", "tiers", "outcome")
+}
+
+
+def given(opened: Open, inputs: object) -> None:
+    """What an agent without ``log_prompts`` was given by others: handed on unchanged, it is not its own."""
+    if opened.parent is None or opened.parent.policy.log_prompts:
+        opened.given = frozenset(_texts(inputs))
 
 
 def remember(opened: Open, value: object) -> None:
     """Text that an agent without ``log_prompts`` has produced: it must not come out through its neighbours either."""
-    opened.trace.private.update(text for text in _texts(value) if len(text) >= SHORTEST)
+    here: Open | None = opened
+    while here is not None and here.given is None:
+        here = here.parent
+    known = here.given if here is not None and here.given is not None else frozenset()
+    _withhold(opened, (text for text in _texts(value) if text not in known), said=False)
+
+
+def said(opened: Open, message: Mapping[str, Any]) -> None:
+    """What the model of such an agent has said: its words, its thoughts, the arguments of the tools it called."""
+    calls = [call.get("function", call) for call in message.get("tool_calls", ()) if isinstance(call, Mapping)]
+    arguments = [call.get("arguments") for call in calls]
+    texts = [message.get("content"), message.get("thinking"), *arguments, *map(_parsed, arguments)]
+    _withhold(opened, _texts(texts), said=True)
+
+
+def _parsed(arguments: object) -> object:
+    try:
+        return orjson.loads(arguments) if isinstance(arguments, str) else None
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _withhold(opened: Open, texts: Iterable[str], *, said: bool) -> None:
+    opened.trace.private.add(texts, said=said)
+    # A reference's first words might be some of it.
     opened.trace.ledger.heads = False
 
 
 def clean(span: Span, opened: Open) -> Span:
     """``span`` without private text of other agents and with its policy's redaction rules applied."""
-    if not opened.trace.private and not opened.policy.redact:
+    redact = redactor(opened.policy.redact) if opened.policy.redact else None
+    without = opened.trace.private.without if opened.trace.private and opened.policy.log_prompts else None
+    if redact is None and without is None:
         return span
-    rewriters = _rewriters(opened)
-
-    def through(text: str) -> str:
-        for rewrite in rewriters:
-            text = rewrite(text)
-        return text
-
     return span._replace(
-        name=through(span.name),
-        message=through(span.message) if span.message else "",
-        attributes=_map(span.attributes, through),
-        events=tuple(Event(event.name, event.time_ns, _map(event.attributes, through)) for event in span.events),
+        name=redact(span.name) if redact else span.name,
+        message=_through(span.message, without, redact),
+        attributes=_map(span.attributes, without, redact),
+        events=tuple(
+            Event(event.name, event.time_ns, _map(event.attributes, without, redact)) for event in span.events
+        ),
     )
 
 
-def _rewriters(opened: Open) -> list[Redactor]:
-    rewriters: list[Redactor] = []
-    if opened.trace.private and opened.policy.log_prompts:
-        rewriters.append(_without(opened.trace.private))
-    if opened.policy.redact:
-        rewriters.append(redactor(opened.policy.redact))
-    return rewriters
-
-
-def _without(private: set[str]) -> Redactor:
-    # Longest first, so that a text inside another does not leave the rest of the longer one behind.
-    needles = sorted(private, key=len, reverse=True)
-    forms = [form for text in needles for form in dict.fromkeys((_json_form(text), text))]
-
-    def rewrite(text: str) -> str:
-        for form in forms:
-            if form in text:
-                text = text.replace(form, "<private>")
-        return text
-
-    return rewrite
-
-
-def _json_form(text: str) -> str:
-    try:
-        return orjson.dumps(text)[1:-1].decode()
-    except TypeError:  # lone surrogates: it was replaced on its way into JSON as well
-        return orjson.dumps(text.encode("utf-8", "replace").decode())[1:-1].decode()
-
-
-def _map(attributes: Mapping[str, AttributeValue], through: Redactor) -> dict[str, AttributeValue]:
+def clean_metrics(opened: Open) -> Mapping[str, Metric]:
+    """A span's metrics as they may be stored: a label is text, and may be another agent's."""
+    metrics = opened.metrics or {}
+    redact = redactor(opened.policy.redact) if opened.policy.redact else None
+    without = opened.trace.private.without if opened.trace.private else None
     return {
-        key: through(value) if isinstance(value, str) and key not in PLAIN else value
+        name: _through(value, without, redact) if isinstance(value, str) else value for name, value in metrics.items()
+    }
+
+
+def _map(
+    attributes: Mapping[str, AttributeValue], without: Redactor | None, redact: Redactor | None
+) -> dict[str, AttributeValue]:
+    return {
+        key: _through(value, without if key not in _STRUCTURE else None, redact)
+        if isinstance(value, str) and key not in PLAIN
+        else value
         for key, value in attributes.items()
     }
 
 
-def _texts(value: Any, depth: int = 0) -> Iterable[str]:
-    if isinstance(value, str):
-        yield value
-    elif depth > 6:
-        return
-    elif is_message(value):
-        yield content_text(value.content)
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _texts(item, depth + 1)
-    elif isinstance(value, list | tuple | set):
-        for item in value:
-            yield from _texts(item, depth + 1)
+def _through(text: str, without: Redactor | None, redact: Redactor | None) -> str:
+    if without is not None:
+        text = without(text)
+    return redact(text) if redact is not None and text else text
+
+
+def _texts(root: object) -> Iterator[str]:
+    """All text in a value, however deep, mappings' keys below the first level included."""
+    seen: set[int] = set()
+    waiting: list[object] = [*root.values()] if isinstance(root, Mapping) else [root]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            yield value
+            continue
+        if isinstance(value, _ATOMS) or id(value) in seen:
+            continue
+        seen.add(id(value))
+        waiting.extend(_parts(value))
+
+
+def _parts(value: Any) -> Iterable[object]:
+    if is_message(value):
+        return [content_text(value.content)]
+    if isinstance(value, Mapping):
+        return [*value.keys(), *value.values()]
+    if isinstance(value, list | tuple | set | frozenset):
+        return value
+    try:
+        return [payload.describe(value)]
+    except Exception:  # the object's own dump raised; its repr is what is stored of it
+        return [payload.safe_repr(value)]

@@ -199,7 +199,7 @@ class Recorder:
     def _routing(self, opened: Open) -> Routing:
         routing = opened.trace.root_routing if opened.parent is None else opened.trace.routing
         if opened.metrics or opened.artifacts:
-            return routing._replace(metrics=opened.metrics or NONE, artifacts=opened.artifacts)
+            return routing._replace(metrics=privacy.clean_metrics(opened) or NONE, artifacts=opened.artifacts)
         return routing
 
     def _tag_trace(self, root: Open, outcome: Outcome) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from tierlens import keys
 from tierlens.capture.outcomes import Outcome
 from tierlens.capture.state import StateLedger
+from tierlens.capture.withheld import Withheld
 from tierlens.policy import AgentPolicy
 from tierlens.spans import NONE, Artifact, AttributeValue, Event, Link, Metric, Routing, Span
 
@@ -70,7 +71,7 @@ class Trace:
         self.agents: dict[str, None] = {}
         self.tiers: dict[str, None] = {}
         self.documents: dict[str, str] = {}
-        self.private: set[str] = set()
+        self.private = Withheld()
         self._wall = time.time_ns()
         self._monotonic = time.perf_counter_ns()
 
@@ -104,6 +105,7 @@ class Open:
         first_token_ns: when the first token of a stream arrived, 0 before.
         limits: of a graph, how often its nodes may be tried.
         outcome: how it will have ended, where that is known before it ends.
+        given: of an agent that keeps its prompts, the texts it was given by others.
         resumed_at: of a graph, the checkpoint it went on from after a pause.
         before, inner: of retrieval: the documents to re-order, those an inner retriever found.
     """
@@ -123,6 +125,7 @@ class Open:
     failed: dict[str, Open] | None = None
     limits: Mapping[str, int] = NONE
     outcome: Outcome | None = None
+    given: frozenset[str] | None = None
     resumed_at = ""
     before: list[dict[str, Any]] | None = None
     inner: list[dict[str, Any]] | None = None
@@ -167,7 +170,9 @@ class Open:
         return False
 
     def measure(self, name: str, value: Metric) -> None:
-        """Put a custom metric on this span."""
+        """Put a custom metric on this span; a label is text, and so not for an agent without ``log_prompts``."""
+        if isinstance(value, str) and not self.policy.log_prompts:
+            return
         if self.metrics is None:
             self.metrics = {}
         self.metrics[name] = value

@@ -6,13 +6,14 @@ import json
 from typing import Any
 
 import pytest
+from langchain_core.documents import Document
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
 from tests.capture.conftest import Capture
 from tests.capture.pausing import approval
 from tierlens import keys
-from tierlens.capture import previews
+from tierlens.capture import previews, state
 from tierlens.spans import Span
 
 PATH = "inputs.question"
@@ -81,3 +82,18 @@ def test_a_pause_and_its_end_read_well_in_the_trace_list(capture: Capture) -> No
     assert said(second, keys.INPUTS) == "Resumed with approved: true"
     assert json.loads(str(second.attributes[keys.INPUTS]))["resume"] == {"approved": True}
     assert "__parent__" not in str(second.attributes[keys.INPUTS])
+
+
+@pytest.mark.parametrize(
+    ("value", "first_words"),
+    [
+        ("The estimated effect is positive and robust.", "The estimated effect is positive…"),
+        ({"orchestrator": 1, "gap_analyzer": 2}, "orchestrator, gap_analyzer"),
+        (["orchestrator", "gap_analyzer"], "orchestrator, gap_analyzer"),
+        (Document("A note on gaps."), "A note on gaps."),
+        ([{"n": 1}, {"n": 2}], "<2 items>"),
+        ({}, "<0 keys>"),
+    ],
+)
+def test_a_reference_says_what_it_refers_to(value: Any, first_words: str) -> None:
+    assert state.head(value) == first_words

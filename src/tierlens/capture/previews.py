@@ -55,7 +55,8 @@ def waiting(asked: str) -> str:
         return f"Waiting for an answer: {asked[:LONGEST]}"
     fields = wanted if isinstance(wanted, dict) else {}
     texts = [*(fields.get(name) for name in ASKED), *fields.values()]
-    return f"Waiting for an answer: {next((text for text in texts if text and isinstance(text, str)), None) or _words(wanted)}"
+    first = next((text for text in texts if text and isinstance(text, str)), None)
+    return f"Waiting for an answer: {first or _words(wanted)}"
 
 
 def has_messages(state: Mapping[Any, object]) -> bool:

@@ -17,6 +17,7 @@ Values below ``SMALL`` bytes are always stored whole: they cost less than a refe
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any, NamedTuple
 
 import orjson
@@ -201,11 +202,11 @@ def as_state(value: object) -> Mapping[Any, object] | None:
 
 
 def head(value: object) -> str:
-    """The first words of a value, or the names in a mapping, for the reader of a reference."""
+    """The first words of a value, of the texts in a list, or of a mapping's names, for the reader of a reference."""
     text = value if isinstance(value, str) else getattr(value, "content", getattr(value, "page_content", None))
-    if isinstance(value, Mapping):
-        text = ", ".join(key for key in value if isinstance(key, str))
-    if not isinstance(text, str):
+    if isinstance(value, Mapping | list):
+        text = ", ".join(item for item in islice(value, HEAD) if isinstance(item, str))
+    if not isinstance(text, str) or not text:
         return payload.shape(value)
     words = text[:HEAD].encode("utf-8", "replace").decode()
     return words if len(text) <= HEAD else words + "…"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import re
 from typing import Any
 
 import pytest
@@ -40,10 +41,9 @@ def capture(capture_with: Any) -> Capture:
 
 
 def leaked(capture: Capture) -> list[str]:
-    """Pieces of the secret in anything that was journalled."""
-    everything = capture.journal.text() + repr(capture.journal.routings)
-    pieces = [*LINES, LINES[0][:30], LINES[1][:30], "tell nobody", "not even"]
-    return [piece for piece in pieces if piece in everything or json.dumps(piece)[1:-1] in everything]
+    """Pieces of the secret in anything that was journalled, however it was escaped: letters tell."""
+    everything = re.sub("[^a-zA-Z]", "", capture.journal.text() + repr(capture.journal.routings))
+    return [piece for piece in ("Thetrueuplift", "ofKisqaliis", "tellnobody", "notevenZo") if piece in everything]
 
 
 def run(capture: Capture, private: Any, public: Any = lambda state: {"notes": ["fine"]}, **more: Any) -> Any:
@@ -293,4 +293,4 @@ def test_traces_beside_it_keep_theirs(capture: Capture) -> None:
 def test_an_agent_with_the_flag_on_is_stored_whole(capture_with: Any) -> None:
     capture: Capture = capture_with(Policies())
     run(capture, say)
-    assert set(LINES) <= set(leaked(capture))
+    assert len(leaked(capture)) == 4

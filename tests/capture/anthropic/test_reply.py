@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from anthropic.types import RawMessageStreamEvent
@@ -21,7 +22,7 @@ START_USAGE: dict[str, Any] = {
 
 
 def reply(*events: dict[str, Any]) -> Reply:
-    made = Reply()
+    made = Reply(time.perf_counter_ns)
     for event in events:
         made.add(EVENT.validate_python(event))
     return made

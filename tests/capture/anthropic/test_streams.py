@@ -8,6 +8,7 @@ from contextlib import closing
 from typing import Any
 
 import anthropic
+import orjson
 import pytest
 from anthropic.lib.streaming import MessageStream
 
@@ -23,6 +24,19 @@ from tierlens.testing.http_stub import Reply as HttpReply
 
 NAME = "anthropic.messages"
 STREAMED: dict[str, Any] = {**REQUEST, "stream": True}
+START: dict[str, Any] = {
+    "type": "message_start",
+    "message": {
+        "id": "m",
+        "type": "message",
+        "role": "assistant",
+        "model": "claude",
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+        "usage": {"input_tokens": 7, "output_tokens": 1},
+    },
+}
 FORMS: dict[str, dict[str, Any]] = {
     "text": {},
     "tool": {"tools": [WEATHER], "tool_choice": {"type": "any"}},
@@ -202,18 +216,37 @@ async def test_a_stream_that_breaks_is_an_error_with_what_had_come(
         assert counted(span)[0] > 0
 
 
+def serving(*events: dict[str, Any]) -> HttpStub:
+    """A server that streams these events, whatever is asked."""
+    body = b"".join(b"event: %s\ndata: %s\n\n" % (one["type"].encode(), orjson.dumps(one)) for one in events)
+    return HttpStub(otherwise=HttpReply(headers={"Content-Type": "text/event-stream"}, body=body))
+
+
 def test_a_stream_that_ends_without_a_word_before_its_message_does_is_an_error(capture: Capture) -> None:
-    start = (
-        b'event: message_start\ndata: {"type":"message_start","message":{"id":"m","type":"message",'
-        b'"role":"assistant","model":"claude","content":[],"stop_reason":null,"stop_sequence":null,'
-        b'"usage":{"input_tokens":7,"output_tokens":1}}}\n\n'
-    )
-    with HttpStub(otherwise=HttpReply(headers={"Content-Type": "text/event-stream"}, body=start)) as stub:
-        client = wrap(anthropic.Anthropic(base_url=stub.uri, api_key="offline"))
+    with serving(START) as server:
+        client = wrap(anthropic.Anthropic(base_url=server.uri, api_key="offline"))
         assert len(list(client.messages.create(**STREAMED))) == 1
     span = capture.journal.named(NAME)
     assert (span.status, span.message) == ("ERROR", "the stream ended before its message did")
     assert counted(span)[:2] == (7, 1)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": None}},
+        {"type": "content_block_delta", "index": 0},
+        {"type": "something_new", "index": 0},
+    ],
+    ids=["no text", "no delta", "unknown"],
+)
+def test_events_that_cannot_be_read_are_passed_on_all_the_same(capture: Capture, odd: dict[str, Any]) -> None:
+    capture.recorder.shield.strict = False
+    begun = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
+    with serving(START, begun, odd, {"type": "message_stop"}) as server:
+        client = anthropic.Anthropic(base_url=server.uri, api_key="offline")
+        assert list(wrap(client).messages.create(**STREAMED)) == list(client.messages.create(**STREAMED))
+    assert capture.journal.named(NAME).attributes[keys.OUTCOME] == "ok"
 
 
 def test_a_stream_read_to_its_end_after_its_agent_has_ended_still_brings_its_tokens(

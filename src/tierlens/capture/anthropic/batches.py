@@ -71,7 +71,6 @@ class Results:
         if reader is not None:
             self._root.links += (Link(reader.trace.trace_id, reader.span_id),)
 
-    @shielded
     def seen(self, item: Any) -> None:
         custom_id, result = str(item.custom_id), fields(item.result)
         self._counts[str(result.get("type"))] += 1

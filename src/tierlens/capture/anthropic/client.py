@@ -108,9 +108,9 @@ def _begin(own: Any, options: Any, place: Place) -> Call | None:
         kind = Call if routes.asks_for_message(options) else BatchCall if routes.makes_batch(options) else None
         if kind is None:
             return None
+        limit = options.get_max_retries(own.max_retries) + 1
         parent, context = place(recorder)
         opened = recorder.start(object(), kind.name, kind.kind, parent=parent, context=context)
-        limit = options.get_max_retries(own.max_retries) + 1
         return kind(recorder, opened, options.json_data, limit, routes.provider_of(own))
     except Exception as error:
         recorder.shield.report("opening the span of a call of Claude", error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from tierlens.capture.shapes import fields
@@ -18,13 +18,19 @@ class Reply:
     Of an event nothing but its text is kept: an event kept alive costs 2 µs, for the memory the next one then
     cannot have.
 
+    Args:
+        now: the clock of its trace, in nanoseconds.
+
     Attributes:
+        first_ns: when the first of the answer came, 0 before.
         complete: the message's end has come.
     """
 
-    __slots__ = ("_blocks", "_head", "_stop_reason", "_texts", "_usage", "complete")
+    __slots__ = ("_blocks", "_head", "_now", "_stop_reason", "_texts", "_usage", "complete", "first_ns")
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], int]) -> None:
+        self._now = now
+        self.first_ns = 0
         self._head: Mapping[str, Any] = {}
         self._blocks: dict[int, Mapping[str, Any]] = {}
         self._texts: defaultdict[int, list[str]] = defaultdict(list)
@@ -32,16 +38,17 @@ class Reply:
         self._stop_reason: str | None = None
         self.complete = False
 
-    def add(self, event: Any) -> bool:
-        """Take in one event; whether it brought some of the answer."""
+    def add(self, event: Any) -> None:
+        """Take in one event."""
         if event.type != "content_block_delta":
             self._note(event)
-            return False
+            return
+        if not self.first_ns:
+            self.first_ns = self._now()
         delta = event.delta
         member = _TEXT_OF_DELTA.get(delta.type)
         if member is not None:
             self._texts[event.index].append(getattr(delta, member))
-        return True
 
     def _note(self, event: Any) -> None:
         kind = event.type

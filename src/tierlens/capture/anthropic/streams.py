@@ -9,18 +9,24 @@ from __future__ import annotations
 import inspect
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from tierlens.capture import outcomes
 from tierlens.capture.anthropic.call import Call
 from tierlens.capture.anthropic.reply import Reply
 from tierlens.capture.outcomes import FINE, Outcome
+from tierlens.capture.shield import Shield, shielded
+
+READING: Final = "reading what a stream brought"
 
 
 class Observer(Protocol):
-    """Sees what a stream brings and how it ends: used up, broken or left. Never raises."""
+    """Sees what a stream brings and how it ends: used up, broken or left. Only ``seen`` may raise."""
 
-    def seen(self, item: Any) -> None: ...
+    shield: Shield
+
+    @property
+    def seen(self) -> Callable[[Any], None]: ...
 
     def exhausted(self) -> None: ...
 
@@ -33,34 +39,37 @@ class MessageObserver:
     """Adds a message's events up, and ends its call."""
 
     def __init__(self, call: Call) -> None:
+        self.shield = call.shield
         self._call = call
-        self._reply = Reply()
-
-    def seen(self, item: Any) -> None:
-        # Once a chunk: the shield is asked only when something went wrong.
-        try:
-            if self._reply.add(item) and not self._call.opened.first_token_ns:
-                self._call.opened.first_token_ns = self._call.opened.trace.now()
-        except Exception as error:
-            self._call.shield.report("reading a stream's event", error)
+        self._reply = Reply(call.opened.trace.now)
+        # Without a frame of its own: it is called once a chunk.
+        self.seen = self._reply.add
 
     def exhausted(self) -> None:
         cut = Outcome(outcomes.ERROR, "the stream ended before its message did")
-        self._call.ended(self._reply.message(), FINE if self._reply.complete else cut)
+        self._call.ended(self._message(), FINE if self._reply.complete else cut)
 
     def broken(self, error: BaseException) -> None:
-        self._call.raised(error, self._reply.message())
+        self._call.raised(error, self._message())
 
     def left(self) -> None:
         if not self._call.done:
-            self._call.ended(self._reply.message(), FINE if self._reply.complete else Outcome(outcomes.ABANDONED))
+            self._call.ended(self._message(), FINE if self._reply.complete else Outcome(outcomes.ABANDONED))
+
+    @shielded
+    def _message(self) -> dict[str, Any]:
+        self._call.opened.first_token_ns = self._reply.first_ns
+        return self._reply.message()
 
 
 def _items(inner: Iterator[Any], observer: Observer) -> Iterator[Any]:
     seen = observer.seen
     try:
         for item in inner:
-            seen(item)
+            try:
+                seen(item)
+            except Exception as error:
+                observer.shield.report(READING, error)
             yield item
     except GeneratorExit:  # dropped: whoever observes hears of it from the stream
         raise
@@ -71,6 +80,8 @@ def _items(inner: Iterator[Any], observer: Observer) -> Iterator[Any]:
 
 
 class _AsyncItems:
+    """As ``_items``, and no generator: the event loop keeps a list of those, and closes them in its own time."""
+
     __slots__ = ("_inner", "_observer")
 
     def __init__(self, inner: AsyncIterator[Any], observer: Observer) -> None:
@@ -89,7 +100,10 @@ class _AsyncItems:
         except BaseException as error:
             self._observer.broken(error)
             raise
-        self._observer.seen(item)
+        try:
+            self._observer.seen(item)
+        except Exception as error:
+            self._observer.shield.report(READING, error)
         return item
 
 

@@ -188,8 +188,17 @@ class MlflowCallbackHandler(GraphCallbackHandler):
         )
         self._recorder.started(opened)
 
-    def on_llm_new_token(self, token: Any, *, run_id: UUID, **kwargs: Any) -> None:
-        # Once a token: no shield, nothing that can raise.
+    def on_llm_new_token(
+        self,
+        token: Any,
+        *,
+        chunk: Any = None,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        # Once a token: no shield, nothing that can raise, and no keywords to gather into a dict.
         opened = self._recorder.open.get(run_id.int)
         if opened is not None and not opened.first_token_ns:
             opened.first_token_ns = opened.trace.now()

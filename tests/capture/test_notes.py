@@ -1,90 +1,194 @@
-"""Metrics, artifacts and tags, said from inside the code they are about."""
+"""What code says about the span it runs in."""
 
 from __future__ import annotations
 
-import hashlib
+import asyncio
 import json
+import logging
+import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
-from langchain_core.runnables import RunnableConfig
 
 import tierlens
 from tests.capture.conftest import Capture
-from tests.capture.graphs import State, graph
+from tests.capture.graphs import State, graph, model
 from tierlens import keys
-from tierlens.attachments import attachment_uri
+from tierlens.policy import AgentPolicy, Policies
+
+QUESTION: Any = {"question": "Why?"}
 
 
-def test_a_metric_goes_onto_the_agent_around_it(capture: Capture) -> None:
-    @tierlens.tool
-    def look_up() -> None:
-        tierlens.metric("causal_confidence", 0.83)
-
+def run(capture: Capture, does: Any) -> None:
     def node(state: State) -> State:
-        look_up()
-        return {"notes": []}
+        does()
+        return {}
 
-    graph(causal_impact=node).compile().invoke({"question": "x"}, {"callbacks": [capture.callback()]})
-
-    agent = capture.journal.named("causal_impact")
-    assert agent.attributes[keys.METRIC + "causal_confidence"] == 0.83
-    assert capture.journal.routings[agent.span_id].metrics == {"causal_confidence": 0.83}
-    assert not capture.journal.routings[capture.journal.named("look_up").span_id].metrics
+    graph(node=node).compile(name="graph").invoke(QUESTION, capture.config())
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), None, [1], object()])
-def test_what_is_no_metric_is_refused_with_a_reason_and_never_stored(
-    capture: Capture, value: object, caplog: pytest.LogCaptureFixture
+def metrics(capture: Capture, name: str) -> Any:
+    return capture.journal.routings[capture.journal.named(name).span_id].metrics
+
+
+@pytest.mark.parametrize(
+    ("value", "stored"),
+    [
+        (0.83, 0.83),
+        (3, 3.0),
+        (True, True),
+        ("high", "high"),
+        (np.float64(0.5), 0.5),
+        (np.int64(7), 7.0),
+        (np.True_, True),
+    ],
+)
+def test_a_metric_is_a_number_a_truth_or_a_label(capture: Capture, value: Any, stored: Any) -> None:
+    run(capture, lambda: tierlens.metric("score", value))
+    assert metrics(capture, "node") == {"score": stored}
+    assert type(metrics(capture, "node")["score"]) is type(stored)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, None, [1], object(), np.array([1.0, 2.0])])
+def test_anything_else_is_refused_aloud_and_never_stored(
+    capture: Capture, caplog: pytest.LogCaptureFixture, value: Any
 ) -> None:
-    @tierlens.agent
-    def work() -> None:
-        tierlens.metric("odd", value)  # type: ignore[arg-type]
-
-    work()
-
-    assert not capture.journal.routings[capture.journal.named("work").span_id].metrics
-    assert "'odd'" in caplog.text
+    with caplog.at_level(logging.WARNING, "tierlens"):
+        run(capture, lambda: tierlens.metric("score", value))
+    assert metrics(capture, "node") == {}
+    assert "'score'" in caplog.text
 
 
-def test_an_artifact_is_kept_whole_and_shown_in_the_outputs(capture: Capture, tmp_path: Path) -> None:
-    (tmp_path / "panel.csv").write_text("hcp,month\n1,2\n")
+def test_a_metric_goes_to_the_agent_around_it(capture: Capture) -> None:
+    @tierlens.tool
+    def tool() -> None:
+        tierlens.metric("from the tool", 1)
 
-    @tierlens.agent
-    def work() -> dict[str, int]:
-        tierlens.artifact("note.txt", "plain text")
-        tierlens.artifact("panel.csv", tmp_path / "panel.csv")
-        tierlens.artifact("table.json", {"rows": [1, 2]})
-        return {"answer": 42}
+    @tierlens.agent("inner")
+    def inner() -> None:
+        tool()
 
-    work()
+    def does() -> None:
+        inner()
+        tierlens.metric("from the node", 2)
 
-    span = capture.journal.named("work")
-    note, panel, table = capture.journal.routings[span.span_id].artifacts
-    assert capture.journal.blobs[note.sha256] == b"plain text"
-    assert panel.sha256 == hashlib.sha256(b"hcp,month\n1,2\n").hexdigest()
-    assert json.loads(capture.journal.blobs[table.sha256]) == {"rows": [1, 2]}
-    outputs = json.loads(str(span.attributes[keys.OUTPUTS]))
-    assert outputs["answer"] == 42
-    assert outputs["artifacts"]["note.txt"] == attachment_uri(span.trace_id, span.span_id, note)
+    run(capture, does)
+    assert (metrics(capture, "inner"), metrics(capture, "node")) == ({"from the tool": 1}, {"from the node": 2})
 
 
-def test_a_tag_goes_onto_the_trace(capture: Capture) -> None:
-    def node(state: State, config: RunnableConfig) -> State:
-        tierlens.tag("campaign", "spring")
-        tierlens.tag("mlflow.artifactLocation", "elsewhere")
-        return {"notes": []}
+async def test_concurrent_tasks_measure_their_own_agents(capture: Capture) -> None:
+    @tierlens.agent("agent")
+    async def agent(number: int) -> int:
+        await asyncio.sleep(0)
+        tierlens.metric("number", number)
+        return number
 
-    graph(a=node).compile().invoke({"question": "x"}, {"callbacks": [capture.callback(tags={"wave": "2"})]})
-
-    [root] = capture.journal.roots()
-    tags = {key.removeprefix(keys.TRACE_TAG): value for key, value in root.attributes.items() if keys.TRACE_TAG in key}
-    assert (tags["campaign"], tags["wave"], tags["brand"]) == ("spring", "2", "default")
-    assert "mlflow.artifactLocation" not in tags
+    await asyncio.gather(*map(agent, range(5)))
+    for span in capture.journal.spans.values():
+        number = json.loads(str(span.attributes[keys.OUTPUTS]))["value"]
+        assert capture.journal.routings[span.span_id].metrics == {"number": number}
 
 
-def test_without_a_lens_or_a_span_nothing_happens() -> None:
-    tierlens.metric("m", 1.0)
-    tierlens.tag("t", "v")
-    tierlens.artifact("a", "text")
-    assert tierlens.current_trace_url() is None
+def test_a_tag_is_the_traces(capture: Capture) -> None:
+    run(capture, lambda: [tierlens.tag("region", "north"), tierlens.tag("mlflow.artifactLocation", "/etc")])
+    (root,) = capture.journal.roots()
+    assert root.attributes[keys.TRACE_TAG + "region"] == "north"
+    assert "artifactLocation" not in capture.journal.text()
+
+
+class Hostile:
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+    __repr__ = __str__
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError("no comparison")
+
+    __hash__ = None  # type: ignore[assignment]  # as hostile as can be
+
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError("no attributes")
+
+
+ODD: dict[str, Callable[[], Any]] = {
+    "hostile": Hostile,
+    "a data frame": lambda: pd.DataFrame({"a": [1]}),
+    "an array": lambda: np.zeros(3),
+    "nothing": lambda: None,
+    "a list": lambda: ["a"],
+    "a long text": lambda: "x" * 10_000,
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_nothing_that_is_said_can_hurt_the_code_that_says_it(capture: Capture, kind: str) -> None:
+    value = ODD[kind]()
+    capture.recorder.shield.strict = False
+    run(capture, lambda: [tierlens.tag("t", value), tierlens.metric("m", value), tierlens.artifact("a.json", value)])
+    assert capture.outcomes("graph") == ["ok"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "stored", "kind"),
+    [
+        ("a.txt", "text", b"text", "text/plain"),
+        ("a.bin", b"\x00\x01", b"\x00\x01", "application/octet-stream"),
+        ("a.json", {"a": 1}, b'{\n  "a": 1\n}', "application/json"),
+    ],
+)
+def test_an_artifact_is_stored_beside_the_journal(
+    capture: Capture, name: str, content: Any, stored: bytes, kind: str
+) -> None:
+    run(capture, lambda: tierlens.artifact(name, content))
+    (artifact,) = capture.journal.routings[capture.journal.named("node").span_id].artifacts
+    assert (artifact.name, artifact.size, artifact.content_type) == (name, len(stored), kind)
+    assert capture.journal.blobs[artifact.sha256] == stored
+
+
+def test_a_file_is_copied_and_a_figure_drawn(capture: Capture, tmp_path: Path) -> None:
+    class Figure:
+        def savefig(self, file: Any, format: str) -> None:
+            file.write(f"drawn as {format}".encode())
+
+    (tmp_path / "report.md").write_text("# Report")
+    run(capture, lambda: [tierlens.artifact("r.md", tmp_path / "report.md"), tierlens.artifact("f.svg", Figure())])
+    report, figure = capture.journal.routings[capture.journal.named("node").span_id].artifacts
+    assert capture.journal.blobs[report.sha256] == b"# Report"
+    assert (capture.journal.blobs[figure.sha256], figure.content_type) == (b"drawn as svg", "image/svg+xml")
+
+
+def test_an_artifact_that_cannot_be_read_is_said_and_skipped(
+    capture: Capture, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, "tierlens"):
+        run(capture, lambda: tierlens.artifact("gone.md", Path("/no/such/file")))
+    assert "gone.md" in caplog.text
+
+
+def test_an_agent_may_keep_its_artifacts(capture_with: Any) -> None:
+    capture: Capture = capture_with(Policies(agents={"node": AgentPolicy(agent="node", log_artifacts=False)}))
+    run(capture, lambda: tierlens.artifact("a.txt", "text"))
+    assert capture.journal.blobs == {}
+
+
+def test_outside_of_any_span_they_do_nothing(capture: Capture, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "tierlens"):
+        tierlens.metric("score", 1)
+        tierlens.tag("region", "north")
+        tierlens.artifact("a.txt", "text")
+    assert "no span is open here" in caplog.text
+    assert capture.journal.blobs == {}
+
+
+def test_inside_a_model_call_of_the_nodes_they_mean_the_node(capture: Capture) -> None:
+    def does() -> None:
+        for _ in model("one two three").stream("x"):
+            tierlens.metric("chunks", 1)
+
+    run(capture, does)
+    assert metrics(capture, "node") == {"chunks": 1.0}

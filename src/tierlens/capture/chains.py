@@ -140,15 +140,26 @@ def put_inputs(recorder: Recorder, opened: Open, inputs: object) -> None:
     else:
         held = opened.hold is not None or opened.own_hold is not None
         text = opened.trace.ledger.inputs(opened.span_id, fields, policy.state, remember=not held).decode()
-    asked = previews.question(inputs, recorder.policies.question) if opened.parent is None else None
-    opened.attributes[keys.INPUTS] = _with_message(text, fields, "user", asked)
+    if opened.parent is None:
+        asked = previews.question(_visible(inputs, fields, policy), recorder.policies.question)
+        text = _with_message(text, fields, "user", asked, policy)
+    opened.attributes[keys.INPUTS] = text
 
 
-def _with_message(text: str, fields: Mapping[Any, object] | None, role: str, said: str | None) -> str:
+def _visible(value: object, fields: Mapping[Any, object] | None, policy: AgentPolicy) -> object:
+    """What a preview may be taken from: of a state, the keys that the policy stores."""
+    if fields is None or type(value).__name__ == "Command":
+        return value
+    return state.visible(fields, policy.state)
+
+
+def _with_message(
+    text: str, fields: Mapping[Any, object] | None, role: str, said: str | None, policy: AgentPolicy
+) -> str:
     """``text`` (JSON) with a chat message in front for MLflow's preview, unless its state has a chat of its own."""
     if said is None or (fields is not None and previews.has_messages(fields)) or (fields and "messages" in fields):
         return text
-    message = payload.dumps({"messages": [{"role": role, "content": said}]})
+    message = payload.dumps({"messages": [{"role": role, "content": said[: policy.state.max_bytes]}]})
     if not text.startswith("{"):
         return message[:-1] + f',"value":{text}}}'
     return message if text == "{}" else f"{message[:-1]},{text[1:]}"
@@ -185,8 +196,10 @@ def put_outputs(recorder: Recorder, opened: Open, output: object) -> None:
         quotable = opened.is_node and opened.hold is None and opened.own_hold is None
         span_id = opened.span_id if quotable else ""
         text = opened.trace.ledger.outputs(fields, policy.state, brief=opened.parent is None, span_id=span_id).decode()
-    said = _said(recorder, opened, output) if opened.parent is None else None
-    opened.attributes[keys.OUTPUTS] = _with_message(text, fields, "assistant", said)
+    if opened.parent is None:
+        said = _said(recorder, opened, _visible(output, fields, policy))
+        text = _with_message(text, fields, "assistant", said, policy)
+    opened.attributes[keys.OUTPUTS] = text
 
 
 def _said(recorder: Recorder, opened: Open, output: object) -> str | None:

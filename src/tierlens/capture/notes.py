@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import logging
 import mimetypes
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 from tierlens.capture import active, current, payload
 from tierlens.capture.callback import running
@@ -17,6 +19,7 @@ from tierlens.capture.trace import Open
 from tierlens.errors import JournalRefused
 from tierlens.spans import Artifact, Metric
 
+P = ParamSpec("P")
 log = logging.getLogger("tierlens")
 MAX_ARTIFACT = 32 * 1024 * 1024
 
@@ -27,6 +30,21 @@ def current_span() -> Open | None:
     return current.current(recorder, running) if recorder is not None else None
 
 
+def _harmless(say: Callable[P, None]) -> Callable[P, None]:
+    """Whatever the value is, the code that says it goes on."""
+
+    @functools.wraps(say)
+    def said(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            say(*args, **kwargs)
+        except Exception as error:
+            if (recorder := active.recorder()) is not None:
+                recorder.shield.report(f"tierlens.{say.__name__}", error)
+
+    return said
+
+
+@_harmless
 def metric(name: str, value: Metric) -> None:
     """Put a custom metric on the agent span this code runs in; MLflow charts it as an assessment.
 
@@ -45,6 +63,7 @@ def metric(name: str, value: Metric) -> None:
     here.nearest_agent().measure(str(name), clean)
 
 
+@_harmless
 def tag(name: str, value: object) -> None:
     """Put a tag on the trace this code runs in."""
     here = current_span()
@@ -55,6 +74,7 @@ def tag(name: str, value: object) -> None:
     add_tags(here.attributes, {str(name): value})
 
 
+@_harmless
 def artifact(name: str, content: Any) -> None:
     """Attach a file to the agent span this code runs in.
 
@@ -69,8 +89,6 @@ def artifact(name: str, content: Any) -> None:
         _attach(recorder, here.nearest_agent(), name, _bytes(name, content))
     except (JournalRefused, ValueError, OSError) as error:
         log.warning("tierlens: artifact %r was not stored: %s", name, error)
-    except Exception as error:
-        recorder.shield.report(f"artifact {name}", error)
 
 
 def _attach(recorder: Recorder, span: Open, name: str, content: bytes) -> None:

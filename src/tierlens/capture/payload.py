@@ -63,6 +63,14 @@ def document(value: Any) -> dict[str, object]:
     return {"page_content": value.page_content, "metadata": metadata, "id": identifier}
 
 
+def safe_str(value: object) -> str:
+    """``str`` that cannot raise."""
+    try:
+        return str(value)
+    except Exception:  # a hostile __str__
+        return safe_repr(value)
+
+
 def safe_repr(value: object) -> str:
     """``repr`` that cannot raise and cannot be long."""
     try:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Protocol
 
 from tierlens import keys
-from tierlens.capture import files, outcomes, privacy, sampling
+from tierlens.capture import files, outcomes, payload, privacy, sampling
 from tierlens.capture.outcomes import Outcome
 from tierlens.capture.shield import Shield
 from tierlens.capture.trace import Context, Hold, Open, Trace
@@ -220,7 +220,7 @@ class Recorder:
         name = policies.names(policies.trace_name, brand=trace.brand, agent=root.agent, tier=root.policy.tier)
         root.attributes[keys.TRACE_NAME] = name.strip() or root.name
         if trace.session:
-            root.attributes[keys.SESSION] = trace.session[:250]
+            root.attributes[keys.SESSION] = str(trace.session)[:250]
         if trace.context.user:
             root.attributes[keys.USER] = trace.context.user
 
@@ -228,8 +228,9 @@ class Recorder:
 def add_tags(attributes: dict[str, AttributeValue], tags: Mapping[str, object]) -> None:
     """Put trace tags on a root. MLflow's own names are left out: some would make the trace unreadable."""
     for tag, value in tags.items():
-        if value not in (None, "") and not tag.startswith("mlflow."):
-            attributes[keys.TRACE_TAG + tag] = str(value)[:4_096]
+        text = value if isinstance(value, str) else "" if value is None else payload.safe_str(value)
+        if text and not tag.startswith("mlflow."):
+            attributes[keys.TRACE_TAG + tag] = text[:4_096]
 
 
 def trace_id_of(key: Hashable) -> str:

@@ -190,6 +190,13 @@ def wanted(name: str, policy: StatePolicy) -> bool:
     return name not in policy.exclude and (policy.include is None or name in policy.include)
 
 
+def visible(state: Mapping[Any, object], policy: StatePolicy) -> Mapping[Any, object]:
+    """The part of a state that its policy stores."""
+    if policy.include is None and not policy.exclude:
+        return state
+    return {key: value for key, value in state.items() if wanted(_name(key), policy)}
+
+
 def as_state(value: object) -> Mapping[Any, object] | None:
     """A graph's state as a mapping, whether it is a dict, a dataclass or a pydantic model; None for anything else."""
     if isinstance(value, Mapping):

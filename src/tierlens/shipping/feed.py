@@ -210,15 +210,15 @@ class Feed:
 
     def _cursor(self) -> Cursor:
         chain = self._chain
-        segment, offset = self._lines[0].place[:2] if self._lines else (chain.segment, chain.offset)
+        position = self._lines[0].place[:2] if self._lines else (chain.segment, chain.offset)
         return Cursor(
-            segment,
-            offset,
+            *position,
             self._stored,
             {reason: count for reason, count in self._refused.items() if count},
             self._damaged + chain.damaged,
             self._last_ns,
-            dict(self._open),
+            # What lies behind the position is read again: after reading ahead, that is nearly all.
+            {span: place for span, place in self._open.items() if place[:2] < position},
             dict(self._held),
         )
 

@@ -13,7 +13,9 @@ from tierlens.journal.writer import Journal
 from tierlens.shipping.clock import Clock
 from tierlens.shipping.report import FlushReport
 
-_LOOK_S = 0.02
+_SOONEST_S = 0.02
+_LATEST_S = 0.2
+_SHARE = 0.05
 
 
 def report(journal: Journal) -> FlushReport:
@@ -24,15 +26,18 @@ def report(journal: Journal) -> FlushReport:
 def flush(journal: Journal, timeout_s: float, clock: Clock, give_up: Callable[[], bool] = lambda: False) -> FlushReport:
     """Wait until what was accepted before this call is stored or refused, until the time is over, or
     ``give_up``."""
-    deadline = clock.monotonic() + timeout_s
+    began = clock.monotonic()
+    deadline = began + timeout_s
     until = journal.end()
     never = threading.Event()
     while True:
         found = _report(journal, until)
-        left = deadline - clock.monotonic()
-        if not found.pending or left <= 0 or give_up():
+        now = clock.monotonic()
+        if not found.pending or now >= deadline or give_up():
             return report(journal)
-        clock.wait(never, min(_LOOK_S, left))
+        # The longer it has taken, the less a look too late matters.
+        pause = min(max(_SOONEST_S, _SHARE * (now - began)), _LATEST_S)
+        clock.wait(never, min(pause, deadline - now))
 
 
 def _report(journal: Journal, until: End) -> FlushReport:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
@@ -13,7 +12,6 @@ from typing import NamedTuple
 SPANS_A_TRACE = 25
 TOKEN_FIELDS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 _WHOLE = "select count(*) from (select 1 from spans group by trace_id having count(*) >= ?)"
-_USAGE = "select value from trace_request_metadata where key = 'mlflow.trace.tokenUsage'"
 
 
 class Stored(NamedTuple):
@@ -44,12 +42,10 @@ def size(database: Path) -> int:
 
 def tokens(database: Path) -> Counter[str]:
     """Sums of the traces' token totals, by kind; cache tokens are part of the input tokens."""
-    total: Counter[str] = Counter()
+    sums = ", ".join(f"coalesce(sum({name}), 0)" for name in TOKEN_FIELDS)
     with _reading(database) as connection:
-        for (text,) in connection.execute(_USAGE):
-            usage = json.loads(text)
-            total.update({name: usage.get(name) or 0 for name in TOKEN_FIELDS})
-    return total
+        found = connection.execute(f"select {sums} from trace_info").fetchone()
+    return Counter(dict(zip(TOKEN_FIELDS, found, strict=True)))
 
 
 @contextmanager

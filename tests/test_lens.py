@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -135,6 +136,49 @@ def test_an_attached_graph_called_with_a_callback_as_well_is_recorded_once(start
     lens = start()
     lens.attach(RunnableLambda(lambda inputs: inputs)).invoke(1, {"callbacks": [lens.callback(), lens.callback()]})
     assert lens.flush(timeout_s=0).accepted == 1
+
+
+def test_a_rejected_brand_leaves_nothing_behind_not_even_from_inside(
+    start: Callable[..., Lens], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lens = start(config_dir=app(tmp_path, "x", "Kisqali"))
+    graph = lens.attach(chain(), brand_from="inputs.question")
+    graph.invoke({"question": "Kisqalli"})
+    assert lens.flush(timeout_s=0).accepted == 0
+    assert "'Kisqalli' is not one of the brands: Kisqali" in caplog.text
+    assert "skipped" not in caplog.text
+
+
+def brands_of(lens: Lens, journal: Path) -> set[str]:
+    lens.close()
+    found = (segment.read_text() for segment in journal.rglob("*") if segment.suffix != ".blob" and segment.is_file())
+    return set(re.findall(r'"brand":"([^"]*)"', "".join(found)))
+
+
+def test_a_call_takes_the_brand_it_names_else_the_blocks_else_the_settings(
+    start: Callable[..., Lens], tmp_path: Path
+) -> None:
+    lens = start(brand="K")
+    with lens.using(brand="F"):
+        RunnableLambda(str).invoke(1, {"callbacks": [lens.callback()]})
+    assert brands_of(lens, tmp_path / "journal") == {"F"}
+    for name, call in {
+        "named": lambda lens: RunnableLambda(str).invoke(1, {"callbacks": [lens.callback(brand="N")]}),
+        "own": lambda lens: RunnableLambda(str).invoke(1, {"callbacks": [lens.callback()]}),
+        "none-found": lambda lens: lens.attach(RunnableLambda(str), brand_from="inputs.brand").invoke({}),
+    }.items():
+        lens = start(brand="K", journal_dir=tmp_path / name)
+        call(lens)
+        assert brands_of(lens, tmp_path / name) == ({"N"} if name == "named" else {"K"})
+
+
+def test_steps_see_start_records_too(start: Callable[..., Lens], tmp_path: Path) -> None:
+    lens = start(steps=(lambda span: span._replace(name="hidden"),))
+    RunnableLambda(str, name="secret-name").invoke(1, {"callbacks": [lens.callback()]})
+    lens.close()
+    text = "".join(path.read_text() for path in (tmp_path / "journal").rglob("*") if path.is_file())
+    assert "hidden" in text
+    assert "secret-name" not in text
 
 
 def test_init_again_is_the_same_lens_and_with_other_settings_a_new_one(

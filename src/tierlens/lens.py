@@ -9,6 +9,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from langchain_core.callbacks import BaseCallbackHandler
@@ -50,12 +51,13 @@ class Lens:
     Args:
         chosen: where and how to record and deliver.
         policies: what is recorded, for whom.
-        steps: functions over every finished span, in order, before the journal; None drops the span.
+        steps: functions over every span, in order, before the journal, start records too; None drops the span.
     """
 
     def __init__(self, chosen: Settings, policies: Policies, steps: tuple[Step, ...] = ()) -> None:
         self.settings = chosen
         self.policies = policies
+        self.steps = steps
         self._journal = Journal(
             chosen.journal_dir,
             resource={"service.name": policies.app},
@@ -120,7 +122,7 @@ class Lens:
         brand_of: Callable[[object], str | None] | None = None
         if brand_from is not None:
             brand_of = functools.partial(_brand_at, brand_from)
-        context = self._context(brand, kpi, user, session, tags, default_brand=brand_of is None)
+        context = self._context(brand, kpi, user, session, tags)
         handler = MlflowCallbackHandler(self._recorder, context, self._pauses, brand_of)
         attached: Graph = graph.with_config(callbacks=[handler])
         return attached
@@ -146,12 +148,11 @@ class Lens:
         user: str | None,
         session: str | None,
         tags: Mapping[str, str] | None,
-        default_brand: bool = True,
     ) -> Context:
         if brand is not None:
             self.policies.brand(brand)
         return Context(
-            brand=brand or (self.settings.brand if default_brand else None),
+            brand=brand,
             kpi=kpi,
             user=user,
             session=session,
@@ -201,6 +202,7 @@ class Off(Lens):
     def __init__(self, chosen: Settings) -> None:
         self.settings = chosen
         self.policies = Policies()
+        self.steps = ()
 
     def callback(self, **context: Any) -> BaseCallbackHandler:
         return SilentHandler()
@@ -246,7 +248,7 @@ def init(
         tracking_uri: the MLflow server or database; ``MLFLOW_TRACKING_URI``.
         config_dir: folder of ``tierlens.yaml`` and ``agents/``; it need not exist.
         journal_dir: folder of the journal, on a local disk.
-        steps: functions over every finished span, in order, before the journal; None drops the span.
+        steps: functions over every span, in order, before the journal, start records too; None drops the span.
         keywords: any other field of ``tierlens.settings.Settings``.
 
     Raises:
@@ -257,7 +259,7 @@ def init(
     given = {"tracking_uri": tracking_uri, "config_dir": config_dir, "journal_dir": journal_dir, **keywords}
     chosen = settings.load(**given)
     with _lock:
-        if _lens is not None and _lens.settings == chosen:
+        if _lens is not None and (_lens.settings, _lens.steps) == (chosen, tuple(steps)):
             return _lens
         if _lens is not None:
             _lens.close()
@@ -270,7 +272,7 @@ def _start(chosen: Settings, steps: tuple[Step, ...]) -> Lens:
         return Off(chosen)
     policies = config.load_policies(chosen.config_dir, environment=chosen.environment, experiment=chosen.experiment)
     if chosen.brand is not None:
-        policies.brand(chosen.brand)
+        policies = replace(policies, own_brand=policies.brand(chosen.brand))
     return Lens(chosen, policies, steps)
 
 

@@ -82,6 +82,7 @@ class Policies:
         brands: the brands there are; empty means every brand is allowed.
         unknown_brand: "default" (recorded under ``default_brand``) or "reject" (UnknownBrand is raised
             where the brand is given, before any agent runs).
+        own_brand: the brand of calls that name none (``TIERLENS_BRAND``); "" means ``default_brand``.
         defaults: the policy of roots and of nodes that have no file of their own.
         agents: by node name, and by agent name where that differs.
         runnables: kind of span for runnables named in YAML, by run name.
@@ -94,6 +95,7 @@ class Policies:
     brands: tuple[str, ...] = ()
     unknown_brand: Literal["default", "reject"] = "default"
     default_brand: str = "default"
+    own_brand: str = ""
     trace_name: str = "{app} {brand}"
     defaults: AgentPolicy = AgentPolicy()
     agents: Mapping[str, AgentPolicy] = field(default_factory=dict)
@@ -108,12 +110,12 @@ class Policies:
         Raises:
             UnknownBrand: the brand is not one of ``brands`` and unknown ones are rejected.
         """
-        if name and (not self.brands or name in self.brands):
+        if not name:
+            return self.own_brand or self.default_brand
+        if not self.brands or name in self.brands:
             return name
-        if name and self.unknown_brand == "reject":
-            raise UnknownBrand(
-                self.source, "brands", repr(name), f"is not one of the brands: {', '.join(self.brands)}"
-            )
+        if self.unknown_brand == "reject":
+            raise UnknownBrand(self.source, "brands", repr(name), f"is not one of the brands: {', '.join(self.brands)}")
         return self.default_brand
 
     def experiment(self, brand: str, agent: AgentPolicy | None = None) -> str:
@@ -124,7 +126,7 @@ class Policies:
         """
         policy = agent or self.defaults
         name = self.names(policy.experiment, brand=brand, agent=policy.agent, tier=policy.tier)
-        owner = self.brands[0] if len(self.brands) == 1 else self.default_brand
+        owner = self.brands[0] if len(self.brands) == 1 else self.own_brand or self.default_brand
         by_brand = "{brand}" in policy.experiment.replace("{{", "")
         return name if by_brand or brand == owner else f"{name}/{brand}"
 

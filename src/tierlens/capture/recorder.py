@@ -15,7 +15,7 @@ from tierlens.capture import files, outcomes, payload, privacy, sampling
 from tierlens.capture.outcomes import Outcome
 from tierlens.capture.shield import Shield
 from tierlens.capture.trace import Context, Hold, Open, Trace
-from tierlens.errors import JournalRefused
+from tierlens.errors import JournalRefused, UnknownBrand
 from tierlens.policy import AgentPolicy, Policies
 from tierlens.spans import NONE, AttributeValue, Routing, Span, Status
 
@@ -41,7 +41,7 @@ class Recorder:
         journal: where finished spans and start records go.
         policies: what is recorded, for whom.
         shield: keeps failures in here from the agent.
-        steps: the user's own functions over every finished span; None drops it.
+        steps: the user's own functions over every span before it is journalled, start records too; None drops it.
     """
 
     def __init__(
@@ -66,8 +66,8 @@ class Recorder:
     ) -> Open:
         """Open a span below ``parent``, or the root of a new trace where there is none.
 
-        Raises:
-            UnknownBrand: a new trace's brand is not one of those configured, and such ones are rejected.
+        A trace of a brand that is rejected is opened all the same, so that nothing inside it becomes a trace of
+        its own, and not recorded.
         """
         if parent is None:
             return self._start_root(key, name, kind, context, policy, agent)
@@ -96,16 +96,24 @@ class Recorder:
     ) -> Open:
         policies = self.policies
         policy = policy or policies.defaults
-        brand = policies.brand(context.brand)
+        brand, rejected = self._brand(context)
         experiment = policies.experiment(brand, policy)
         trace_id = context.remote[0] if context.remote else trace_id_of(key)
         trace = Trace(trace_id, context, brand, experiment)
         parent_id = context.remote[1] if context.remote else None
         opened = Open(key, trace, span_id_of(key), parent_id, None, name, kind, policy, agent)
-        if not context.sampled:
+        if rejected or not context.sampled:
             opened.recording = False
-        self._sample(opened, "")
+        else:
+            self._sample(opened, "")
         return self._register(opened)
+
+    def _brand(self, context: Context) -> tuple[str, bool]:
+        try:
+            return self.policies.brand(context.brand), False
+        except UnknownBrand as error:
+            self.shield.warn("brand", f"calls are not recorded: {error}")
+            return self.policies.default_brand, True
 
     def _sample(self, opened: Open, unit: str) -> None:
         policy = opened.policy
@@ -130,7 +138,9 @@ class Recorder:
         durable = opened.kind in DURABLE or opened.parent is None
         if not durable or not opened.recording or opened.hold or opened.own_hold:
             return
-        span = privacy.clean(self._span(opened, 0, "UNSET", ""), opened)
+        span = self._through_steps(privacy.clean(self._span(opened, 0, "UNSET", ""), opened))
+        if span is None:
+            return
         try:
             self.journal.append_start(span, self._routing(opened))
         except JournalRefused:
@@ -163,11 +173,15 @@ class Recorder:
         if opened.parent_id is None:
             self._tag_trace(opened, outcome)
         message = outcome.detail if outcome.status == "ERROR" and opened.policy.log_prompts else ""
-        span: Span | None = privacy.clean(self._span(opened, end_ns, outcome.status, message), opened)
-        for step in self._steps:
-            span = step(span) if span is not None else None
+        span = self._through_steps(privacy.clean(self._span(opened, end_ns, outcome.status, message), opened))
         if span is not None:
             sampling.emit(span, self._routing(opened), opened.own_hold or opened.hold, self._write)
+
+    def _through_steps(self, span: Span) -> Span | None:
+        out: Span | None = span
+        for step in self._steps:
+            out = step(out) if out is not None else None
+        return out
 
     def _write(self, span: Span, routing: Routing) -> None:
         try:

@@ -45,18 +45,18 @@ class Shield:
         if self.strict:
             raise error
         cause = f"{where}: {type(error).__name__}"
+        self.failures[cause] += 1
+        text = f"{where} failed and was skipped; the agent is not affected ({self.failures[cause]} times so far)"
+        self.warn(cause, text, error)
+
+    def warn(self, cause: str, text: str, error: Exception | None = None) -> None:
+        """Log ``text``, unless something of the same cause was logged within the last minute."""
         with self._lock:
-            self.failures[cause] += 1
             now = self._clock()
             if now - self._said.get(cause, -self._silence_s) < self._silence_s:
                 return
             self._said[cause] = now
-        log.warning(
-            "tierlens: %s failed and was skipped; the agent is not affected (%d times so far)",
-            where,
-            self.failures[cause],
-            exc_info=error,
-        )
+        log.warning("tierlens: %s", text, exc_info=error)
 
 
 def shielded(method: Function) -> Function:

@@ -16,7 +16,7 @@ from langchain_core.runnables.config import var_child_runnable_config
 from langgraph.callbacks import GraphCallbackHandler, GraphInterruptEvent, GraphResumeEvent
 
 from tierlens import keys
-from tierlens.capture import autolog, chains, current, models, outcomes, payload, rag, resuming
+from tierlens.capture import autolog, chains, contents, current, models, outcomes, payload, rag, resuming
 from tierlens.capture.graphs import calling_graph, max_attempts
 from tierlens.capture.pauses import Pauses
 from tierlens.capture.recorder import Recorder
@@ -211,16 +211,20 @@ class MlflowCallbackHandler(GraphCallbackHandler):
     @shielded
     def on_llm_end(self, response: Any, *, run_id: UUID, **kwargs: Any) -> None:
         if opened := self._opened(run_id):
-            models.end(self._recorder, opened, response)
-            self._recorder.finish(opened, outcomes.FINE)
+            try:
+                models.end(self._recorder, opened, response)
+            finally:
+                self._recorder.finish(opened, outcomes.FINE)
 
     @shielded
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         if opened := self._opened(run_id):
             partial = kwargs.get("response")
-            if partial is not None and getattr(partial, "generations", None):
-                models.end(self._recorder, opened, partial)
-            chains.fail(self._recorder, opened, error)
+            try:
+                if partial is not None and getattr(partial, "generations", None):
+                    models.end(self._recorder, opened, partial)
+            finally:
+                chains.fail(self._recorder, opened, error)
 
     @shielded
     def on_tool_start(
@@ -240,7 +244,7 @@ class MlflowCallbackHandler(GraphCallbackHandler):
         context = self._context if parent else self._context_for(inputs)
         opened = self._recorder.start(run_id.int, _name(serialized, kwargs), "TOOL", parent=parent, context=context)
         if opened.recording:
-            chains.put_inputs(self._recorder, opened, inputs if inputs is not None else _parsed(input_str))
+            contents.put_inputs(self._recorder, opened, inputs if inputs is not None else _parsed(input_str))
             if call := kwargs.get("tool_call_id"):
                 opened.attributes[keys.TOOL_CALL_ID] = str(call)
         self._recorder.started(opened)
@@ -273,7 +277,7 @@ class MlflowCallbackHandler(GraphCallbackHandler):
         name = _name(serialized, kwargs)
         opened = self._recorder.start(run_id.int, name, "RETRIEVER", parent=parent, context=context)
         if opened.recording:
-            chains.put_inputs(self._recorder, opened, {"query": query})
+            contents.put_inputs(self._recorder, opened, {"query": query})
         self._recorder.started(opened)
 
     @shielded

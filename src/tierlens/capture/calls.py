@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tierlens import keys
-from tierlens.capture import chains, current, rag
+from tierlens.capture import chains, contents, current, rag
 from tierlens.capture.callback import running
 from tierlens.capture.outcomes import of_output
 from tierlens.capture.recorder import Recorder
@@ -32,7 +32,7 @@ class Call:
         recorder: Recorder | None,
         kind: str,
         name: str,
-        signature: inspect.Signature,
+        signature: inspect.Signature | None,
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
     ) -> Call | None:
@@ -60,7 +60,7 @@ class Call:
     def raised(self, error: BaseException) -> None:
         def record() -> None:
             if self._items and self.opened.recording:
-                chains.put_outputs(self._recorder, self.opened, self._collected())
+                contents.put_outputs(self._recorder, self.opened, self._collected())
             chains.fail(self._recorder, self.opened, error)
 
         self._guard(record)
@@ -77,8 +77,10 @@ class Call:
             self._recorder.finish(self.opened, of_output(None))
 
 
-def arguments(signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments by parameter name, without ``self`` and ``cls``; as they came where they do not fit."""
+def arguments(signature: inspect.Signature | None, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments by name, without ``self`` and ``cls``; as they came where they have no names or do not fit."""
+    if signature is None:
+        return {"args": list(args), **kwargs}
     try:
         bound = dict(signature.bind(*args, **kwargs).arguments)
     except TypeError:  # the call itself is about to fail with it
@@ -101,16 +103,23 @@ def _open(recorder: Recorder, kind: str, name: str, inputs: Mapping[str, Any]) -
         policy=policy,
         agent=(policy.agent if policy else name) if kind == "AGENT" else "",
     )
-    if opened.recording:
-        if kind == "AGENT":
-            opened.attributes[keys.AGENT] = opened.agent
-            if opened.policy.tier is not None:
-                opened.attributes[keys.TIER] = opened.policy.tier
-        chains.put_inputs(recorder, opened, _without_documents(kind, inputs))
-        if kind == "RERANKER":
-            opened.before = rag.documents_in(inputs)
-    recorder.started(opened)
+    try:
+        if opened.recording:
+            _describe(recorder, opened, inputs)
+        recorder.started(opened)
+    except Exception as error:  # the span is open, and has to be ended
+        recorder.shield.report(f"describing the span of {name}", error)
     return opened
+
+
+def _describe(recorder: Recorder, opened: Open, inputs: Mapping[str, Any]) -> None:
+    if opened.kind == "AGENT":
+        opened.attributes[keys.AGENT] = opened.agent
+        if opened.policy.tier is not None:
+            opened.attributes[keys.TIER] = opened.policy.tier
+    contents.put_inputs(recorder, opened, _without_documents(opened.kind, inputs))
+    if opened.kind == "RERANKER":
+        opened.before = rag.documents_in(inputs)
 
 
 def _without_documents(kind: str, inputs: Mapping[str, Any]) -> Mapping[str, Any]:

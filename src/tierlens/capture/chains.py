@@ -1,15 +1,13 @@
-"""Graphs, nodes and chains: what a run is, what went in, what came out, how it ended."""
+"""Graphs, nodes and chains: what a run is, and how it ended."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Hashable, Mapping
 from typing import Any
 
 from tierlens import keys
-from tierlens.capture import outcomes, payload, previews, privacy, rag, state
+from tierlens.capture import contents, outcomes, privacy
 from tierlens.capture.outcomes import Outcome
-from tierlens.capture.paths import as_metric, lookup
 from tierlens.capture.recorder import Recorder
 from tierlens.capture.trace import Context, Open
 from tierlens.policy import AgentPolicy
@@ -43,7 +41,7 @@ def start(
     if not opened.recording:
         return opened
     _describe(opened, metadata, is_node)
-    put_inputs(recorder, opened, inputs)
+    contents.put_inputs(recorder, opened, inputs)
     return opened
 
 
@@ -125,133 +123,17 @@ def mark_retried(recorder: Recorder, opened: Open) -> None:
         recorder.rewrite(failed, Outcome(outcomes.RETRIED, detail), failed.end_ns)
 
 
-def put_inputs(recorder: Recorder, opened: Open, inputs: object) -> None:
-    """Store a run's inputs as its policy allows: masked, as what changed in the state, or whole."""
-    policy = opened.policy
-    if opened.kind == "RERANKER":
-        opened.before = rag.documents_in(inputs)
-    if not policy.log_prompts:
-        privacy.given(opened, inputs)
-        opened.attributes[keys.INPUTS] = payload.dumps(payload.masked(inputs))
-        return
-    fields = updates(inputs) if type(inputs).__name__ == "Command" else state.as_state(inputs)
-    if fields is None:
-        text = opened.trace.ledger.value(inputs, policy.state).decode()
-    else:
-        held = opened.hold is not None or opened.own_hold is not None
-        text = opened.trace.ledger.inputs(opened.span_id, fields, policy.state, remember=not held).decode()
-    if opened.parent is None:
-        asked = previews.question(_visible(inputs, fields, policy), recorder.policies.question)
-        text = _with_message(text, fields, "user", asked, policy)
-    opened.attributes[keys.INPUTS] = text
-
-
-def _visible(value: object, fields: Mapping[Any, object] | None, policy: AgentPolicy) -> object:
-    """What a preview may be taken from: of a state, the keys that the policy stores."""
-    if fields is None or type(value).__name__ == "Command":
-        return value
-    return state.visible(fields, policy.state)
-
-
-def _with_message(
-    text: str, fields: Mapping[Any, object] | None, role: str, said: str | None, policy: AgentPolicy
-) -> str:
-    """``text`` (JSON) with a chat message in front for MLflow's preview, unless its state has a chat of its own."""
-    if said is None or (fields is not None and previews.has_messages(fields)) or (fields and "messages" in fields):
-        return text
-    message = payload.dumps({"messages": [{"role": role, "content": said[: policy.state.max_bytes]}]})
-    if not text.startswith("{"):
-        return message[:-1] + f',"value":{text}}}'
-    return message if text == "{}" else f"{message[:-1]},{text[1:]}"
-
-
 def end(recorder: Recorder, opened: Open, output: object) -> None:
     """End a run that returned."""
-    if opened.recording:
-        put_outputs(recorder, opened, output)
-        if opened.before is not None:
-            rag.reranked(opened, opened.before, rag.documents_in(output))
-        if opened.kind == "RETRIEVER":
-            rag.retrieved(opened, rag.documents_in(output))
-    recorder.finish(opened, ended_as(opened, outcomes.of_output(_single(output))))
-
-
-def put_outputs(recorder: Recorder, opened: Open, output: object) -> None:
-    """Store a run's outputs as its policy allows, and the custom metrics its policy finds in them."""
-    policy = opened.policy
-    update = updates(output)
-    measure(opened, update if update is not None else output)
-    if not policy.log_prompts:
-        privacy.remember(opened, output)
-        opened.attributes[keys.OUTPUTS] = payload.dumps(payload.masked(update if update is not None else output))
-        return
-    if opened.kind in ("RETRIEVER", "RERANKER") and (documents := rag.documents_in(output)):
-        _put_documents(opened, output, documents)
-        return
-    fields = update if update is not None else state.as_state(output)
-    if fields is None:
-        text = opened.trace.ledger.value(output, policy.state).decode()
-    else:
-        # What is held back may never be stored, so nothing may refer to it.
-        quotable = opened.is_node and opened.hold is None and opened.own_hold is None
-        span_id = opened.span_id if quotable else ""
-        text = opened.trace.ledger.outputs(fields, policy.state, brief=opened.parent is None, span_id=span_id).decode()
-    if opened.parent is None:
-        said = _said(recorder, opened, _visible(output, fields, policy))
-        text = _with_message(text, fields, "assistant", said, policy)
-    opened.attributes[keys.OUTPUTS] = text
-
-
-def _said(recorder: Recorder, opened: Open, output: object) -> str | None:
-    """The answer of a root; of one that waits for a person, what it asks."""
-    if opened.outcome is not None and opened.outcome.word == outcomes.INTERRUPTED and opened.outcome.detail:
-        return previews.waiting(opened.outcome.detail)
-    return previews.answer(output, recorder.policies.answer)
-
-
-def _put_documents(opened: Open, output: object, documents: list[dict[str, Any]]) -> None:
-    """Documents as MLflow's retriever view reads them; other spans may refer to them from here."""
-    opened.attributes[keys.OUTPUTS] = payload.dumps(documents)
-    if isinstance(output, list) and opened.hold is None and opened.own_hold is None:
-        for place, document in enumerate(output):
-            opened.trace.ledger.remember(document, opened.span_id, str(place))
-
-
-def updates(output: object) -> Mapping[Any, object] | None:
-    """The state update in a node's output, where it stands in one or several ``Command``s; None where it does not."""
-    commands = output if isinstance(output, list) else [output]
-    if not commands or any(type(command).__name__ != "Command" for command in commands):
-        return None
-    pairs = itertools.chain.from_iterable(_pairs(getattr(command, "update", None)) for command in commands)
-    merged = dict(pairs)
-    if goals := ", ".join(goal for command in commands if (goal := outcomes.goal(command))):
-        merged["goto"] = goals
-    if (answer := getattr(commands[0], "resume", None)) is not None:
-        merged["resume"] = answer
-    return merged
-
-
-def _pairs(update: object) -> list[tuple[Any, Any]]:
-    if isinstance(update, Mapping):
-        return list(update.items())
-    if isinstance(update, list | tuple):
-        return [pair for pair in update if isinstance(pair, tuple) and len(pair) == 2]
-    fields = state.as_state(update)
-    return list(fields.items()) if fields else []
+    try:
+        if opened.recording:
+            contents.put_outputs(recorder, opened, output)
+    finally:
+        recorder.finish(opened, ended_as(opened, outcomes.of_output(_single(output))))
 
 
 def _single(output: object) -> object:
     return output[0] if isinstance(output, list) and len(output) == 1 else output
-
-
-def measure(opened: Open, outputs: object) -> None:
-    """Read the metrics that the agent's YAML names out of its outputs."""
-    if opened.kind != "AGENT" and opened.parent is not None:
-        return
-    for name, path in opened.policy.metrics.items():
-        value = as_metric(lookup({"outputs": outputs}, path))
-        if value is not None:
-            opened.measure(name, value)
 
 
 def ended_as(opened: Open, outcome: Outcome) -> Outcome:
@@ -267,11 +149,19 @@ def note_event(opened: Open, name: str, data: str) -> None:
 
 def fail(recorder: Recorder, opened: Open, error: BaseException) -> None:
     """End a run that raised, which need not mean that it failed."""
-    outcome = ended_as(opened, outcomes.of_exception(error))
-    if not opened.policy.log_prompts:
+    outcome = Outcome(outcomes.ERROR, type(error).__name__)
+    try:
+        outcome = ended_as(opened, outcomes.of_exception(error))
+        _put_failure(opened, error, outcome)
+    finally:
+        recorder.finish(opened, outcome)
+
+
+def _put_failure(opened: Open, error: BaseException, outcome: Outcome) -> None:
+    private = not opened.policy.log_prompts
+    if private:
         privacy.remember(opened, outcomes.carried(error))
     if outcome.word == outcomes.ERROR:
-        opened.events += (outcomes.exception_event(error, opened.trace.now(), private=not opened.policy.log_prompts),)
+        opened.events += (outcomes.exception_event(error, opened.trace.now(), private=private),)
         if opened.is_node and opened.parent is not None and opened.namespace:
             opened.parent.failed = {**(opened.parent.failed or {}), opened.namespace: opened}
-    recorder.finish(opened, outcome)

@@ -35,10 +35,10 @@ class Decorator:
 
     def __call__(self, target: Any = None, /) -> Any:
         if target is None or isinstance(target, str):
-            return lambda function: _wrapped(function, self._kind, target or function.__name__)
-        if not callable(target):
+            return lambda function: _wrapped(function, self._kind, target or _name(function))
+        if not callable(target) and not isinstance(target, classmethod):
             raise TypeError(f"@{self._kind.lower()} takes a function or a name, not {type(target).__name__}")
-        return _wrapped(target, self._kind, getattr(target, "__name__", type(target).__name__))
+        return _wrapped(target, self._kind, _name(target))
 
 
 agent = Decorator("AGENT", 'An agent outside a graph, or inside a node: ``@agent("causal_impact")``.')
@@ -48,20 +48,37 @@ retriever = Decorator("RETRIEVER", "A function from a query to documents.")
 reranker = Decorator("RERANKER", "A function that re-orders documents; the span tells each one's move in rank.")
 
 
+def _name(target: Any) -> str:
+    return getattr(target, "__name__", type(target).__name__)
+
+
 def _wrapped(function: Callable[..., Any], kind: Kind, name: str) -> Callable[..., Any]:
     if isinstance(function, staticmethod | classmethod):
         return cast("Callable[..., Any]", type(function)(_wrapped(function.__func__, kind, name)))
-    if inspect.isasyncgenfunction(function):
+    runs = function if inspect.isroutine(function) or isinstance(function, functools.partial) else _call_of(function)
+    if inspect.isasyncgenfunction(runs):
         return _async_generator(function, kind, name)
-    if inspect.isgeneratorfunction(function):
+    if inspect.isgeneratorfunction(runs):
         return _generator(function, kind, name)
-    if inspect.iscoroutinefunction(function):
+    if inspect.iscoroutinefunction(runs):
         return _coroutine(function, kind, name)
     return _plain(function, kind, name)
 
 
+def _call_of(instance: Callable[..., Any]) -> Callable[..., Any]:
+    """What runs when an object that is no function is called."""
+    return instance if isinstance(instance, type) else type(instance).__call__
+
+
+def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError):  # written in C, without one
+        return None
+
+
 def _plain(function: Callable[..., Any], kind: Kind, name: str) -> Callable[..., Any]:
-    signature = inspect.signature(function)
+    signature = _signature(function)
 
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -81,7 +98,7 @@ def _plain(function: Callable[..., Any], kind: Kind, name: str) -> Callable[...,
 
 
 def _coroutine(function: Callable[..., Any], kind: Kind, name: str) -> Callable[..., Any]:
-    signature = inspect.signature(function)
+    signature = _signature(function)
 
     @functools.wraps(function)
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -101,7 +118,7 @@ def _coroutine(function: Callable[..., Any], kind: Kind, name: str) -> Callable[
 
 
 def _generator(function: Callable[..., Any], kind: Kind, name: str) -> Callable[..., Any]:
-    signature = inspect.signature(function)
+    signature = _signature(function)
 
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
@@ -137,7 +154,7 @@ def _driven(inner: Generator[Any, Any, Any], call: Call) -> Generator[Any, Any, 
 
 
 def _async_generator(function: Callable[..., Any], kind: Kind, name: str) -> Callable[..., Any]:
-    signature = inspect.signature(function)
+    signature = _signature(function)
 
     @functools.wraps(function)
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:

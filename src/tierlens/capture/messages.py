@@ -14,7 +14,10 @@ _CALLS = frozenset({"tool_use", "tool_call", "function_call", "server_tool_use",
 
 def is_message(value: object) -> bool:
     """Whether ``value`` looks like a LangChain message."""
-    return hasattr(value, "additional_kwargs") and hasattr(value, "content") and hasattr(value, "type")
+    try:
+        return hasattr(value, "additional_kwargs") and hasattr(value, "content") and hasattr(value, "type")
+    except Exception:  # an object that raises when it is asked
+        return False
 
 
 def as_message(value: Any) -> dict[str, object]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from tierlens import keys
 from tierlens.capture import payload
+from tierlens.capture.shapes import has
 from tierlens.capture.trace import Open, Trace
 
 FINGERPRINT = 160
@@ -16,7 +17,7 @@ SCORES = ("relevance_score", "rerank_score", "score", "_score", "similarity")
 
 
 def is_document(value: object) -> bool:
-    return hasattr(value, "page_content") or (isinstance(value, Mapping) and "page_content" in value)
+    return has(value, "page_content") or (isinstance(value, Mapping) and "page_content" in value)
 
 
 def documents_in(value: object) -> list[Any]:

@@ -15,3 +15,11 @@ def fields(value: object) -> Mapping[str, Any]:
     what its type does not name.
     """
     return value if isinstance(value, Mapping) else getattr(value, "__dict__", NONE)
+
+
+def has(value: object, *names: str) -> bool:
+    """Whether ``value`` has these attributes; False for an object that raises when it is asked."""
+    try:
+        return all(hasattr(value, name) for name in names)
+    except Exception:  # hasattr lets all but an AttributeError through
+        return False

@@ -24,6 +24,7 @@ import orjson
 
 from tierlens.capture import payload
 from tierlens.capture.messages import is_message
+from tierlens.capture.shapes import has
 from tierlens.policy import StatePolicy
 from tierlens.spans import NONE
 
@@ -116,7 +117,7 @@ class StateLedger:
 
     def remember(self, item: object, span_id: str, pointer: str) -> None:
         """Remember a long string, message or document that stands in a span's outputs at ``pointer``."""
-        if (isinstance(item, str) and len(item) > SMALL) or is_message(item) or hasattr(item, "page_content"):
+        if (isinstance(item, str) and len(item) > SMALL) or is_message(item) or has(item, "page_content"):
             token, known = _token(item), self._produced.get(id(item))
             if known is None or known.token != token:
                 self._produced[id(item)] = Known(item, token, f"{span_id}/{pointer}")
@@ -201,16 +202,19 @@ def as_state(value: object) -> Mapping[Any, object] | None:
     """A graph's state as a mapping, whether it is a dict, a dataclass or a pydantic model; None for anything else."""
     if isinstance(value, Mapping):
         return value
-    if hasattr(value, "model_dump") and not is_message(value) and not hasattr(value, "page_content"):
-        return {name: getattr(value, name) for name in type(value).model_fields if hasattr(value, name)}  # type: ignore[attr-defined]
-    if hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
-        return {name: getattr(value, name, None) for name in value.__dataclass_fields__}
+    kind = type(value)
+    if has(value, "model_dump") and not is_message(value) and not has(value, "page_content"):
+        return {name: getattr(value, name) for name in getattr(kind, "model_fields", ()) if has(value, name)}
+    if (names := getattr(kind, "__dataclass_fields__", None)) is not None:
+        return {name: getattr(value, name, None) for name in names}
     return None
 
 
 def head(value: object) -> str:
     """The first words of a value, of the texts in a list, or of a mapping's names, for the reader of a reference."""
-    text = value if isinstance(value, str) else getattr(value, "content", getattr(value, "page_content", None))
+    text = value
+    if is_message(value) or has(value, "page_content"):
+        text = getattr(value, "content", getattr(value, "page_content", None))
     if isinstance(value, Mapping | list):
         text = ", ".join(item for item in islice(value, HEAD) if isinstance(item, str))
     if not isinstance(text, str) or not text:

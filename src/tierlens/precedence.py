@@ -118,9 +118,7 @@ def _environment(known: Known[ModelT], environ: Mapping[str, str]) -> Layer:
     _warn_of_unknown(known, ((name, "environment") for name in environ))
     # An empty variable counts as unset, as it does for MLflow.
     return {
-        field: Found(environ[name], "environment", name)
-        for name, field in known.variables.items()
-        if environ.get(name)
+        field: Found(environ[name], "environment", name) for name, field in known.variables.items() if environ.get(name)
     }
 
 
@@ -129,11 +127,7 @@ def _env_file(known: Known[ModelT], path: Path | None) -> Layer:
         return {}
     found = {name: Found(value, f"{path}:{line}", name) for name, value, line in _assignments(path)}
     _warn_of_unknown(known, ((name, entry.where) for name, entry in found.items()))
-    return {
-        known.variables[name]: entry
-        for name, entry in found.items()
-        if name in known.variables and entry.value
-    }
+    return {known.variables[name]: entry for name, entry in found.items() if name in known.variables and entry.value}
 
 
 def _assignments(path: Path) -> Iterator[tuple[str, str, int]]:
@@ -159,9 +153,7 @@ def _yaml_section(known: Known[ModelT], path: Path) -> Layer:
     file = read_yaml(path)
     section = file.data.get("settings") or {}
     if not isinstance(section, dict):
-        raise SettingsError(
-            file.where(("settings",)), "settings", str(section), "is not a mapping of keys to values"
-        )
+        raise SettingsError(file.where(("settings",)), "settings", str(section), "is not a mapping of keys to values")
     for error in misplaced(file, known.not_in_yaml):
         raise error
     for name in section:

@@ -18,6 +18,7 @@ from langgraph.callbacks import GraphCallbackHandler, GraphInterruptEvent, Graph
 from tierlens import keys
 from tierlens.capture import autolog, chains, contents, current, models, outcomes, payload, rag, resuming
 from tierlens.capture.graphs import calling_graph, max_attempts
+from tierlens.capture.inline import shuts_others_out
 from tierlens.capture.pauses import Pauses
 from tierlens.capture.recorder import Recorder
 from tierlens.capture.shield import shielded
@@ -46,7 +47,6 @@ class MlflowCallbackHandler(GraphCallbackHandler):
         brand_of: reads the brand from a root's inputs, where it is not given.
     """
 
-    run_inline = True
     raise_error = False
 
     def __init__(self, recorder: Recorder, context: Context, pauses: Pauses, brand_of: BrandOf | None = None) -> None:
@@ -56,6 +56,10 @@ class MlflowCallbackHandler(GraphCallbackHandler):
         self._brand_of = brand_of
         self.shield = recorder.shield
         self.raise_error = recorder.shield.strict
+
+    @property
+    def run_inline(self) -> bool:  # type: ignore[override]  # an attribute up there, and only ever read
+        return not shuts_others_out(MlflowCallbackHandler)
 
     def __deepcopy__(self, memo: dict[int, object]) -> MlflowCallbackHandler:
         return self

@@ -29,6 +29,7 @@ from tierlens.policy import StatePolicy
 from tierlens.spans import NONE
 
 SMALL = 160
+MOST_ITEMS = 1_000
 HEAD = 32
 _ATOMS = (str, int, float, bool, type(None), bytes)
 _NUMBERS = frozenset({int, float, bool, type(None)})
@@ -124,7 +125,7 @@ class StateLedger:
 
     def _input(self, span_id: str, name: str, value: object, max_bytes: int, remember: bool) -> bytes:
         seen = self._seen.get(name)
-        if type(value) is list:
+        if type(value) is list and len(value) <= MOST_ITEMS:
             return self._list(span_id, name, value, seen, max_bytes, remember)
         if seen is not None and value is seen.value and isinstance(value, _ATOMS) and max_bytes <= seen.max_bytes:
             return self._same(seen, value)

@@ -255,6 +255,12 @@ def test_what_it_was_given_and_hands_on_stays_everybodys(capture: Capture) -> No
     assert QUESTION["question"] in str(capture.attributes("public")[keys.INPUTS])
 
 
+def test_words_of_the_question_that_it_repeats_stay_in_the_question(capture: Capture) -> None:
+    run(capture, lambda state: {"notes": [{"uplift of the campaign": 0.17, "other words of mine": 1}]})
+    assert QUESTION["question"] in str(capture.attributes("graph")[keys.INPUTS])
+    assert "other words of mine" not in capture.journal.text()
+
+
 def test_a_name_it_says_leaves_the_structure_of_the_trace_alone(capture: Capture) -> None:
     """A router without ``log_prompts`` answers with an agent's name."""
     router = model("causal_impact")

@@ -36,7 +36,9 @@ def remember(opened: Open, value: object) -> None:
     while here is not None and here.given is None:
         here = here.parent
     known = here.given if here is not None and here.given is not None else frozenset()
-    _withhold(opened, (text for text in _texts(value) if text not in known), said=False)
+    # Words out of the question, say, are no more its own than the question is.
+    own = (text for text in _texts(value) if not any(text in whole for whole in known))
+    _withhold(opened, own, said=False)
 
 
 def said(opened: Open, message: Mapping[str, Any]) -> None:

@@ -23,6 +23,7 @@ class Capture:
     """A recorder over a journal in memory, with a callback for it."""
 
     def __init__(self, folder: Path, policies: Policies | None = None) -> None:
+        self.folder = folder
         self.journal = MemoryJournal()
         self.recorder = Recorder(self.journal, policies or Policies(), Shield(strict=True))
         self.pauses = Pauses(folder / "paused")

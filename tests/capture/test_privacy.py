@@ -300,3 +300,22 @@ def test_an_agent_with_the_flag_on_is_stored_whole(capture_with: Any) -> None:
     capture: Capture = capture_with(Policies())
     run(capture, say)
     assert len(leaked(capture)) == 4
+
+
+def test_what_it_said_before_a_pause_is_withheld_after_it_in_another_process_too(capture_with: Any) -> None:
+    built = graph(
+        private=say,
+        ask=lambda state: {"notes": [interrupt("go on?")]},
+        public=lambda state: {"notes": [f"heard {state['notes'][0]}", state["notes"][0].splitlines()[0]]},
+    ).compile(name="graph", checkpointer=InMemorySaver())
+    for inputs in (QUESTION, Command(resume="yes")):
+        capture: Capture = capture_with(policies())
+        built.invoke(inputs, {"configurable": {"thread_id": "t"}, **capture.config()})
+        assert not leaked(capture)
+        assert not leaked_files(capture)
+    assert "<private>" in str(capture.attributes("ask")[keys.INPUTS])
+
+
+def leaked_files(capture: Capture) -> list[str]:
+    files = [path for path in capture.folder.rglob("*") if path.is_file()]
+    return [path.name for path in files if "uplift" in path.read_text() or "nobody" in path.read_text()]

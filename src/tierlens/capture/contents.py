@@ -33,6 +33,7 @@ def _put_inputs(recorder: Recorder, opened: Open, inputs: object) -> None:
         privacy.given(opened, inputs)
         opened.attributes[keys.INPUTS] = payload.dumps(payload.masked(inputs))
         return
+    privacy.recognise(opened, inputs)
     fields = updates(inputs) if type(inputs).__name__ == "Command" else state.as_state(inputs)
     if fields is None:
         text = opened.trace.ledger.value(inputs, policy.state).decode()
@@ -89,6 +90,7 @@ def _put_outputs(recorder: Recorder, opened: Open, output: object) -> None:
         privacy.remember(opened, output)
         opened.attributes[keys.OUTPUTS] = payload.dumps(payload.masked(update if update is not None else output))
         return
+    privacy.recognise(opened, output)
     if opened.kind in ("RETRIEVER", "RERANKER") and (documents := rag.documents_in(output)):
         _put_documents(opened, output, documents)
         return

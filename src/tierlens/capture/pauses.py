@@ -13,11 +13,12 @@ import orjson
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """An interrupted trace: its ids, and when it paused (Unix time, ns)."""
+    """An interrupted trace: its ids, when it paused (Unix time, ns), and digests of what it keeps private."""
 
     trace_id: str
     span_id: str
     paused_ns: int
+    private: tuple[str, ...] = ()
 
 
 class Pauses:

@@ -56,6 +56,12 @@ def _parsed(arguments: object) -> object:
         return None
 
 
+def recognise(opened: Open, value: object) -> None:
+    """Where the trace goes on from one that paused: text in ``value`` that was private there is private here."""
+    if opened.trace.private.expected:
+        opened.trace.private.recognise(_texts(value))
+
+
 def _withhold(opened: Open, texts: Iterable[str], *, said: bool) -> None:
     opened.trace.private.add(texts, said=said)
     # A reference's first words might be some of it.

@@ -18,7 +18,8 @@ def interrupted(opened: Open, pauses: Pauses, checkpoint: str, interrupts: Seque
     detail = outcomes.interrupt_payload(list(interrupts)) if interrupts else status
     opened.outcome = Outcome(outcomes.INTERRUPTED, detail)
     if opened.trace.session and opened.recording:
-        pause = Pause(opened.trace.trace_id, opened.span_id, opened.trace.now())
+        trace = opened.trace
+        pause = Pause(trace.trace_id, opened.span_id, trace.now(), trace.private.digests())
         pauses.remember(opened.trace.session, checkpoint, pause)
         if checkpoint == opened.resumed_at:
             opened.resumed_at = ""
@@ -32,6 +33,9 @@ def resumed(opened: Open, pauses: Pauses, checkpoint: str) -> None:
     pause = pauses.recall(thread, checkpoint) if thread else None
     if pause is None or pause.trace_id == opened.trace.trace_id:
         return
+    if pause.private:
+        opened.trace.private.expected |= frozenset(pause.private)
+        opened.trace.ledger.heads = False
     waited = round(max(opened.start_ns - pause.paused_ns, 0) / 1e9, 3)
     opened.attributes[keys.RESUMED_FROM] = f"tr-{pause.trace_id}"
     opened.attributes[keys.WAITED_S] = waited

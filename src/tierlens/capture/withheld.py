@@ -7,6 +7,7 @@ follows of it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -21,16 +22,32 @@ _WORD: Final = 8
 
 
 class Withheld:
-    """The private texts of one trace, longest first."""
+    """The private texts of one trace.
 
-    __slots__ = ("_anchors", "_texts")
+    Attributes:
+        expected: digests of texts that are private, too, once they are seen: those of the trace that paused.
+    """
+
+    __slots__ = ("_anchors", "_texts", "expected")
 
     def __init__(self) -> None:
         self._texts: set[str] = set()
         self._anchors: list[tuple[str, list[str]]] | None = None
+        self.expected: frozenset[str] = frozenset()
 
     def __bool__(self) -> bool:
         return bool(self._texts)
+
+    def digests(self) -> tuple[str, ...]:
+        """What another process, which may not be told the texts, knows them by."""
+        return (*self.expected, *map(_digest, self._texts))
+
+    def recognise(self, texts: Iterable[str]) -> None:
+        """Withhold what is expected of ``texts``."""
+        seen = {piece for text in texts for piece in _pieces(text) if _digest(piece) in self.expected}
+        if not seen <= self._texts:
+            self._texts |= seen
+            self._anchors = None
 
     def add(self, texts: Iterable[str], *, said: bool) -> None:
         """Withhold ``texts``, and each line of them.
@@ -53,6 +70,10 @@ class Withheld:
             if anchor in text:
                 text = _cut_out(text, anchor, forms)
         return text
+
+
+def _digest(piece: str) -> str:
+    return hashlib.blake2b(piece.encode("utf-8", "replace"), digest_size=12).hexdigest()
 
 
 def _pieces(text: str) -> Iterator[str]:

@@ -17,11 +17,18 @@ def lookup(root: Mapping[str, object], path: str) -> object | None:
             here = here.get(step)
         elif isinstance(here, list | tuple):
             here = here[int(step)] if step.lstrip("-").isdigit() and -len(here) <= int(step) < len(here) else None
-        elif here is not None and not step.startswith("_"):
-            here = getattr(here, step, None)
+        else:
+            here = None if step.startswith("_") else _attribute(here, step)
         if here is None:
             return None
     return here
+
+
+def _attribute(value: object, name: str) -> object | None:
+    try:
+        return getattr(value, name, None)
+    except Exception:  # a property that raises
+        return None
 
 
 def as_metric(value: object) -> Metric | None:

@@ -1,0 +1,142 @@
+"""Any value has a JSON text, and reading it never raises."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import decimal
+import enum
+import hashlib
+import json
+import math
+import uuid
+from collections import OrderedDict, UserDict, namedtuple
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from langchain_core.documents import Document
+from langchain_core.messages import AIMessage, HumanMessage
+from pydantic import BaseModel
+
+from tests.capture.test_decorators import Hostile
+from tierlens.capture import payload
+
+anything = st.recursive(
+    st.one_of(
+        st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary(), st.datetimes(), st.uuids(),
+        st.decimals(), st.builds(Hostile), st.builds(object), st.complex_numbers(),
+        st.text(st.characters(categories=["Cs"]), max_size=3),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4),
+        st.tuples(inner, inner),
+        st.dictionaries(st.text(max_size=3) | st.integers() | st.none() | st.binary(max_size=2), inner, max_size=3),
+    ),
+    max_leaves=10,
+)  # fmt: skip
+
+
+@given(anything)
+def test_every_value_has_one(value: Any) -> None:
+    json.loads(payload.dumps(value))
+    json.loads(payload.dumps(payload.masked(value)))
+    assert isinstance(payload.text(value), str)
+    assert isinstance(payload.shape(value), str)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
+        lambda x: st.lists(x) | st.dictionaries(st.text(), x),
+        max_leaves=20,
+    )
+)
+def test_plain_values_come_back_as_they_were(value: Any) -> None:
+    assert json.loads(payload.dumps(value)) == value
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+class Model(BaseModel):
+    name: str
+
+
+@dataclasses.dataclass
+class Record:
+    name: str
+
+
+Pair = namedtuple("Pair", "a b")
+
+
+@pytest.mark.parametrize(
+    ("value", "stored"),
+    [
+        (Model(name="x"), {"name": "x"}),
+        (Record("x"), {"name": "x"}),
+        (Pair(1, 2), {"a": 1, "b": 2}),
+        (Colour.RED, "red"),
+        (OrderedDict(a=1), {"a": 1}),
+        (UserDict(a=1), {"a": 1}),
+        ({3, 1}, [1, 3]),
+        (b"abc", "<3 bytes>"),
+        (math.nan, None),
+        (2**70, str(2**70)),
+        (uuid.UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+        (dt.datetime(2026, 1, 2, tzinfo=dt.UTC), "2026-01-02T00:00:00Z"),
+        (np.arange(3), [0, 1, 2]),
+        (np.float32(0.5), 0.5),
+        (HumanMessage("hi"), {"role": "user", "content": "hi"}),
+        (AIMessage("hi", name="bot"), {"role": "assistant", "content": "hi", "name": "bot"}),
+        (Document("text", metadata={"source": "s"}), {"page_content": "text", "metadata": {"source": "s"}, "id": "s"}),
+        ({1: "a", None: "b"}, {"1": "a", "null": "b"}),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_known_kinds_stand_there_as_people_expect(value: Any, stored: Any) -> None:
+    assert json.loads(payload.dumps(value)) == stored
+
+
+def test_what_has_no_json_form_is_told_in_words() -> None:
+    assert json.loads(payload.dumps(pd.DataFrame({"a": [1, 2]}))) == "<DataFrame (2, 1)>"
+    assert json.loads(payload.dumps(decimal.Decimal("1.5"))) == "Decimal('1.5')"
+    assert json.loads(payload.dumps(Hostile())).startswith("<")
+
+
+def test_cycles_depth_and_length_have_an_end() -> None:
+    round_: list[Any] = []
+    round_.append(round_)
+    assert json.loads(payload.dumps(round_)) == ["<cycle>"]
+    deep: Any = "bottom"
+    for _ in range(2_000):
+        deep = [deep]
+    assert "below depth" in payload.dumps(deep)
+    assert json.loads(payload.dumps([math.nan, *range(5_000), Hostile()]))[-1] == "<3002 more>"
+
+
+def test_a_cut_tells_what_was_cut() -> None:
+    encoded = payload.encode("x" * 100)
+    cut = json.loads(payload.capped(encoded, 10))
+    assert cut == {"$cut": {"bytes": 102, "sha256": hashlib.sha256(encoded).hexdigest()}, "head": '"' + "x" * 9}
+    assert payload.capped(encoded, 102) == encoded
+
+
+def test_masking_leaves_keys_kinds_and_sizes() -> None:
+    masked = payload.masked({"question": "secret", "n": 3, "rows": ["secret"], "flag": True, ("secret",): 1})
+    assert masked == {
+        "question": "<text, 6 characters>",
+        "n": "<int>",
+        "rows": "<1 items>",
+        "flag": "True",
+        "<key>": "<int>",
+    }
+    assert payload.masked([HumanMessage("secret"), "secret"]) == [
+        {"role": "user", "content": "<text, 6 characters>"},
+        "<text, 6 characters>",
+    ]

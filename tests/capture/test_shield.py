@@ -1,0 +1,54 @@
+"""What goes wrong inside stays inside, is counted, and is said once a minute."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from tierlens.capture.shield import Shield, shielded
+from tierlens.testing.clock import FakeClock
+
+
+class Broken:
+    def __init__(self, shield: Shield) -> None:
+        self.shield = shield
+
+    @shielded
+    def act(self, fails: bool) -> str:
+        if fails:
+            raise ValueError("broken")
+        return "fine"
+
+
+def test_a_failure_is_counted_and_does_not_come_out() -> None:
+    broken = Broken(Shield(strict=False))
+    assert [broken.act(False), broken.act(True), broken.act(True)] == ["fine", None, None]
+    assert broken.shield.failures == {"Broken.act: ValueError": 2}
+
+
+def test_each_cause_is_said_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    clock = FakeClock()
+    shield = Shield(strict=False, clock=clock.monotonic)
+    with caplog.at_level(logging.WARNING, "tierlens"):
+        for seconds in (0, 30, 29, 2):
+            clock.turn(seconds)
+            shield.report("here", ValueError("broken"))
+        shield.report("there", ValueError("broken"))
+    said = [record.getMessage() for record in caplog.records]
+    assert ["here" in said[0], "(4 times" in said[1], "there" in said[2], len(said)] == [True, True, True, 3]
+
+
+def test_a_strict_one_lets_it_out() -> None:
+    with pytest.raises(ValueError, match="broken"):
+        Broken(Shield(strict=True)).act(True)
+
+
+def test_what_stops_the_process_is_not_held_back() -> None:
+    class Stopping(Broken):
+        @shielded
+        def act(self, fails: bool) -> str:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Stopping(Shield(strict=False)).act(True)

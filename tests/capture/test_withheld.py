@@ -1,0 +1,83 @@
+"""Withheld text is found in every form and place, and nothing else is lost."""
+
+from __future__ import annotations
+
+import json
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tierlens.capture.withheld import MARK, Withheld
+
+LONG = "The estimated uplift of the campaign is 4.2 %"
+texts = st.text(min_size=12, max_size=60).filter(lambda text: sum(map(str.isalpha, text.strip())) > 8)
+around = st.text(max_size=20)
+
+
+def holding(*texts: str, said: bool = True) -> Withheld:
+    made = Withheld()
+    made.add(texts, said=said)
+    return made
+
+
+@given(texts, around, around)
+def test_a_text_is_gone_from_any_json_and_the_json_is_whole(text: str, before: str, after: str) -> None:
+    withheld = holding(text)
+    state = {"plain": before + text + after, "inner": json.dumps({"deep": text}), "shown": repr([text]), "n": 1.5}
+    cleaned = withheld.without(orjson.dumps(state).decode())
+    assert set(orjson.loads(cleaned)) == set(state)
+    for line in (line.strip() for line in text.splitlines()):
+        if len(line) >= 12 and line.isascii() and line.isalpha():
+            assert line not in cleaned
+
+
+@given(texts, st.integers(24, 200))
+def test_its_beginning_is_gone_where_it_was_cut(text: str, length: int) -> None:
+    long = (text.replace("\n", " ").strip() * 4)[:200]
+    cut = long[:length].strip()
+    cleaned = holding(long).without(f"so it began: {cut}")
+    assert cut[24:] == "" or cut not in cleaned
+
+
+@pytest.mark.parametrize("text", ["yes", "0.83", "1234567890123", "true", "high", "", "   ", "!?", "ab"])
+def test_words_of_every_day_and_numbers_are_not_hunted(text: str) -> None:
+    withheld = holding(text)
+    assert withheld.without(f'{{"a": "{text}", "b": 0.83}}') == f'{{"a": "{text}", "b": 0.83}}'
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "hunted"),
+    [
+        ("SECRET-42", True, True), ("SECRET-42", False, False), ("Remibrutinib", True, True),
+        ("Remibrutinib", False, False), ("Remibrutinib is up", False, True), ("causal_impact", False, False),
+        ("a" * 24, False, True),
+    ],
+)  # fmt: skip
+def test_what_a_model_said_is_hunted_further_than_other_values(text: str, said: bool, hunted: bool) -> None:
+    assert (holding(text, said=said).without(f"it is {text}.") == f"it is {MARK}.") == hunted
+
+
+def test_a_longer_text_leaves_nothing_of_itself_behind() -> None:
+    assert holding(LONG, LONG + ", tell nobody").without(f"<{LONG}, tell nobody>") == f"<{MARK}>"
+
+
+def test_every_occurrence_goes() -> None:
+    assert holding(LONG).without(f"{LONG} and {LONG[:30]}") == f"{MARK} and {MARK}"
+
+
+def test_a_cut_never_leaves_half_an_escape() -> None:
+    text = 'a text that begins alike, then "quotes" its source'
+    other = "a text that begins alike, then \\ goes on"
+    cleaned = holding(text).without(json.dumps({"a": other}))
+    assert json.loads(cleaned)["a"].endswith("goes on")
+
+
+def test_digests_recognise_whole_texts_and_lines_elsewhere() -> None:
+    there, here = holding(f"{LONG}\nand a second line"), Withheld()
+    here.expected = frozenset(there.digests())
+    assert here.without(LONG) == LONG
+    here.recognise([f"heard:\n{LONG}\n"])
+    assert here.without(LONG) == MARK
+    assert set(there.digests()) <= set(here.digests())

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +16,9 @@ from hypothesis import strategies as st
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, HumanMessage
 
+import tierlens
+from tests.capture.graphs import graph
+from tests.conftest import StoredMlflow
 from tierlens.capture import payload
 from tierlens.capture.state import StateLedger
 from tierlens.policy import StatePolicy
@@ -190,3 +196,33 @@ def test_a_cut_value_tells_its_size_and_digest() -> None:
 def test_numbers_too_big_and_names_no_text_can_hold_spoil_nothing_beside_them() -> None:
     stored = StateLedger().inputs("s0", {"big": 2**70, "text": LONG, "\ud800": LONG, "n": 1}, POLICY, True)
     assert json.loads(stored) == {"big": str(2**70), "text": LONG, "?": LONG, "n": 1}
+
+
+READ = """
+import json, sys
+import mlflow
+from tierlens.state import whole
+mlflow.set_tracking_uri(sys.argv[1])
+trace = mlflow.get_trace("tr-" + sys.argv[2])
+print(json.dumps({span.name: whole(trace, span.span_id) for span in trace.data.spans}))
+"""
+
+
+@pytest.mark.server
+def test_a_trace_of_mlflows_own_reads_whole(mlflow_server: StoredMlflow, tmp_path: Path, experiment: str) -> None:
+    brand = experiment.replace("/", "-")
+    nodes = {f"n{i}": lambda state, i=i: {"notes": [f"{i} {LONG}"]} for i in range(3)}
+    lens = tierlens.init(journal_dir=tmp_path, config_dir=tmp_path / "none", tracking_uri=mlflow_server.uri)
+    try:
+        lens.attach(graph(**nodes).compile(name="graph"), brand=brand).invoke({"question": LONG})
+        assert lens.flush(timeout_s=30).pending == 0
+    finally:
+        lens.close()
+    (trace_id,) = mlflow_server.trace_ids(f"tierlens/{brand}")
+    done = subprocess.run(
+        [sys.executable, "-c", READ, mlflow_server.uri, trace_id], capture_output=True, text=True, check=True
+    )
+    read = json.loads(done.stdout.splitlines()[-1])
+    notes = [f"{i} {LONG}" for i in range(3)]
+    assert [read[f"n{i}"] for i in range(3)] == [{"question": LONG, "notes": notes[:i]} for i in range(3)]
+    assert read["graph"]["question"] == LONG

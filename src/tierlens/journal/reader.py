@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from tierlens.errors import DamagedLine
 from tierlens.journal.codec import PREFIX, Line, decode, undamaged_length
@@ -21,8 +20,7 @@ _LEAST: Final = 2 * len(PREFIX)
 _LONGEST_LINE: Final = 80 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """A line and the bytes of the segment that are dealt with once it is: ``start`` up to ``end``."""
 
     line: Line

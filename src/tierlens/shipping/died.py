@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Final
 
 import orjson
@@ -24,4 +23,4 @@ def died(start: Line, last_ns: int) -> Line:
     span["status"] = {"code": 2, "message": DIED}
     known = {key: value for key, value in span["attributes"].items() if value is not None}
     span["attributes"] = attribute_list({**known, keys.OUTCOME: "error", keys.OUTCOME_DETAIL: DIED})
-    return replace(start, kind="span", payload=orjson.dumps(span))
+    return start._replace(kind="span", payload=orjson.dumps(span))

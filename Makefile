@@ -8,10 +8,10 @@ READY := $(VENV)/.ready
 PEERS := .venv-peers
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui test bench lint format schemas lock clean
+.PHONY: help setup demo ui test bench lint format schemas screenshots lock clean
 
 help: ## What there is to make
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 setup: $(READY) ## Install everything into .venv
 
@@ -55,6 +55,9 @@ format: $(READY) ## Format the code
 
 schemas: $(READY) ## Write the JSON Schemas of the config files anew
 	@$(BIN)/tierlens schema
+
+screenshots: $(READY) ## Take docs/images anew, in a browser
+	@SCREENSHOTS=docs/images $(BIN)/python -m pytest -q tests/browser
 
 lock: $(READY) ## Resolve all lock files anew
 	@PATH="$(abspath $(BIN)):$$PATH" requirements/lock.sh

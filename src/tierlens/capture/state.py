@@ -35,7 +35,7 @@ _ATOMS = (str, int, float, bool, type(None), bytes)
 _NUMBERS = frozenset({int, float, bool, type(None)})
 
 
-_MARKS = ("$same", "$from", "$cut", "$value")
+_MARKS = frozenset({"$same", "$from", "$cut", "$value"})
 
 
 class Seen(NamedTuple):
@@ -177,7 +177,7 @@ class StateLedger:
             return orjson.dumps(place if brief else {**place, "head": self._head(item)})
         if isinstance(item, str) and len(item) > max_bytes:
             return payload.encode({"$cut": payload.cut_note(item.encode("utf-8", "replace")), "head": item[:max_bytes]})
-        if type(item) is dict and any(mark in item for mark in _MARKS):
+        if type(item) is dict and not _MARKS.isdisjoint(item):
             item = {"$value": item}
         return payload.capped(payload.encode(item), max_bytes)
 
@@ -213,11 +213,11 @@ def as_state(value: object) -> Mapping[Any, object] | None:
 
 def head(value: object) -> str:
     """The first words of a value, of the texts in a list, or of a mapping's names, for the reader of a reference."""
-    text = value
-    if is_message(value) or has(value, "page_content"):
-        text = getattr(value, "content", getattr(value, "page_content", None))
+    text: object = value
     if isinstance(value, Mapping | list):
         text = ", ".join(item for item in islice(value, HEAD) if isinstance(item, str))
+    elif not isinstance(value, str) and (is_message(value) or has(value, "page_content")):
+        text = getattr(value, "content", getattr(value, "page_content", None))
     if not isinstance(text, str) or not text:
         return payload.shape(value)
     words = text[:HEAD].encode("utf-8", "replace").decode()
@@ -230,7 +230,7 @@ def _name(key: object) -> str:
 
 def _object(fields: dict[str, object]) -> bytes:
     """JSON object of plain numbers, short strings and fragments."""
-    if any(mark in fields for mark in _MARKS):
+    if not _MARKS.isdisjoint(fields):
         fields = {"$value": orjson.Fragment(_dumped(fields))}
     return _dumped(fields)
 

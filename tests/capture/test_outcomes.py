@@ -13,6 +13,7 @@ from langchain.agents import create_agent
 from langchain.agents.middleware import wrap_tool_call
 from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.tools import tool
+from langgraph.func import entrypoint, task
 from langgraph.graph import START, StateGraph
 from langgraph.types import Command, RetryPolicy
 
@@ -268,3 +269,46 @@ def test_work_that_goes_on_after_its_trace_is_abandoned_and_its_late_end_changes
     assert capture.outcomes("graph") == ["ok"]
     assert capture.outcomes("slow") == ["abandoned"]
     assert "late" not in capture.journal.text()
+
+
+@pytest.mark.parametrize("way", ["ainvoke", "astream"])
+async def test_asynchronous_tries_are_counted_as_well(capture: Capture, way: str) -> None:
+    tries: list[int] = []
+
+    async def flaky(state: State) -> State:
+        tries.append(1)
+        if len(tries) < 2:
+            raise ConnectionError("not yet")
+        return {}
+
+    built = StateGraph(State)
+    policy = RetryPolicy(max_attempts=4, initial_interval=0.001, jitter=False, retry_on=ConnectionError)
+    built.add_node("flaky", flaky, retry_policy=policy)
+    built.add_edge(START, "flaky")
+    if way == "ainvoke":
+        await built.compile().ainvoke(QUESTION, capture.config())
+    else:
+        assert [part async for part in built.compile().astream(QUESTION, capture.config())]
+    spans = sorted((s for s in capture.journal.spans.values() if s.name == "flaky"), key=lambda s: s.start_ns)
+    assert [(s.attributes[keys.ATTEMPT], s.attributes[keys.MAX_ATTEMPTS]) for s in spans] == [(1, 4), (2, 4)]
+    assert capture.outcomes("flaky") == ["retried", "ok"]
+
+
+def test_a_task_of_the_functional_api_counts_its_tries(capture: Capture) -> None:
+    tries: list[int] = []
+
+    @task(retry_policy=RetryPolicy(max_attempts=2, initial_interval=0.001, jitter=False, retry_on=ConnectionError))
+    def flaky() -> str:
+        tries.append(1)
+        if len(tries) < 2:
+            raise ConnectionError("not yet")
+        return "done"
+
+    @entrypoint()
+    def flow(inputs: Any) -> str:
+        return flaky().result()
+
+    assert flow.invoke({}, capture.config()) == "done"
+    assert capture.outcomes("flaky") == ["retried", "ok"]
+    spans = sorted((s for s in capture.journal.spans.values() if s.name == "flaky"), key=lambda s: s.start_ns)
+    assert [(s.attributes[keys.ATTEMPT], s.attributes[keys.MAX_ATTEMPTS]) for s in spans] == [(1, 2), (2, 2)]

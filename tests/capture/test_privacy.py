@@ -319,3 +319,23 @@ def test_what_it_said_before_a_pause_is_withheld_after_it_in_another_process_too
 def leaked_files(capture: Capture) -> list[str]:
     files = [path for path in capture.folder.rglob("*") if path.is_file()]
     return [path.name for path in files if "uplift" in path.read_text() or "nobody" in path.read_text()]
+
+
+def test_redaction_rules_reach_everything_that_is_stored(capture_with: Any) -> None:
+    capture: Capture = capture_with(Policies(defaults=AgentPolicy(redact=("email", "secrets"))))
+    mail, key = "anna.berg@example.com", f"sk-ant-api03-{'aB3' * 30}x"
+
+    def node(state: State) -> State:
+        tierlens.metric("contact", mail)
+        tierlens.tag("contact", mail)
+        dispatch_custom_event("found", {"mail": mail})
+        tierlens.span("look up")(lambda who: {"key": key})(mail)
+        model(f"write to {mail}").invoke(f"use {key}")
+        raise ValueError(f"no answer from {mail}")
+
+    with pytest.raises(ValueError, match="no answer"):
+        graph(node=node).compile().invoke({"question": f"who is {mail}?"}, capture.config())
+    everything = capture.journal.text() + repr(capture.journal.routings)
+    assert mail not in everything
+    assert key not in everything
+    assert capture.journal.routings[capture.journal.named("node").span_id].metrics == {"contact": "[redacted:email]"}

@@ -7,6 +7,7 @@ from typing import Any
 
 from tierlens import keys
 from tierlens.capture import contents, outcomes, privacy
+from tierlens.capture.graphs import tries_of_task
 from tierlens.capture.outcomes import Outcome
 from tierlens.capture.recorder import Recorder
 from tierlens.capture.trace import Context, Open
@@ -107,10 +108,10 @@ def _count_attempt(opened: Open, namespace: str) -> None:
     if attempts is None:
         attempts = graph.attempts = {}
     attempt = attempts[namespace] = attempts.get(namespace, 0) + 1
-    most = graph.limits.get(opened.name, 0)
+    most = tries_of_task() if opened.kind == "TASK" else graph.limits.get(opened.name, 0)
     if attempt > 1 or most > 1:
         opened.attributes[keys.ATTEMPT] = attempt
-        if most:
+        if most > 1:
             opened.attributes[keys.MAX_ATTEMPTS] = most
 
 

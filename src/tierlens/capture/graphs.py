@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from types import FrameType
 from typing import Any
 
 from langgraph.pregel import Pregel
@@ -17,15 +18,24 @@ def calling_graph() -> Pregel[Any, Any, Any, Any] | None:
     LangGraph tells callbacks neither a node's retry policy nor the graph itself, and the start callback is
     called from the graph's own ``stream`` or ``astream``; where that ever changes, attempts lose their "of m".
     """
-    frame = sys._getframe(1)
+    found = (frame.f_locals.get("self") for frame in _callers() if frame.f_code.co_name in ("stream", "astream"))
+    return next((graph for graph in found if isinstance(graph, Pregel)), None)
+
+
+def tries_of_task() -> int:
+    """How often a task of the functional API may be tried, found in the same way: it has its policy to itself."""
+    names = ("run_with_retry", "arun_with_retry")
+    found = (frame.f_locals.get("retry_policy") for frame in _callers() if frame.f_code.co_name in names)
+    return _most(next(found, None))
+
+
+def _callers() -> Iterator[FrameType]:
+    frame = sys._getframe(2).f_back
     for _ in range(FRAMES):
-        graph = frame.f_locals.get("self") if frame.f_code.co_name in ("stream", "astream") else None
-        if isinstance(graph, Pregel):
-            return graph
-        if frame.f_back is None:
-            return None
+        if frame is None:
+            return
+        yield frame
         frame = frame.f_back
-    return None
 
 
 def max_attempts(graph: Pregel[Any, Any, Any, Any]) -> Mapping[str, int]:

@@ -1,0 +1,100 @@
+"""Retrieval told so that it can be judged: what was found, how it moved, what reached the model."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from langchain_core.documents import Document
+from langchain_core.retrievers import BaseRetriever
+from langchain_core.runnables import RunnableLambda
+
+from tests.capture.conftest import Capture
+from tests.capture.graphs import State, graph, model
+from tierlens import keys, reranker, retriever
+from tierlens.policy import Policies
+
+QUESTION: Any = {"question": "Why did new starts fall?"}
+FOUND = [
+    Document(
+        f"note {n} on new starts, long enough to be told apart from every other", id=f"d{n}", metadata={"score": s}
+    )
+    for n, s in enumerate((0.9, 0.7, 0.5))
+]
+
+
+class Search(BaseRetriever):
+    def _get_relevant_documents(self, query: str, *, run_manager: Any) -> list[Document]:
+        return list(FOUND)
+
+
+def read(capture: Capture, name: str, key: str) -> Any:
+    return json.loads(capture.attributes(name)[key])
+
+
+def answering(find: Any, order: Any) -> Any:
+    llm = model("because")
+
+    def explain(state: State) -> State:
+        ranked = order(find(state["question"]))
+        return {"notes": [llm.invoke("Answer from:\n" + "\n".join(one.page_content for one in ranked[:2])).text]}
+
+    return graph(explain=explain).compile()
+
+
+def test_a_langchain_retriever_tells_query_documents_and_scores(capture: Capture) -> None:
+    answering(Search().invoke, list).invoke(QUESTION, capture.config())
+    span = capture.attributes("Search")
+    assert (span[keys.SPAN_TYPE], span[keys.TOP_K]) == ("RETRIEVER", 3)
+    assert read(capture, "Search", keys.INPUTS) == {"query": QUESTION["question"]}
+    assert read(capture, "Search", keys.OUTPUTS) == [
+        {"page_content": one.page_content, "metadata": one.metadata, "id": one.id} for one in FOUND
+    ]
+
+
+@pytest.mark.parametrize("way", ["named in YAML", "decorated"])
+def test_a_reranker_tells_the_order_before_and_after(capture_with: Any, way: str) -> None:
+    capture: Capture = capture_with(Policies(runnables={"by_score": "reranker", "search": "retriever"}))
+    find, order = (lambda query: list(FOUND)), (lambda found: sorted(found, key=lambda one: one.metadata["score"])[:2])
+    if way == "decorated":
+        built = answering(retriever("search")(find), reranker("by_score")(order))
+    else:
+        built = answering(RunnableLambda(find, name="search").invoke, RunnableLambda(order, name="by_score").invoke)
+    built.invoke(QUESTION, capture.config())
+    moves = read(capture, "by_score", keys.RERANKING)
+    assert moves["before"] == ["d0", "d1", "d2"]
+    assert [(one["id"], one["rank"], one["rank_before"], one["move"], one["score"]) for one in moves["after"]] == [
+        ("d2", 1, 3, 2, 0.5),
+        ("d1", 2, 2, 0, 0.7),
+    ]
+    assert moves["dropped"] == ["d0"]
+    assert capture.attributes("by_score")[keys.SPAN_TYPE] == "RERANKER"
+    assert capture.attributes("search")[keys.SPAN_TYPE] == "RETRIEVER"
+    assert capture.attributes("Model")[keys.CONTEXT_DOCUMENTS] == "d2, d1"
+
+
+def test_pairs_of_document_and_score_are_read_as_well(capture: Capture) -> None:
+    pairs = retriever("search")(lambda query: [(one, 1.5 - n) for n, one in enumerate(FOUND)])
+    pairs("why?")
+    scores = [one["metadata"]["score"] for one in read(capture, "search", keys.OUTPUTS)]
+    assert scores == [0.9, 0.7, 0.5]
+    bare = retriever("bare")(lambda query: [(Document("text"), 0.25)])
+    bare("why?")
+    assert read(capture, "bare", keys.OUTPUTS)[0]["metadata"] == {"score": 0.25}
+
+
+def test_documents_that_did_not_reach_the_model_are_not_named(capture: Capture) -> None:
+    llm = model("because")
+
+    def explain(state: State) -> State:
+        Search().invoke(state["question"])
+        return {"notes": [llm.invoke("Without any of them.").text]}
+
+    graph(explain=explain).compile().invoke(QUESTION, capture.config())
+    assert keys.CONTEXT_DOCUMENTS not in capture.attributes("Model")
+
+
+def test_what_finds_nothing_says_so(capture: Capture) -> None:
+    assert retriever("search")(lambda query: [])("why?") == []
+    assert capture.attributes("search")[keys.TOP_K] == 0

@@ -117,6 +117,20 @@ def test_both_lifetimes_of_cache_writes_are_counted_and_priced_apart(capture: Ca
     assert cost["output_cost"] == pytest.approx(float(priced.output_price))
 
 
+@pytest.mark.parametrize("ttl", ["5m", "1h"])
+def test_a_stream_prices_its_cache_writes_as_the_same_call_unstreamed(capture: Capture, ttl: str) -> None:
+    messages = [SystemMessage([block(LONG, ttl)]), HumanMessage("Why?")]  # type: ignore[list-item]  # blocks
+    for way in ("invoke", "stream"):
+        with ClaudeEndpoint() as endpoint:
+            list(claude(endpoint).stream(messages, capture.config())) if way == "stream" else claude(endpoint).invoke(
+                messages, capture.config()
+            )
+    plain, streamed = calls(capture)
+    assert read(plain, keys.TOKEN_USAGE)["cache_creation_input_tokens"] > 1_000
+    assert read(streamed, keys.TOKEN_USAGE) == read(plain, keys.TOKEN_USAGE)
+    assert read(streamed, keys.COST) == read(plain, keys.COST)
+
+
 def test_the_chat_stands_there_as_mlflow_renders_it(capture: Capture, endpoint: ClaudeEndpoint) -> None:
     asked = AIMessage("", tool_calls=[{"name": "share", "args": {"region": "Boston"}, "id": "c1"}])
     messages = [

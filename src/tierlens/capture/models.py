@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -48,7 +49,17 @@ def describe(
         attributes[keys.MODEL] = str(model)
     attributes[keys.PROVIDER] = str(metadata.get("ls_provider") or parameters.get("_type") or "unknown")
     put_parameters(opened, parameters)
+    if _caches_for_an_hour(messages, parameters):
+        opened.caches_for_an_hour = True
     put_messages(opened, [as_message(message) for message in messages])
+
+
+def _caches_for_an_hour(messages: Sequence[object], parameters: Mapping[str, Any]) -> bool:
+    """Whether all that a prompt marks for caching is to be kept for an hour: a stream's usage does not tell."""
+    contents = [content for message in messages if type(content := getattr(message, "content", None)) is list]
+    blocks = [*itertools.chain.from_iterable(contents), *(parameters.get("tools") or ()), parameters]
+    marks = [mark for block in blocks if isinstance(block, Mapping) and (mark := block.get("cache_control"))]
+    return bool(marks) and all(isinstance(mark, Mapping) and mark.get("ttl") == "1h" for mark in marks)
 
 
 def put_messages(opened: Open, messages: Sequence[Mapping[str, object]]) -> None:
@@ -88,7 +99,7 @@ def end(recorder: Recorder, opened: Open, result: Any) -> Usage | None:
     output = result.llm_output if isinstance(result.llm_output, Mapping) else {}
     replies = [getattr(generation, "message", None) or generation.text for generation in generations]
     put_replies(opened, replies)
-    usage = _usage(replies, output)
+    usage = _usage(replies, output, opened.caches_for_an_hour)
     model = _response_model(replies, output)
     put_usage(opened, usage, model)
     return usage
@@ -135,11 +146,11 @@ def put_usage(opened: Open, usage: Usage | None, response_model: str | None, *, 
         attributes[keys.TOKENS_PER_S] = round(usage.output / ((now - opened.first_token_ns) / 1e9), 2)
 
 
-def _usage(replies: Sequence[object], output: Mapping[str, Any]) -> Usage | None:
+def _usage(replies: Sequence[object], output: Mapping[str, Any], for_an_hour: bool) -> Usage | None:
     reported = [metadata for reply in replies if (metadata := getattr(reply, "usage_metadata", None))]
     if reported:
         # Several candidates of one call each carry the whole call's usage.
-        return from_langchain(reported[0])
+        return from_langchain(reported[0], for_an_hour=for_an_hour)
     return from_llm_output(output)
 
 

@@ -103,6 +103,7 @@ class Open:
         attempts: starts so far of each task below it: more than one is a retry.
         failed: the last failed try of each such task.
         first_token_ns: when the first token of a stream arrived, 0 before.
+        caches_for_an_hour: of a model call, whether all it has cached is to be kept that long.
         limits: of a graph, how often its nodes may be tried.
         outcome: how it will have ended, where that is known before it ends.
         given: of an agent that keeps its prompts, the texts it was given by others.
@@ -123,6 +124,7 @@ class Open:
     metrics: dict[str, Metric] | None = None
     attempts: dict[str, int] | None = None
     failed: dict[str, Open] | None = None
+    caches_for_an_hour = False
     limits: Mapping[str, int] = NONE
     outcome: Outcome | None = None
     given: frozenset[str] | None = None

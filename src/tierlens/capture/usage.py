@@ -50,17 +50,20 @@ class Usage(NamedTuple):
         return usage
 
 
-def from_langchain(metadata: Mapping[str, Any]) -> Usage:
+def from_langchain(metadata: Mapping[str, Any], *, for_an_hour: bool = False) -> Usage:
     """Usage of LangChain's ``usage_metadata``.
 
     ``cache_creation`` is zeroed by langchain-anthropic where the two ``ephemeral_*`` counts are given, and is
     all there is of a stream's cache writes; so those are read first.
+
+    Args:
+        for_an_hour: cache writes that are not split by lifetime are all for an hour, not for five minutes.
     """
     read = metadata.get("input_token_details") or {}
     written = metadata.get("output_token_details") or {}
     five, hour = read.get("ephemeral_5m_input_tokens"), read.get("ephemeral_1h_input_tokens")
     if not five and not hour and (unsplit := read.get("cache_creation")) is not None:
-        five = unsplit
+        five, hour = (None, unsplit) if for_an_hour else (unsplit, hour)
     return Usage(
         input=metadata.get("input_tokens"),
         output=metadata.get("output_tokens"),

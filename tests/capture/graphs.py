@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import operator
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from typing import Annotated, Any, TypedDict
 
 from langchain.agents import create_agent
@@ -22,6 +23,7 @@ from langgraph.func import entrypoint, task
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import CachePolicy, Command, RetryPolicy, Send
+from packaging.version import Version
 
 
 class State(TypedDict, total=False):
@@ -247,3 +249,8 @@ class Tree:
 
 class Silent(BaseCallbackHandler):
     run_inline = True
+
+
+def works_alone(shape: str, way: str) -> bool:
+    """Whether LangGraph itself runs this: before 1.2.22, blocking tasks have no result under ``astream_events``."""
+    return (shape, way) != ("functional", "astream_events") or Version(version("langgraph")) >= Version("1.2.22")

@@ -32,14 +32,14 @@ def test_whole_traces_arrive_in_one_request(scene: Scene) -> None:
     assert orjson.loads(batch.resource)["attributes"][0]["value"]["stringValue"] == "app"
 
 
-def test_a_request_holds_twenty_traces_at_most(scene: Scene) -> None:
+def test_a_request_holds_sixty_traces_at_most(scene: Scene) -> None:
     journal = scene.journal()
-    for trace in range(1, 51):
+    for trace in range(1, 151):
         append_trace(journal, trace)
 
     scene.run(scene.shipper())
 
-    assert [len(batch.spans) // 3 for batch in scene.sink.batches] == [20, 20, 10]
+    assert [len(batch.spans) // 3 for batch in scene.sink.batches] == [60, 60, 30]
 
 
 def test_a_request_has_a_size(tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_a_size_that_was_refused_is_not_tried_again(scene: Scene) -> None:
     journal = scene.journal()
     for trace in range(1, 101):
         append_trace(journal, trace, text="x" * 2_000)
-    limit = 70_000
+    limit = 210_000
     sink = FlakySink(
         scene.sink,
         rule=lambda request: (

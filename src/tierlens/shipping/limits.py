@@ -10,7 +10,8 @@ class Limits:
     """How much, how often, how long.
 
     Attributes:
-        traces_per_request, bytes_per_request: a request is full at whichever comes first.
+        traces_per_request, bytes_per_request: a request is full at whichever comes first. MLflow stores a backlog
+            a fifth faster by 60 traces a request than by 20; more than 100 roots in one lose their link to a run.
         pending_bytes: what is held in memory; reading stops above it.
         slice_bytes: how much is read and checked at a time.
         breath_s: the pause after each slice; gives the interpreter back to the agent's threads.
@@ -23,7 +24,7 @@ class Limits:
         blob_rest_s: how long an artifact's bytes stay after they were delivered.
     """
 
-    traces_per_request: int = 20
+    traces_per_request: int = 60
     bytes_per_request: int = 4 << 20
     pending_bytes: int = 12 << 20
     slice_bytes: int = 128 << 10

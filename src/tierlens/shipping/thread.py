@@ -50,8 +50,11 @@ class ShippingThread:
         clock: Clock | None = None,
     ) -> None:
         self._journal, self._open_sink = journal, open_sink
-        # Slices so small that an agent's thread never waits for the interpreter much longer than they take.
-        self._limits = limits or Limits(slice_bytes=48 << 10, breath_s=0.0005)
+        # Slices so small that an agent's thread never waits for the interpreter much longer than they take, and
+        # little held in memory, which is the agent's own.
+        self._limits = limits or Limits(
+            traces_per_request=20, pending_bytes=3 << 20, slice_bytes=48 << 10, breath_s=0.0005
+        )
         self._clock = clock or SystemClock()
         self._alarms = Alarms(self._clock)
         self._closed = False

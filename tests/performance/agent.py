@@ -29,11 +29,13 @@ def importing(stage: Stage) -> dict[str, Reading]:
     """Milliseconds that ``import tierlens`` takes, bytecode compiled, in fresh processes."""
     stage.probe("importing")
     found = [stage.probe("importing") for _ in range(IMPORTS * stage.rounds)]
-    took = tuple(figures["import_ms"] for figures in found)
-    modules = f"{found[0]['modules']} modules"
+    # What every agent uses is imported with it; a name that waits for its first use must not flatter the figure.
+    took = tuple(figures["ready_ms"] for figures in found)
+    bare = statistics.median(figures["import_ms"] for figures in found)
+    beside = f"the import statement alone {bare:.1f} ms; {found[0]['modules']} modules"
     imported = tuple(float(figures["mlflow_imported"]) for figures in found)
     return {
-        "import_ms": Reading(took, "fresh processes", modules),
+        "import_ms": Reading(took, "fresh processes, names of every agent used", beside),
         "imports_mlflow": Reading(imported, "0: sys.modules has no mlflow"),
     }
 

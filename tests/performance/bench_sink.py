@@ -89,7 +89,6 @@ def _model_attributes() -> dict[str, str | int | float]:
         keys.MODEL: "claude-sonnet-4-5",
         keys.PROVIDER: "anthropic",
         keys.PARAMS: json.dumps({"temperature": 0.2, "max_tokens": 1024}),
-        keys.STOP_REASON: "end_turn",
         keys.TTFT_MS: 12.5,
         keys.TOKENS_PER_S: 80.1,
     }

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from langchain_core.callbacks import BaseCallbackHandler
 
 from tierlens import config, settings
-from tierlens.capture import active, autolog, prices, threads
+from tierlens.capture import active, autolog, threads
 from tierlens.capture.callback import MlflowCallbackHandler, SilentHandler
 from tierlens.capture.current import using
 from tierlens.capture.notes import current_span
@@ -24,6 +24,7 @@ from tierlens.capture.paths import lookup
 from tierlens.capture.pauses import Pauses
 from tierlens.capture.recorder import Recorder, Step
 from tierlens.capture.redaction import redactor
+from tierlens.capture.starts import StartRecords
 from tierlens.capture.trace import Context
 from tierlens.errors import TierlensError
 from tierlens.journal.writer import Journal
@@ -66,6 +67,7 @@ class Lens:
             fsync_interval_s=chosen.fsync_interval_s,
         )
         self._recorder = Recorder(self._journal, policies, steps=steps)
+        self._starts = StartRecords(self._recorder)
         self._pauses = Pauses(chosen.journal_dir / "paused")
         self._shipping = _shipping(chosen, self._journal)
         self._shipping.start()
@@ -191,6 +193,7 @@ class Lens:
         if active.recorder() is self._recorder:
             active.activate(None)
             threads.uninstall()
+        self._starts.close()
         self._shipping.close(self.settings.exit_timeout_s if timeout_s is None else timeout_s)
         self._journal.close()
         _forget(self)
@@ -277,8 +280,7 @@ def _start(chosen: Settings, steps: tuple[Step, ...]) -> Lens:
 
 
 def _warm_up(policies: Policies) -> None:
-    """Load what the first model call would otherwise wait for on the agent's thread: prices, redaction patterns."""
-    prices.load()
+    """Compile what the first span would otherwise wait for on the agent's thread: redaction patterns."""
     for policy in (policies.defaults, *policies.agents.values()):
         redactor(policy.redact)
 

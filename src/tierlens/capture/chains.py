@@ -75,7 +75,7 @@ def _unnamed(name: str, metadata: Mapping[str, Any], parent: Open | None) -> str
     """The agent a node is where no agent has a file: by its metadata, or because it is one of the outermost graph's."""
     if label := metadata.get("agent"):
         return str(label) if parent is None or label != parent.agent else ""
-    outermost = parent is None or not (parent.is_node or parent.node_depth)
+    outermost = parent is None or not parent.in_node
     return name if outermost and not name.startswith("__") else ""
 
 

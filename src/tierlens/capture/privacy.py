@@ -71,7 +71,7 @@ def _withhold(opened: Open, texts: Iterable[str], *, said: bool) -> None:
 def clean(span: Span, opened: Open) -> Span:
     """``span`` without private text of other agents and with its policy's redaction rules applied."""
     redact = redactor(opened.policy.redact) if opened.policy.redact else None
-    without = opened.trace.private.without if opened.trace.private and opened.policy.log_prompts else None
+    without = opened.trace.private.without if opened.trace.private.texts and opened.policy.log_prompts else None
     if redact is None and without is None:
         return span
     return span._replace(
@@ -88,7 +88,7 @@ def clean_metrics(opened: Open) -> Mapping[str, Metric]:
     """A span's metrics as they may be stored: a label is text, and may be another agent's."""
     metrics = opened.metrics or {}
     redact = redactor(opened.policy.redact) if opened.policy.redact else None
-    without = opened.trace.private.without if opened.trace.private else None
+    without = opened.trace.private.without if opened.trace.private.texts else None
     return {
         name: _through(value, without, redact) if isinstance(value, str) else value for name, value in metrics.items()
     }

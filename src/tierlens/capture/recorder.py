@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Protocol
+from contextlib import suppress
+from typing import Final, Protocol
 
 from tierlens import keys
 from tierlens.capture import files, outcomes, payload, privacy, sampling
@@ -20,7 +21,7 @@ from tierlens.policy import AgentPolicy, Policies
 from tierlens.spans import NONE, AttributeValue, Routing, Span, Status
 
 Step = Callable[[Span], Span | None]
-DURABLE = frozenset({"AGENT", "CHAT_MODEL", "LLM", "TOOL"})
+_LOW_64: Final = 0xFFFFFFFFFFFFFFFF
 
 
 class Journal(Protocol):
@@ -28,7 +29,7 @@ class Journal(Protocol):
 
     def append(self, span: Span, routing: Routing) -> None: ...
 
-    def append_start(self, span: Span, routing: Routing) -> None: ...
+    def append_start(self, span: Span, routing: Routing, still_open: Callable[[], bool]) -> None: ...
 
     def store_blob(self, content: bytes) -> str: ...
 
@@ -42,6 +43,9 @@ class Recorder:
         policies: what is recorded, for whom.
         shield: keeps failures in here from the agent.
         steps: the user's own functions over every span before it is journalled, start records too; None drops it.
+
+    Attributes:
+        when_busy: called when a trace begins.
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class Recorder:
         self.policies = policies
         self.shield = shield or Shield()
         self.open: dict[Hashable, Open] = {}
+        self.when_busy: Callable[[], None] = _nothing
         self._steps = tuple(steps)
 
     def start(
@@ -81,7 +86,6 @@ class Recorder:
             kind,
             policy or parent.policy,
             agent or parent.agent,
-            parent.node_depth + parent.is_node,
         )
         if not parent.recording:
             opened.recording = False
@@ -134,17 +138,33 @@ class Recorder:
         return opened
 
     def started(self, opened: Open) -> None:
-        """Journal the start of work whose end might never come; call it once the inputs are on the span."""
-        durable = opened.kind in DURABLE or opened.parent is None
-        if not durable or not opened.recording or opened.hold or opened.own_hold:
+        """Say that the inputs are on the span. A root's start is journalled at once, that of other work by
+        ``record_starts``, should it go on for long enough."""
+        opened.described = True
+        if opened.parent is None:
+            self._record_start(opened)
+            self.when_busy()
+
+    def record_starts(self, min_age_ns: int) -> None:
+        """Journal the start of what has been open for ``min_age_ns``, since its end might never come.
+
+        Called from a thread of its own: the agent's thread pays nothing, and what ends sooner needs no such record.
+        """
+        for opened in list(self.open.values()):
+            if opened.described and not opened.start_recorded and opened.trace.now() - opened.start_ns >= min_age_ns:
+                self._record_start(opened)
+
+    def _record_start(self, opened: Open) -> None:
+        opened.start_recorded = True
+        if not opened.recording or opened.hold or opened.own_hold:
             return
-        span = self._through_steps(privacy.clean(self._span(opened, 0, "UNSET", ""), opened))
+        span = self._span(opened, 0, "UNSET", "")
         if span is None:
             return
-        try:
-            self.journal.append_start(span, self._routing(opened))
-        except JournalRefused:
-            return  # counted by the journal, under its reason
+        # Its own thread may put more on the span, or end it, meanwhile.
+        span = span._replace(attributes=dict(span.attributes))
+        with suppress(JournalRefused):  # counted by the journal, under its reason
+            self.journal.append_start(span, self._routing(opened), lambda: opened.key in self.open)
 
     def finish(self, opened: Open, outcome: Outcome, *, end_ns: int | None = None) -> None:
         """End a span: build it, clean it, journal it. A second end of the same span is nothing."""
@@ -164,24 +184,53 @@ class Recorder:
     def rewrite(self, opened: Open, outcome: Outcome, end_ns: int) -> None:
         """Journal ``opened`` as ended so; for a span already journalled, the later record replaces the earlier."""
         opened.end_ns = end_ns
-        if opened.parent is None or opened.kind == "AGENT" or outcome.word != outcomes.OK:
-            opened.attributes[keys.OUTCOME] = outcome.word
-            if outcome.detail and opened.policy.log_prompts:
-                opened.attributes[keys.OUTCOME_DETAIL] = outcome.detail
+        if outcome is not outcomes.FINE or opened.kind == "AGENT" or opened.parent is None:
+            self._tell(opened, outcome)
         if opened.artifacts:
             files.show(opened)
+        message = outcome.detail if outcome.status == "ERROR" and opened.policy.log_prompts else ""
+        span = self._span(opened, end_ns, outcome.status, message)
+        if span is None:
+            return
+        if hold := opened.own_hold or opened.hold:
+            sampling.emit(span, self._routing(opened), hold, self._write)
+        else:
+            self._write(span, self._routing(opened))
+
+    def _tell(self, opened: Open, outcome: Outcome) -> None:
+        opened.attributes[keys.OUTCOME] = outcome.word
+        if outcome.detail and opened.policy.log_prompts:
+            opened.attributes[keys.OUTCOME_DETAIL] = outcome.detail
         if opened.parent_id is None:
             self._tag_trace(opened, outcome)
-        message = outcome.detail if outcome.status == "ERROR" and opened.policy.log_prompts else ""
-        span = self._through_steps(privacy.clean(self._span(opened, end_ns, outcome.status, message), opened))
-        if span is not None:
-            sampling.emit(span, self._routing(opened), opened.own_hold or opened.hold, self._write)
 
-    def _through_steps(self, span: Span) -> Span | None:
-        out: Span | None = span
+    def _span(self, opened: Open, end_ns: int, status: Status, message: str) -> Span | None:
+        """The span as it may be journalled: without what is private, through the user's steps."""
+        trace = opened.trace
+        made = Span(
+            trace.trace_id,
+            opened.span_id,
+            opened.parent_id,
+            opened.name,
+            opened.start_ns,
+            end_ns,
+            opened.attributes,
+            status,
+            message,
+            opened.events,
+            opened.links,
+        )
+        guarded = opened.policy.redact or trace.private.texts
+        span: Span | None = privacy.clean(made, opened) if guarded else made
         for step in self._steps:
-            out = step(out) if out is not None else None
-        return out
+            span = step(span) if span is not None else None
+        return span
+
+    def _routing(self, opened: Open) -> Routing:
+        routing = opened.trace.root_routing if opened.parent is None else opened.trace.routing
+        if opened.metrics or opened.artifacts:
+            return routing._replace(metrics=privacy.clean_metrics(opened) or NONE, artifacts=opened.artifacts)
+        return routing
 
     def _write(self, span: Span, routing: Routing) -> None:
         try:
@@ -194,27 +243,6 @@ class Recorder:
         word = outcome.word if outcome.word == outcomes.CANCELLED else outcomes.ABANDONED
         for left in sorted(root.trace.open, key=lambda one: one.start_ns, reverse=True):
             self.finish(left, Outcome(word))
-
-    def _span(self, opened: Open, end_ns: int, status: Status, message: str) -> Span:
-        return Span(
-            opened.trace.trace_id,
-            opened.span_id,
-            opened.parent_id,
-            opened.name,
-            opened.start_ns,
-            end_ns,
-            opened.attributes,
-            status,
-            message,
-            opened.events,
-            opened.links,
-        )
-
-    def _routing(self, opened: Open) -> Routing:
-        routing = opened.trace.root_routing if opened.parent is None else opened.trace.routing
-        if opened.metrics or opened.artifacts:
-            return routing._replace(metrics=privacy.clean_metrics(opened) or NONE, artifacts=opened.artifacts)
-        return routing
 
     def _tag_trace(self, root: Open, outcome: Outcome) -> None:
         trace, policies = root.trace, self.policies
@@ -252,4 +280,8 @@ def trace_id_of(key: Hashable) -> str:
 
 
 def span_id_of(key: Hashable) -> str:
-    return f"{key & 0xFFFFFFFFFFFFFFFF:016x}" if type(key) is int else os.urandom(8).hex()
+    return f"{key & _LOW_64:016x}" if type(key) is int else os.urandom(8).hex()
+
+
+def _nothing() -> None:
+    pass

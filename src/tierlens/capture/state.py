@@ -16,7 +16,7 @@ Values below ``SMALL`` bytes are always stored whole: they cost less than a refe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -33,8 +33,7 @@ MOST_ITEMS = 1_000
 HEAD = 32
 _ATOMS = (str, int, float, bool, type(None), bytes)
 _NUMBERS = frozenset({int, float, bool, type(None)})
-
-
+_STRINGS = frozenset({str})
 _MARKS = frozenset({"$same", "$from", "$cut", "$value"})
 
 
@@ -51,11 +50,13 @@ class Seen(NamedTuple):
 
 class Known(NamedTuple):
     """A value that stands in some span's outputs. The object itself is kept, since an id is only unique while its
-    object lives; ``token`` tells whether it still is what it was then."""
+    object lives; ``token`` tells whether it still is what it was then, None where it cannot change. The reference
+    to it comes with its first words and, brief, without."""
 
     item: object
     token: object
-    place: str
+    reference: bytes
+    brief: bytes
 
 
 class StateLedger:
@@ -72,13 +73,8 @@ class StateLedger:
     def inputs(self, span_id: str, state: Mapping[Any, object], policy: StatePolicy, remember: bool) -> bytes:
         """JSON object of a node's inputs; with ``remember``, later spans may refer to what is stored whole."""
         fields: dict[str, object] = {}
-        chosen = policy.exclude or policy.include is not None
-        for key, value in state.items():
-            name = key if type(key) is str else _name(key)
-            if chosen and not wanted(name, policy):
-                continue
-            kind = type(value)
-            if kind in _NUMBERS or (kind is str and len(value) <= SMALL and value.isascii()):  # type: ignore[arg-type,attr-defined]
+        for name, value in chosen(state, policy):
+            if _is_small(value):
                 fields[name] = value
             else:
                 fields[name] = orjson.Fragment(self._input(span_id, name, value, policy.max_bytes, remember))
@@ -93,13 +89,14 @@ class StateLedger:
         """
         fields: dict[str, object] = {}
         whole: list[tuple[str, object]] = []
-        for key, value in state.items():
-            name = key if type(key) is str else _name(key)
-            if wanted(name, policy):
-                encoded = self._whole(value, policy.max_bytes, brief)
-                fields[name] = orjson.Fragment(encoded)
-                if span_id and b'"$cut"' not in encoded:
-                    whole.append((name, value))
+        for name, value in chosen(state, policy):
+            if _is_small(value):
+                fields[name] = value
+                continue
+            encoded = self._whole(value, policy.max_bytes, brief)
+            fields[name] = orjson.Fragment(encoded)
+            if span_id and b'"$cut"' not in encoded:
+                whole.append((name, value))
         for name, value in whole:
             self._produced_at(span_id, name, value)
         return _object(fields)
@@ -109,19 +106,29 @@ class StateLedger:
         return self._whole(value, policy.max_bytes)
 
     def _produced_at(self, span_id: str, name: str, value: object) -> None:
-        pointer = name.replace("~", "~0").replace("/", "~1")
-        if isinstance(value, list):
-            for place, item in enumerate(value):
-                self.remember(item, span_id, f"{pointer}/{place}")
-        else:
+        pointer = name.replace("~", "~0").replace("/", "~1") if "/" in name or "~" in name else name
+        if not isinstance(value, list):
             self.remember(value, span_id, pointer)
+            return
+        for place, item in enumerate(value):
+            if type(item) is not str or id(item) not in self._produced:
+                self.remember(item, span_id, f"{pointer}/{place}")
 
     def remember(self, item: object, span_id: str, pointer: str) -> None:
         """Remember a long string, message or document that stands in a span's outputs at ``pointer``."""
-        if (isinstance(item, str) and len(item) > SMALL) or is_message(item) or has(item, "page_content"):
-            token, known = _token(item), self._produced.get(id(item))
-            if known is None or known.token != token:
-                self._produced[id(item)] = Known(item, token, f"{span_id}/{pointer}")
+        if isinstance(item, str):
+            if len(item) <= SMALL:
+                return
+            token = None
+        elif is_message(item) or has(item, "page_content"):
+            token = _token(item)
+        else:
+            return
+        known = self._produced.get(id(item))
+        if known is None or known.token != token:
+            place = {"$from": f"{span_id}/{pointer}"}
+            reference = orjson.dumps({**place, "head": head(item)}) if self.heads else b""
+            self._produced[id(item)] = Known(item, token, reference, orjson.dumps(place))
 
     def _input(self, span_id: str, name: str, value: object, max_bytes: int, remember: bool) -> bytes:
         seen = self._seen.get(name)
@@ -148,8 +155,8 @@ class StateLedger:
         elif kept == len(tokens):
             return self._same(seen, value) if len(seen.encoded) > SMALL else seen.encoded
         else:
-            added = [orjson.Fragment(self._item(item, max_bytes, brief=True)) for item in value[kept:]]
-            encoded = orjson.dumps({"$same": seen.span_id, "kept": kept, "added": added})
+            added = b",".join([self._item(item, max_bytes, True) for item in value[kept:]])
+            encoded = b'{"$same":"%b","kept":%d,"added":[%b]}' % (seen.span_id.encode(), kept, added)
         if remember:
             self._seen[name] = Seen(span_id, value, encoded, tokens, max_bytes)
         return encoded
@@ -167,14 +174,13 @@ class StateLedger:
                 items.append(orjson.dumps({"$cut": {"items": len(value) - len(items), **rest}}))
                 break
             items.append(encoded)
-        return b"[" + b",".join(items) + b"]"
+        return b"[%b]" % b",".join(items)
 
     def _item(self, item: object, max_bytes: int, brief: bool = False) -> bytes:
         known = self._produced.get(id(item))
-        if known is not None and known.item is item and known.token == _token(item):
+        if known is not None and (known.token is None or known.token == _token(item)):
             # Brief is without the first words, where they were just to be read.
-            place = {"$from": known.place}
-            return orjson.dumps(place if brief else {**place, "head": self._head(item)})
+            return known.brief if brief or not self.heads else known.reference
         if isinstance(item, str) and len(item) > max_bytes:
             return payload.encode({"$cut": payload.cut_note(item.encode("utf-8", "replace")), "head": item[:max_bytes]})
         if type(item) is dict and not _MARKS.isdisjoint(item):
@@ -182,10 +188,21 @@ class StateLedger:
         return payload.capped(payload.encode(item), max_bytes)
 
     def _same(self, seen: Seen, value: object) -> bytes:
-        return orjson.dumps({"$same": seen.span_id, "head": self._head(value)})
+        return orjson.dumps({"$same": seen.span_id, "head": head(value) if self.heads else ""})
 
-    def _head(self, value: object) -> str:
-        return head(value) if self.heads else ""
+
+def chosen(state: Mapping[Any, object], policy: StatePolicy) -> Iterable[tuple[str, object]]:
+    """The names and values of a state that its policy stores."""
+    if policy.include is None and not policy.exclude and _STRINGS.issuperset(map(type, state)):
+        return state.items()
+    named = [(key if type(key) is str else _name(key), value) for key, value in state.items()]
+    return [(name, value) for name, value in named if wanted(name, policy)]
+
+
+def _is_small(value: object) -> bool:
+    """Whether a value is stored as it is, and as cheaply as a reference to it."""
+    kind = type(value)
+    return kind in _NUMBERS or (kind is str and len(value) <= SMALL and value.isascii())  # type: ignore[arg-type,attr-defined]  # kind says str, mypy cannot see it
 
 
 def wanted(name: str, policy: StatePolicy) -> bool:
@@ -201,9 +218,10 @@ def visible(state: Mapping[Any, object], policy: StatePolicy) -> Mapping[Any, ob
 
 def as_state(value: object) -> Mapping[Any, object] | None:
     """A graph's state as a mapping, whether it is a dict, a dataclass or a pydantic model; None for anything else."""
-    if isinstance(value, Mapping):
-        return value
     kind = type(value)
+    # The check for a Mapping costs ten times as much.
+    if kind is dict or isinstance(value, Mapping):
+        return value  # type: ignore[return-value]  # kind says dict, mypy cannot see it
     if has(value, "model_dump") and not is_message(value) and not has(value, "page_content"):
         return {name: getattr(value, name) for name in getattr(kind, "model_fields", ()) if has(value, name)}
     if (names := getattr(kind, "__dataclass_fields__", None)) is not None:
@@ -213,15 +231,19 @@ def as_state(value: object) -> Mapping[Any, object] | None:
 
 def head(value: object) -> str:
     """The first words of a value, of the texts in a list, or of a mapping's names, for the reader of a reference."""
-    text: object = value
-    if isinstance(value, Mapping | list):
-        text = ", ".join(item for item in islice(value, HEAD) if isinstance(item, str))
-    elif not isinstance(value, str) and (is_message(value) or has(value, "page_content")):
-        text = getattr(value, "content", getattr(value, "page_content", None))
+    text = value if isinstance(value, str) else _text_in(value)
     if not isinstance(text, str) or not text:
         return payload.shape(value)
-    words = text[:HEAD].encode("utf-8", "replace").decode()
+    words = text[:HEAD] if text.isascii() else payload.well_formed(text[:HEAD])
     return words if len(text) <= HEAD else words + "…"
+
+
+def _text_in(value: object) -> object:
+    if isinstance(value, Mapping | list):
+        return ", ".join(item for item in islice(value, HEAD) if isinstance(item, str))
+    if is_message(value) or has(value, "page_content"):
+        return getattr(value, "content", getattr(value, "page_content", None))
+    return None
 
 
 def _name(key: object) -> str:
@@ -250,6 +272,8 @@ def _dumped(fields: dict[str, object]) -> bytes:
 
 def _tokens(value: list[object]) -> list[object]:
     """What tells each item unchanged, even where it is the same object, changed in place."""
+    if _STRINGS.issuperset(map(type, value)):
+        return value[:]
     return [item if type(item) is str else _token(item) for item in value]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
+from time import perf_counter_ns
 from typing import Any
 
 from tierlens import keys
@@ -41,10 +42,9 @@ class Trace:
     """
 
     __slots__ = (
-        "_monotonic",
-        "_wall",
         "agents",
         "brand",
+        "clock_ns",
         "context",
         "documents",
         "experiment",
@@ -72,12 +72,11 @@ class Trace:
         self.tiers: dict[str, None] = {}
         self.documents: dict[str, str] = {}
         self.private = Withheld()
-        self._wall = time.time_ns()
-        self._monotonic = time.perf_counter_ns()
+        self.clock_ns = time.time_ns() - perf_counter_ns()
 
     def now(self) -> int:
         """Unix time in nanoseconds, on this trace's own steady clock."""
-        return self._wall + time.perf_counter_ns() - self._monotonic
+        return self.clock_ns + perf_counter_ns()
 
 
 class Hold:
@@ -98,7 +97,8 @@ class Open:
 
     Attributes:
         agent: the agent it is, or lies in.
-        node_depth: how many graph nodes enclose it.
+        described: its inputs are on it.
+        start_recorded: there is, or need not be, a record of its start.
         namespace: LangGraph's checkpoint namespace, which names a node's task; a retry has the same.
         attempts: starts so far of each task below it: more than one is a retry.
         failed: the last failed try of each such task.
@@ -115,6 +115,8 @@ class Open:
     hold: Hold | None = None
     own_hold: Hold | None = None
     is_node = False
+    described = False
+    start_recorded = False
     namespace = ""
     first_token_ns = 0
     end_ns = 0
@@ -143,7 +145,6 @@ class Open:
         kind: str,
         policy: AgentPolicy,
         agent: str,
-        node_depth: int = 0,
     ) -> None:
         self.key = key
         self.trace = trace
@@ -154,13 +155,20 @@ class Open:
         self.kind = kind
         self.policy = policy
         self.agent = agent
-        self.node_depth = node_depth
-        self.start_ns = trace.now()
+        self.start_ns = trace.clock_ns + perf_counter_ns()
         self.attributes: dict[str, AttributeValue] = {keys.SPAN_TYPE: kind}
 
     @property
     def is_root(self) -> bool:
         return self.parent is None
+
+    @property
+    def in_node(self) -> bool:
+        """Whether it lies in a graph's node, or is one."""
+        here: Open | None = self
+        while here is not None and not here.is_node:
+            here = here.parent
+        return here is not None
 
     def within(self, other: Open) -> bool:
         """Whether ``other`` is this span or one that encloses it."""

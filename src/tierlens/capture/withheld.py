@@ -25,28 +25,26 @@ class Withheld:
     """The private texts of one trace.
 
     Attributes:
+        texts: what is withheld.
         expected: digests of texts that are private, too, once they are seen: those of the trace that paused.
     """
 
-    __slots__ = ("_anchors", "_texts", "expected")
+    __slots__ = ("_anchors", "expected", "texts")
 
     def __init__(self) -> None:
-        self._texts: set[str] = set()
+        self.texts: set[str] = set()
         self._anchors: list[tuple[str, list[str]]] | None = None
         self.expected: frozenset[str] = frozenset()
 
-    def __bool__(self) -> bool:
-        return bool(self._texts)
-
     def digests(self) -> tuple[str, ...]:
         """What another process, which may not be told the texts, knows them by."""
-        return (*self.expected, *map(_digest, self._texts))
+        return (*self.expected, *map(_digest, self.texts))
 
     def recognise(self, texts: Iterable[str]) -> None:
         """Withhold what is expected of ``texts``."""
         seen = {piece for text in texts for piece in _pieces(text) if _digest(piece) in self.expected}
-        if not seen <= self._texts:
-            self._texts |= seen
+        if not seen <= self.texts:
+            self.texts |= seen
             self._anchors = None
 
     def add(self, texts: Iterable[str], *, said: bool) -> None:
@@ -57,15 +55,15 @@ class Withheld:
                 short or a single word is more likely a name that all agents use.
         """
         pieces = {piece for text in texts for piece in _pieces(text) if _is_text(piece, said)}
-        if not pieces <= self._texts:
-            self._texts |= pieces
+        if not pieces <= self.texts:
+            self.texts |= pieces
             self._anchors = None
 
     def without(self, text: str) -> str:
         """``text`` with all that is withheld replaced; JSON stays JSON."""
         anchors = self._anchors
         if anchors is None:
-            anchors = self._anchors = _by_anchor(self._texts)
+            anchors = self._anchors = _by_anchor(self.texts)
         for anchor, forms in anchors:
             if anchor in text:
                 text = _cut_out(text, anchor, forms)

@@ -147,8 +147,12 @@ class Journal:
                 self._lines.refuse(refused.reason)
             raise
 
-    def append_start(self, span: Span, routing: Routing) -> None:
+    def append_start(self, span: Span, routing: Routing, still_open: Callable[[], bool] = lambda: True) -> None:
         """Record an open span, so that it is known should this process die before the span ends.
+
+        Args:
+            still_open: asked when nothing else can be appended; where the span has ended meanwhile, nothing is,
+                since a start behind its end would read as work that never ended.
 
         Raises:
             JournalRefused: as in ``append``, but counted under ``starts_refused``.
@@ -156,8 +160,9 @@ class Journal:
         try:
             line = self._encoded(encode_start, span, routing)
             with self._lock:
-                self._lines.write(line)
-                self._started += 1
+                if still_open():
+                    self._lines.write(line)
+                    self._started += 1
         except JournalRefused:
             self._starts_refused += 1
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Callable
 
 from tierlens.spans import Routing, Span
 
@@ -29,9 +30,10 @@ class MemoryJournal:
             self.spans[span.span_id] = span._replace(attributes=dict(span.attributes))
             self.routings[span.span_id] = routing
 
-    def append_start(self, span: Span, routing: Routing) -> None:
+    def append_start(self, span: Span, routing: Routing, still_open: Callable[[], bool]) -> None:
         with self._lock:
-            self.starts.append(span._replace(attributes=dict(span.attributes)))
+            if still_open():
+                self.starts.append(span._replace(attributes=dict(span.attributes)))
 
     def store_blob(self, content: bytes) -> str:
         name = hashlib.sha256(content).hexdigest()

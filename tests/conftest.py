@@ -18,7 +18,6 @@ import pytest
 
 from tierlens.local import MlflowServer, ServerPlan
 
-
 # A deadline on a busy machine fails what is right; a fixed seed has every run try the same cases.
 hypothesis.settings.register_profile("tierlens", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("tierlens")

@@ -68,13 +68,10 @@ class MlflowCallbackHandler(GraphCallbackHandler):
         """The span a run starts below: LangChain's parent, or a decorated call inside it that is still open."""
         recorder = self._recorder
         parent = recorder.open.get(parent_run_id.int) if parent_run_id is not None else None
-        own = current.current(recorder, running) if parent is None else current.decorated(recorder)
         if parent is None:
-            return own
+            return current.current(recorder, running)
+        own = current.decorated(recorder)
         return own if own is not None and own is not parent and own.within(parent) else parent
-
-    def _opened(self, run_id: UUID) -> Open | None:
-        return self._recorder.open.get(run_id.int)
 
     @shielded
     def on_chain_start(
@@ -119,24 +116,24 @@ class MlflowCallbackHandler(GraphCallbackHandler):
 
     @shielded
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
-        if opened := self._opened(run_id):
+        if opened := self._recorder.open.get(run_id.int):
             chains.end(self._recorder, opened, outputs)
             if opened.resumed_at:
                 resuming.moved_on(opened, self._pauses)
 
     @shielded
     def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
-        if opened := self._opened(run_id):
+        if opened := self._recorder.open.get(run_id.int):
             chains.fail(self._recorder, opened, error)
 
     @shielded
     def on_interrupt(self, event: GraphInterruptEvent) -> None:
-        if event.run_id is not None and (opened := self._opened(event.run_id)):
+        if event.run_id is not None and (opened := self._recorder.open.get(event.run_id.int)):
             resuming.interrupted(opened, self._pauses, event.checkpoint_id, event.interrupts, event.status)
 
     @shielded
     def on_resume(self, event: GraphResumeEvent) -> None:
-        if event.run_id is not None and (opened := self._opened(event.run_id)):
+        if event.run_id is not None and (opened := self._recorder.open.get(event.run_id.int)):
             resuming.resumed(opened, self._pauses, event.checkpoint_id)
 
     @shielded
@@ -214,7 +211,7 @@ class MlflowCallbackHandler(GraphCallbackHandler):
 
     @shielded
     def on_llm_end(self, response: Any, *, run_id: UUID, **kwargs: Any) -> None:
-        if opened := self._opened(run_id):
+        if opened := self._recorder.open.get(run_id.int):
             try:
                 models.end(self._recorder, opened, response)
             finally:
@@ -222,7 +219,7 @@ class MlflowCallbackHandler(GraphCallbackHandler):
 
     @shielded
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
-        if opened := self._opened(run_id):
+        if opened := self._recorder.open.get(run_id.int):
             partial = kwargs.get("response")
             try:
                 if partial is not None and getattr(partial, "generations", None):
@@ -255,12 +252,12 @@ class MlflowCallbackHandler(GraphCallbackHandler):
 
     @shielded
     def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:
-        if opened := self._opened(run_id):
+        if opened := self._recorder.open.get(run_id.int):
             chains.end(self._recorder, opened, output)
 
     @shielded
     def on_tool_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
-        if opened := self._opened(run_id):
+        if opened := self._recorder.open.get(run_id.int):
             chains.fail(self._recorder, opened, error)
 
     @shielded
@@ -286,18 +283,18 @@ class MlflowCallbackHandler(GraphCallbackHandler):
 
     @shielded
     def on_retriever_end(self, documents: Sequence[Any], *, run_id: UUID, **kwargs: Any) -> None:
-        if opened := self._opened(run_id):
+        if opened := self._recorder.open.get(run_id.int):
             rag.compressed(opened, documents)
             chains.end(self._recorder, opened, list(documents))
 
     @shielded
     def on_retriever_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
-        if opened := self._opened(run_id):
+        if opened := self._recorder.open.get(run_id.int):
             chains.fail(self._recorder, opened, error)
 
     @shielded
     def on_custom_event(self, name: str, data: Any, *, run_id: UUID, **kwargs: Any) -> None:
-        if (opened := self._opened(run_id)) and opened.policy.log_prompts:
+        if (opened := self._recorder.open.get(run_id.int)) and opened.policy.log_prompts:
             chains.note_event(opened, name, payload.text(data, 4_096))
 
 

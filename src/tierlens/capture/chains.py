@@ -32,26 +32,26 @@ def start(
     metadata: Mapping[str, Any],
 ) -> Open:
     """Open the span of a chain run: an agent's or another node's, a graph's, a named runnable's, or a plain chain's."""
-    is_node = _is_node(name, metadata, parent)
+    namespace = metadata.get("langgraph_checkpoint_ns") or ""
+    is_node = bool(namespace) and _is_node(name, namespace, metadata, parent)
     agent, policy = _agent(recorder, name, metadata, parent, is_node)
     kind = "AGENT" if agent else _kind(recorder, name, metadata, is_node)
     opened = recorder.start(key, name, kind, parent=parent, context=context, policy=policy, agent=agent)
-    opened.is_node = is_node
-    if opened.parent is None and opened.trace.session is None and (thread := metadata.get("thread_id")):
+    opened.is_node, opened.namespace = is_node, namespace
+    if parent is None and opened.trace.session is None and (thread := metadata.get("thread_id")):
         opened.trace.session = str(thread)
-    if not opened.recording:
-        return opened
-    _describe(opened, metadata, is_node)
-    contents.put_inputs(recorder, opened, inputs)
+    if opened.recording:
+        if agent:
+            _describe_agent(opened)
+        if is_node and parent is not None:
+            _count_attempt(opened, parent)
+        contents.put_inputs(recorder, opened, inputs)
     return opened
 
 
-def _is_node(name: str, metadata: Mapping[str, Any], parent: Open | None) -> bool:
+def _is_node(name: str, namespace: str, metadata: Mapping[str, Any], parent: Open | None) -> bool:
     """A node's or task's run is the first in a checkpoint namespace; the runs inside it inherit its metadata."""
-    namespace = metadata.get("langgraph_checkpoint_ns")
-    if not namespace or metadata.get("langgraph_node") != name:
-        return False
-    return parent is None or parent.namespace != namespace
+    return metadata.get("langgraph_node") == name and (parent is None or parent.namespace != namespace)
 
 
 def _agent(
@@ -87,24 +87,16 @@ def _kind(recorder: Recorder, name: str, metadata: Mapping[str, Any], is_node: b
     return "TASK" if called else "CHAIN"
 
 
-def _describe(opened: Open, metadata: Mapping[str, Any], is_node: bool) -> None:
-    opened.namespace = metadata.get("langgraph_checkpoint_ns") or ""
-    attributes = opened.attributes
-    if opened.agent and opened.kind == "AGENT":
-        if opened.agent != opened.name:
-            attributes[keys.AGENT] = opened.agent
-        if opened.policy.tier is not None:
-            attributes[keys.TIER] = opened.policy.tier
-    if is_node and opened.parent is not None:
-        _count_attempt(opened, opened.namespace)
+def _describe_agent(opened: Open) -> None:
+    if opened.agent != opened.name:
+        opened.attributes[keys.AGENT] = opened.agent
+    if opened.policy.tier is not None:
+        opened.attributes[keys.TIER] = opened.policy.tier
 
 
-def _count_attempt(opened: Open, namespace: str) -> None:
+def _count_attempt(opened: Open, graph: Open) -> None:
     """Every try of a task starts anew in the same namespace; who tried before was then retried, not lost."""
-    graph = opened.parent
-    if graph is None:
-        return
-    attempts = graph.attempts
+    attempts, namespace = graph.attempts, opened.namespace
     if attempts is None:
         attempts = graph.attempts = {}
     attempt = attempts[namespace] = attempts.get(namespace, 0) + 1
@@ -130,16 +122,12 @@ def end(recorder: Recorder, opened: Open, output: object) -> None:
         if opened.recording:
             contents.put_outputs(recorder, opened, output)
     finally:
-        recorder.finish(opened, ended_as(opened, outcomes.of_output(_single(output))))
-
-
-def _single(output: object) -> object:
-    return output[0] if isinstance(output, list) and len(output) == 1 else output
+        recorder.finish(opened, ended_as(opened, outcomes.of_output(output)))
 
 
 def ended_as(opened: Open, outcome: Outcome) -> Outcome:
     """``outcome``, unless the graph was interrupted on the way, or is one that resumed and is now done."""
-    return opened.outcome if opened.outcome is not None and outcome.word == outcomes.OK else outcome
+    return outcome if opened.outcome is None or outcome.word != outcomes.OK else opened.outcome
 
 
 def note_event(opened: Open, name: str, data: str) -> None:

@@ -13,37 +13,38 @@ from tierlens.capture.recorder import Recorder
 from tierlens.capture.trace import Open
 from tierlens.policy import AgentPolicy
 
+_FINDERS = frozenset({"RETRIEVER", "RERANKER"})
 UNREADABLE = '"<could not be read>"'
 
 
 def put_inputs(recorder: Recorder, opened: Open, inputs: object) -> None:
     """Store a run's inputs as its policy allows: masked, as what changed in the state, or whole."""
     try:
-        _put_inputs(recorder, opened, inputs)
+        opened.attributes[keys.INPUTS] = _inputs(recorder, opened, inputs)
     except Exception as error:  # whatever a foreign object's own code raises
         opened.attributes[keys.INPUTS] = UNREADABLE
         recorder.shield.report("reading the inputs of a run", error)
 
 
-def _put_inputs(recorder: Recorder, opened: Open, inputs: object) -> None:
-    policy = opened.policy
+def _inputs(recorder: Recorder, opened: Open, inputs: object) -> str:
+    policy, trace = opened.policy, opened.trace
     if opened.kind == "RERANKER":
         opened.before = rag.documents_in(inputs)
     if not policy.log_prompts:
         privacy.given(opened, inputs)
-        opened.attributes[keys.INPUTS] = payload.dumps(payload.masked(inputs))
-        return
-    privacy.recognise(opened, inputs)
+        return payload.dumps(payload.masked(inputs))
+    if trace.private.expected:
+        privacy.recognise(opened, inputs)
     fields = updates(inputs) if type(inputs).__name__ == "Command" else state.as_state(inputs)
     if fields is None:
-        text = opened.trace.ledger.value(inputs, policy.state).decode()
+        text = trace.ledger.value(inputs, policy.state).decode()
     else:
         held = opened.hold is not None or opened.own_hold is not None
-        text = opened.trace.ledger.inputs(opened.span_id, fields, policy.state, remember=not held).decode()
+        text = trace.ledger.inputs(opened.span_id, fields, policy.state, remember=not held).decode()
     if opened.parent is None:
         asked = previews.question(_visible(inputs, fields, policy), recorder.policies.question)
         text = _with_message(text, fields, "user", asked, policy)
-    opened.attributes[keys.INPUTS] = text
+    return text
 
 
 def _visible(value: object, fields: Mapping[Any, object] | None, policy: AgentPolicy) -> object:
@@ -68,44 +69,40 @@ def _with_message(
 def put_outputs(recorder: Recorder, opened: Open, output: object) -> None:
     """Store a run's outputs as its policy allows, and the custom metrics its policy finds in them."""
     try:
-        _put_outputs(recorder, opened, output)
-        _put_ranking(opened, output)
+        opened.attributes[keys.OUTPUTS] = _outputs(recorder, opened, output)
     except Exception as error:  # whatever a foreign object's own code raises
         opened.attributes[keys.OUTPUTS] = UNREADABLE
         recorder.shield.report("reading the outputs of a run", error)
 
 
-def _put_ranking(opened: Open, output: object) -> None:
-    if opened.before is not None:
-        rag.reranked(opened, opened.before, rag.documents_in(output))
-    if opened.kind == "RETRIEVER":
-        rag.retrieved(opened, rag.documents_in(output))
-
-
-def _put_outputs(recorder: Recorder, opened: Open, output: object) -> None:
-    policy = opened.policy
+def _outputs(recorder: Recorder, opened: Open, output: object) -> str:
+    policy, trace = opened.policy, opened.trace
     update = updates(output)
     measure(opened, update if update is not None else output)
+    documents = rag.documents_in(output) if opened.kind in _FINDERS else []
+    if opened.kind == "RETRIEVER":
+        rag.retrieved(opened, documents)
+    elif opened.before is not None:
+        rag.reranked(opened, opened.before, documents)
     if not policy.log_prompts:
         privacy.remember(opened, output)
-        opened.attributes[keys.OUTPUTS] = payload.dumps(payload.masked(update if update is not None else output))
-        return
-    privacy.recognise(opened, output)
-    if opened.kind in ("RETRIEVER", "RERANKER") and (documents := rag.documents_in(output)):
-        _put_documents(opened, output, documents)
-        return
+        return payload.dumps(payload.masked(update if update is not None else output))
+    if trace.private.expected:
+        privacy.recognise(opened, output)
+    if documents:
+        return _documents(opened, output, documents)
     fields = update if update is not None else state.as_state(output)
     if fields is None:
-        text = opened.trace.ledger.value(output, policy.state).decode()
+        text = trace.ledger.value(output, policy.state).decode()
     else:
         # What is held back may never be stored, so nothing may refer to it.
         quotable = opened.is_node and opened.hold is None and opened.own_hold is None
         span_id = opened.span_id if quotable else ""
-        text = opened.trace.ledger.outputs(fields, policy.state, brief=opened.parent is None, span_id=span_id).decode()
+        text = trace.ledger.outputs(fields, policy.state, brief=opened.parent is None, span_id=span_id).decode()
     if opened.parent is None:
         said = _said(recorder, opened, _visible(output, fields, policy))
         text = _with_message(text, fields, "assistant", said, policy)
-    opened.attributes[keys.OUTPUTS] = text
+    return text
 
 
 def _said(recorder: Recorder, opened: Open, output: object) -> str | None:
@@ -115,16 +112,18 @@ def _said(recorder: Recorder, opened: Open, output: object) -> str | None:
     return previews.answer(output, recorder.policies.answer)
 
 
-def _put_documents(opened: Open, output: object, documents: list[dict[str, Any]]) -> None:
+def _documents(opened: Open, output: object, documents: list[dict[str, Any]]) -> str:
     """Documents as MLflow's retriever view reads them; other spans may refer to them from here."""
-    opened.attributes[keys.OUTPUTS] = payload.dumps(documents)
     if isinstance(output, list) and opened.hold is None and opened.own_hold is None:
         for place, document in enumerate(output):
             opened.trace.ledger.remember(document, opened.span_id, str(place))
+    return payload.dumps(documents)
 
 
 def updates(output: object) -> Mapping[Any, object] | None:
     """The state update in a node's output, where it stands in one or several ``Command``s; None where it does not."""
+    if type(output) is dict:
+        return None
     commands = output if isinstance(output, list) else [output]
     if not commands or any(type(command).__name__ != "Command" for command in commands):
         return None

@@ -34,8 +34,9 @@ def current(recorder: Recorder, run_id: Callable[[], int | None]) -> Open | None
 
 def decorated(recorder: Recorder) -> Open | None:
     """The span of the innermost decorated call around the running code, while it is open."""
-    own = _inside.get()
-    return own if own is not None and own.key in recorder.open else None
+    if (own := _inside.get()) is None:
+        return None
+    return own if own.key in recorder.open else None
 
 
 @contextmanager

@@ -14,15 +14,16 @@ _CALLS = frozenset({"tool_use", "tool_call", "function_call", "server_tool_use",
 
 def is_message(value: object) -> bool:
     """Whether ``value`` looks like a LangChain message."""
+    # Its fields are read from where pydantic keeps them: asking for one that is not there costs 3 µs.
     try:
-        return hasattr(value, "additional_kwargs") and hasattr(value, "content") and hasattr(value, "type")
-    except Exception:  # an object that raises when it is asked
+        fields = value.__dict__
+        return "additional_kwargs" in fields and "content" in fields and "type" in fields
+    except Exception:  # an object without fields, or one that raises when it is asked
         return False
 
 
 def as_message(value: Any) -> dict[str, object]:
     """A LangChain message, ``{role, content}`` mapping, ``(role, content)`` tuple or string as a chat message."""
-    # A message's fields are read from where pydantic keeps them: asking for one that is not there costs 3 µs.
     fields = getattr(value, "__dict__", None)
     if fields and "type" in fields and "content" in fields:
         return _from_fields(fields)
@@ -36,19 +37,24 @@ def as_message(value: Any) -> dict[str, object]:
 
 
 def _from_fields(fields: dict[str, Any]) -> dict[str, object]:
-    kind, content, get = fields["type"], fields["content"], fields.get
-    out: dict[str, object] = {"role": get("role") or ROLES.get(kind, kind), "content": content}
+    kind, content = fields["type"], fields["content"]
+    out: dict[str, object] = {"role": ROLES.get(kind) or fields.get("role") or kind, "content": content}
     if type(content) is not str:
         out["content"] = content_text(content)
         if thoughts := thinking(content):
             out["thinking"] = thoughts
-    if name := get("name"):
+    if name := fields.get("name"):
         out["name"] = name
-    if calls := get("tool_calls"):
-        out["tool_calls"] = [tool_call(call) for call in calls]
-    if call_id := get("tool_call_id"):
-        out["tool_call_id"] = call_id
+    if kind != "human" and kind != "system":
+        _put_tools(out, fields)
     return out
+
+
+def _put_tools(out: dict[str, object], fields: dict[str, Any]) -> None:
+    if calls := fields.get("tool_calls"):
+        out["tool_calls"] = [tool_call(call) for call in calls]
+    if call_id := fields.get("tool_call_id"):
+        out["tool_call_id"] = call_id
 
 
 def _from_mapping(value: Mapping[str, Any]) -> dict[str, object]:

@@ -9,11 +9,13 @@ from typing import Any
 import orjson
 
 from tierlens import keys
-from tierlens.capture import payload, prices, privacy, rag
+from tierlens.capture import payload, privacy, rag
 from tierlens.capture.messages import as_message, tool_definition
 from tierlens.capture.recorder import Recorder
+from tierlens.capture.shapes import fields
 from tierlens.capture.trace import Context, Open
 from tierlens.capture.usage import Usage, from_langchain, from_llm_output
+from tierlens.spans import NONE
 
 _NOT_PARAMETERS = frozenset({"model", "model_name", "messages", "system", "tools", "_type", "stream"}) | frozenset(
     {"api_key", "anthropic_api_key", "extra_headers"}
@@ -56,8 +58,12 @@ def describe(
 
 def _caches_for_an_hour(messages: Sequence[object], parameters: Mapping[str, Any]) -> bool:
     """Whether all that a prompt marks for caching is to be kept for an hour: a stream's usage does not tell."""
-    contents = [content for message in messages if type(content := getattr(message, "content", None)) is list]
-    blocks = [*itertools.chain.from_iterable(contents), *(parameters.get("tools") or ()), parameters]
+    contents = [fields(message).get("content") for message in messages]
+    # Only a block, a tool or the call as a whole can be marked, and most prompts are plain text.
+    if list not in map(type, contents) and "tools" not in parameters and "cache_control" not in parameters:
+        return False
+    listed = [content for content in contents if type(content) is list]
+    blocks = [*itertools.chain.from_iterable(listed), *(parameters.get("tools") or ()), parameters]
     marks = [mark for block in blocks if isinstance(block, Mapping) and (mark := block.get("cache_control"))]
     return bool(marks) and all(isinstance(mark, Mapping) and mark.get("ttl") == "1h" for mark in marks)
 
@@ -95,14 +101,19 @@ def end(recorder: Recorder, opened: Open, result: Any) -> Usage | None:
     """Put a LangChain ``LLMResult`` on the span of its call; returns the usage found in it."""
     if not opened.recording:
         return None
-    generations = [generation for several in result.generations for generation in several]
-    output = result.llm_output if isinstance(result.llm_output, Mapping) else {}
-    replies = [getattr(generation, "message", None) or generation.text for generation in generations]
+    output = result.llm_output
+    if not isinstance(output, Mapping):
+        output = NONE
+    replies = [_reply(generation) for several in result.generations for generation in several]
     put_replies(opened, replies)
     usage = _usage(replies, output, opened.caches_for_an_hour)
-    model = _response_model(replies, output)
-    put_usage(opened, usage, model)
+    put_usage(opened, usage, None if keys.MODEL in opened.attributes else _response_model(replies, output))
     return usage
+
+
+def _reply(generation: Any) -> object:
+    # Read from where pydantic keeps its fields: a completion's generation has no message, and asking costs 3 µs.
+    return fields(generation).get("message") or generation.text
 
 
 def put_replies(opened: Open, replies: Iterable[object]) -> None:
@@ -110,53 +121,57 @@ def put_replies(opened: Open, replies: Iterable[object]) -> None:
     private = not opened.policy.log_prompts
     choices: list[dict[str, object]] = []
     for reply in replies:
-        message = {**as_message(reply), "role": "assistant"}
+        message = as_message(reply)
+        message["role"] = "assistant"
         reason = _stop_reason(reply)
         if private:
             privacy.said(opened, message)
             message = {"role": "assistant", "content": payload.shape(message["content"])}
         elif opened.hold is None and opened.own_hold is None:
             pointer = f"choices/{len(choices)}/message/content" if choices else "reply"
-            opened.trace.ledger.remember(getattr(reply, "content", reply), opened.span_id, pointer)
+            said = reply if type(reply) is str else fields(reply).get("content", reply)
+            opened.trace.ledger.remember(said, opened.span_id, pointer)
         choices.append({"message": message, "finish_reason": reason})
     opened.attributes[keys.OUTPUTS] = payload.dumps({"choices": choices})
 
 
 def put_usage(opened: Open, usage: Usage | None, response_model: str | None, *, share: float = 1.0) -> None:
-    """Store tokens, cost and speed; what was not counted is left out, not stored as 0.
+    """Store tokens and speed; what was not counted is left out, not stored as 0.
+
+    What the tokens cost is worked out behind the disk, from what is stored here.
 
     Args:
         share: the part of the published price that is paid, 0.5 in a batch.
     """
     attributes = opened.attributes
-    now = opened.trace.now()
-    if opened.first_token_ns:
-        attributes[keys.TTFT_MS] = round((opened.first_token_ns - opened.start_ns) / 1e6, 3)
     if response_model and keys.MODEL not in attributes:
         attributes[keys.MODEL] = response_model
-    if usage is None or (usage.input is None and usage.output is None):
-        return
-    attributes[keys.TOKEN_USAGE] = orjson.dumps(usage.as_mlflow()).decode()
-    model, provider = str(attributes.get(keys.MODEL, "")), str(attributes.get(keys.PROVIDER, ""))
-    if paid := prices.cost(provider, model, usage):
+    if usage is not None and (usage.input is not None or usage.output is not None):
+        attributes[keys.TOKEN_USAGE] = orjson.dumps(usage.as_mlflow()).decode()
         if share != 1.0:
-            paid = {name: share * dollars for name, dollars in paid.items()}
-        attributes[keys.COST] = orjson.dumps(paid).decode()
-    if opened.first_token_ns and usage.output and now > opened.first_token_ns:
-        attributes[keys.TOKENS_PER_S] = round(usage.output / ((now - opened.first_token_ns) / 1e9), 2)
+            attributes[keys.PRICE_SHARE] = share
+    if opened.first_token_ns:
+        _put_speed(opened, usage.output if usage is not None else None)
+
+
+def _put_speed(opened: Open, written: int | None) -> None:
+    first, now = opened.first_token_ns, opened.trace.now()
+    opened.attributes[keys.TTFT_MS] = round((first - opened.start_ns) / 1e6, 3)
+    if written and now > first:
+        opened.attributes[keys.TOKENS_PER_S] = round(written / ((now - first) / 1e9), 2)
 
 
 def _usage(replies: Sequence[object], output: Mapping[str, Any], for_an_hour: bool) -> Usage | None:
-    reported = [metadata for reply in replies if (metadata := getattr(reply, "usage_metadata", None))]
-    if reported:
-        # Several candidates of one call each carry the whole call's usage.
-        return from_langchain(reported[0], for_an_hour=for_an_hour)
+    for reply in replies:
+        if metadata := fields(reply).get("usage_metadata"):
+            # Several candidates of one call each carry the whole call's usage.
+            return from_langchain(metadata, for_an_hour=for_an_hour)
     return from_llm_output(output)
 
 
 def _response_model(replies: Sequence[object], output: Mapping[str, Any]) -> str | None:
     for reply in replies:
-        metadata = getattr(reply, "response_metadata", None) or {}
+        metadata = fields(reply).get("response_metadata") or NONE
         if model := metadata.get("model_name") or metadata.get("model"):
             return str(model)
     model = output.get("model_name") or output.get("model")
@@ -164,6 +179,7 @@ def _response_model(replies: Sequence[object], output: Mapping[str, Any]) -> str
 
 
 def _stop_reason(reply: object) -> str | None:
-    metadata = reply if isinstance(reply, Mapping) else getattr(reply, "response_metadata", None) or {}
+    found = fields(reply)
+    metadata = found if found is reply else found.get("response_metadata") or NONE
     reason = metadata.get("stop_reason") or metadata.get("finish_reason")
     return str(reason) if reason else None

@@ -55,7 +55,8 @@ def of_exception(error: BaseException) -> Outcome:
 
 def of_output(output: object) -> Outcome:
     """The outcome of work that returned: a ``Command`` that names a goal hands off to it."""
-    if type(output).__name__ == "Command" and (destination := goal(output)):
+    single = output[0] if type(output) is list and len(output) == 1 else output
+    if type(single).__name__ == "Command" and (destination := goal(single)):
         return Outcome(HANDED_OFF, destination)
     return FINE
 

@@ -58,8 +58,7 @@ def _parsed(arguments: object) -> object:
 
 def recognise(opened: Open, value: object) -> None:
     """Where the trace goes on from one that paused: text in ``value`` that was private there is private here."""
-    if opened.trace.private.expected:
-        opened.trace.private.recognise(_texts(value))
+    opened.trace.private.recognise(_texts(value))
 
 
 def _withhold(opened: Open, texts: Iterable[str], *, said: bool) -> None:

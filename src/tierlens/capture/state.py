@@ -241,9 +241,9 @@ def head(value: object) -> str:
 def _text_in(value: object) -> object:
     if isinstance(value, Mapping | list):
         return ", ".join(item for item in islice(value, HEAD) if isinstance(item, str))
-    if is_message(value) or has(value, "page_content"):
-        return getattr(value, "content", getattr(value, "page_content", None))
-    return None
+    if is_message(value):
+        return getattr(value, "content", None)
+    return getattr(value, "page_content", None) if has(value, "page_content") else None
 
 
 def _name(key: object) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from tierlens.capture.shapes import fields
+from tierlens.spans import NONE
 
 
 class Usage(NamedTuple):
@@ -27,26 +28,21 @@ class Usage(NamedTuple):
     cache_write_1h: int | None = None
     reasoning: int | None = None
 
-    @property
-    def cache_write(self) -> int | None:
-        if self.cache_write_5m is None and self.cache_write_1h is None:
-            return None
-        return (self.cache_write_5m or 0) + (self.cache_write_1h or 0)
-
     def as_mlflow(self) -> dict[str, int]:
         """The mapping MLflow stores as ``mlflow.chat.tokenUsage``."""
-        usage, write = {}, self.cache_write
-        if self.input is not None:
-            usage["input_tokens"] = self.input
-        if self.output is not None:
-            usage["output_tokens"] = self.output
-        usage["total_tokens"] = (self.input or 0) + (self.output or 0)
-        if self.cache_read is not None:
-            usage["cache_read_input_tokens"] = self.cache_read
-        if write is not None:
-            usage["cache_creation_input_tokens"] = write
-        if self.cache_write_1h:
-            usage["cache_creation_input_tokens_above_1hr"] = self.cache_write_1h
+        total, written, read, five, hour = self[:5]
+        usage = {}
+        if total is not None:
+            usage["input_tokens"] = total
+        if written is not None:
+            usage["output_tokens"] = written
+        usage["total_tokens"] = (total or 0) + (written or 0)
+        if read is not None:
+            usage["cache_read_input_tokens"] = read
+        if five is not None or hour is not None:
+            usage["cache_creation_input_tokens"] = (five or 0) + (hour or 0)
+        if hour:
+            usage["cache_creation_input_tokens_above_1hr"] = hour
         return usage
 
 
@@ -59,18 +55,18 @@ def from_langchain(metadata: Mapping[str, Any], *, for_an_hour: bool = False) ->
     Args:
         for_an_hour: cache writes that are not split by lifetime are all for an hour, not for five minutes.
     """
-    read = metadata.get("input_token_details") or {}
-    written = metadata.get("output_token_details") or {}
+    read = metadata.get("input_token_details") or NONE
+    written = metadata.get("output_token_details") or NONE
     five, hour = read.get("ephemeral_5m_input_tokens"), read.get("ephemeral_1h_input_tokens")
     if not five and not hour and (unsplit := read.get("cache_creation")) is not None:
         five, hour = (None, unsplit) if for_an_hour else (unsplit, hour)
     return Usage(
-        input=metadata.get("input_tokens"),
-        output=metadata.get("output_tokens"),
-        cache_read=read.get("cache_read"),
-        cache_write_5m=five,
-        cache_write_1h=hour,
-        reasoning=written.get("reasoning"),
+        metadata.get("input_tokens"),
+        metadata.get("output_tokens"),
+        read.get("cache_read"),
+        five,
+        hour,
+        written.get("reasoning"),
     )
 
 

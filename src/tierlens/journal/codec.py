@@ -15,14 +15,14 @@ since the last such record.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple, cast
 
 import orjson
 
 from tierlens.errors import DamagedLine
-from tierlens.journal.otlp import attributes_json, dumps, plain, plain_text, plain_value, span_json, start_json
+from tierlens.journal.otlp import attributes_json, dumps, plain, plain_text, plain_value, span_json
 from tierlens.spans import Artifact, Metric, Routing, Span
 
 Kind = Literal["span", "start", "loss"]
@@ -32,6 +32,7 @@ _COVERED: Final = len(PREFIX) + 8 + 1
 _HEADER: Final = len(b'{"tierlens":')
 _SPAN_MARK: Final = b'},"resourceSpans":[{"resource":'
 _START_MARK: Final = b'},"start":[{"resource":'
+_KINDS: Final = {"span": (b',"kind":"span"', _SPAN_MARK), "start": (b',"kind":"start"', _START_MARK)}
 _SCOPE: Final = b',"scopeSpans":[{"scope":{"name":"tierlens","version":"1"},"spans":['
 _TAIL: Final = b"]}]}]}"
 _LOSS_TAIL: Final = b"}"
@@ -63,15 +64,20 @@ class Line(NamedTuple):
     refused: Mapping[str, int] | None = None
 
 
-def encode(span: Span, routing: Routing, resource: bytes) -> bytes:
-    """A finished span as one journal line, newline included; values that JSON cannot hold are made plain
-    first."""
-    return _encode(b"span", _SPAN_MARK, span_json, span, routing, resource)
+def encode(span: Span, routing: Routing, resource: bytes, kind: Literal["span", "start"] = "span") -> bytes:
+    """A finished span as one journal line, newline included; or, as ``start``, an open one (``end_ns`` is 0): what
+    is known of it should its process die. Values that JSON cannot hold are made plain first."""
+    try:
+        covered = _covered(kind, span, routing, resource)
+    except Exception:
+        covered = _covered(kind, plain(span), _plain_routing(routing), resource)
+    return _frame(covered)
 
 
-def encode_start(span: Span, routing: Routing, resource: bytes) -> bytes:
-    """An open span's record (``end_ns`` is 0): what is known of it should its process die."""
-    return _encode(b"start", _START_MARK, start_json, span, routing, resource)
+def _covered(kind: str, span: Span, routing: Routing, resource: bytes) -> bytes:
+    opening, mark = _KINDS[kind]
+    header = _header(span.trace_id, span.span_id, routing)
+    return b"%b%b%b%b%b%b%b" % (opening, header, mark, resource, _SCOPE, span_json(span), _TAIL)
 
 
 def encode_line(line: Line) -> bytes:
@@ -98,31 +104,17 @@ def cut(span: Span, longest: int) -> Span:
     return plain(span, longest)
 
 
-def _encode(
-    kind: bytes, mark: bytes, to_json: Callable[[Span], bytes], span: Span, routing: Routing, resource: bytes
-) -> bytes:
-    try:
-        payload, header = to_json(span), _header(span.trace_id, span.span_id, routing)
-    except Exception:
-        span = plain(span)
-        payload, header = to_json(span), _header(span.trace_id, span.span_id, _plain_routing(routing))
-    return _frame(b',"kind":"%b"%b%b%b%b%b%b' % (kind, header, mark, resource, _SCOPE, payload, _TAIL))
-
-
 def _frame(covered: bytes) -> bytes:
     return b'%b%08x"%b\n' % (PREFIX, zlib.crc32(covered), covered)
 
 
 def _header(trace: str, span: str, routing: Routing) -> bytes:
-    header = b',"trace":%b,"span":%b%b' % (
-        dumps(trace),
-        dumps(span),
-        _destination(routing.experiment, routing.brand, routing.root),
-    )
-    if routing.metrics:
-        header += b',"metrics":%b' % dumps(_plain_metrics(routing.metrics))
-    if routing.artifacts:
-        header += b',"artifacts":%b' % dumps(routing.artifacts)
+    experiment, brand, root, metrics, artifacts = routing
+    header = b',"trace":%b,"span":%b%b' % (dumps(trace), dumps(span), _destination(experiment, brand, root))
+    if metrics:
+        header += b',"metrics":%b' % dumps(_plain_metrics(metrics))
+    if artifacts:
+        header += b',"artifacts":%b' % dumps(artifacts)
     return header
 
 

@@ -22,9 +22,23 @@ class FileLock:
         self.path = path
         self._descriptor = -1
 
+    @classmethod
+    def inherited(cls, path: Path, descriptor: int) -> FileLock:
+        """The lock on ``path`` that the process which started this one took for it, and passed as
+        ``descriptor``."""
+        lock = cls(path)
+        os.set_inheritable(descriptor, False)
+        lock._descriptor = descriptor
+        return lock
+
     @property
     def held(self) -> bool:
         return self._descriptor >= 0
+
+    @property
+    def descriptor(self) -> int:
+        """The open file that the lock belongs to, to be passed to a child; -1 while it is not held."""
+        return self._descriptor
 
     def acquire(self) -> bool:
         """Take the lock if it is free now, creating its file.

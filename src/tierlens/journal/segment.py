@@ -4,7 +4,10 @@
     <writer>.lock             locked for as long as that process lives
     <writer>.cursor           how far the writer's lines have been acknowledged
     shipper.lock              locked by the one process that ships from this directory
-    ship.log                  what a shipping process had to say
+    shipper.state             what that process says of itself
+    shipper.wanted            somebody else wants to ship
+    flush.wanted              somebody waits for what was written so far
+    ship.log                  what a shipping process had to say; locked by the process that passes it on
     blobs/  dead-letter/      artifacts by SHA-256; lines that no sink would take
 
 A writer is one process: ``<UTC time>-<pid>-<8 hex digits>``. Everything else in the directory is left alone.
@@ -24,7 +27,9 @@ from typing import Final
 BLOBS: Final = "blobs"
 DEAD_LETTER: Final = "dead-letter"
 SHIPPER_LOCK: Final = "shipper.lock"
+SHIPPER_STATE: Final = "shipper.state"
 SHIPPER_WANTED: Final = "shipper.wanted"
+FLUSH_WANTED: Final = "flush.wanted"
 SHIP_LOG: Final = "ship.log"
 
 _NAME: Final = re.compile(r"(\d{8}T\d{6}-\d+-[0-9a-f]{8})\.(?:(\d{6,})\.jsonl|lock|cursor)")

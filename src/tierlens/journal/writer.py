@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from tierlens.errors import JournalRefused
 from tierlens.journal import blobs
 from tierlens.journal.append import Appender, End, refusal
-from tierlens.journal.codec import cut, encode, encode_resource, encode_start
+from tierlens.journal.codec import cut, encode, encode_resource
 from tierlens.journal.files import WriterFiles, sync_and_close, sync_names
 from tierlens.journal.forks import follow_forks
 from tierlens.journal.keeper import Keeper
@@ -30,7 +30,7 @@ _CUTS: Final = (16_384, 256)
 _ALARM_SHARE: Final = 0.8
 _ALARM_EVERY_S: Final = 60.0
 
-_Encoder = Callable[[Span, Routing, bytes], bytes]
+_Kind = Literal["span", "start"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ class Journal:
             JournalRefused: ``reason`` is full | quota | too_large | closed | io | invalid; counted under it.
         """
         try:
-            line = self._encoded(encode, span, routing)
+            line = self._encoded("span", span, routing)
             with self._lock:
                 self._lines.write(line)
                 self._accepted += 1
@@ -158,7 +158,7 @@ class Journal:
             JournalRefused: as in ``append``, but counted under ``starts_refused``.
         """
         try:
-            line = self._encoded(encode_start, span, routing)
+            line = self._encoded("start", span, routing)
             with self._lock:
                 if still_open():
                     self._lines.write(line)
@@ -210,18 +210,18 @@ class Journal:
             if self._keeper is not None:
                 self._keeper.stop()
 
-    def _encoded(self, encoder: _Encoder, span: Span, routing: Routing) -> bytes:
+    def _encoded(self, kind: _Kind, span: Span, routing: Routing) -> bytes:
         try:
-            line = encoder(span, routing, self._resource)
-            return line if len(line) <= self._max_line else self._cut(encoder, span, routing)
+            line = encode(span, routing, self._resource, kind)
+            return line if len(line) <= self._max_line else self._cut(kind, span, routing)
         except JournalRefused:
             raise
         except Exception as error:
             raise JournalRefused("invalid", repr(error)) from error
 
-    def _cut(self, encoder: _Encoder, span: Span, routing: Routing) -> bytes:
+    def _cut(self, kind: _Kind, span: Span, routing: Routing) -> bytes:
         for longest in _CUTS:
-            line = encoder(cut(span, longest), routing, self._resource)
+            line = encode(cut(span, longest), routing, self._resource, kind)
             if len(line) <= self._max_line:
                 self._truncated += 1
                 return line

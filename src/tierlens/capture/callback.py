@@ -23,6 +23,7 @@ from tierlens.capture.pauses import Pauses
 from tierlens.capture.recorder import Recorder
 from tierlens.capture.shield import shielded
 from tierlens.capture.trace import Context, Open
+from tierlens.spans import NONE
 
 BrandOf = Callable[[object], str | None]
 
@@ -73,7 +74,6 @@ class MlflowCallbackHandler(GraphCallbackHandler):
         own = current.decorated(recorder)
         return own if own is not None and own is not parent and own.within(parent) else parent
 
-    @shielded
     def on_chain_start(
         self,
         serialized: dict[str, Any] | None,
@@ -85,27 +85,31 @@ class MlflowCallbackHandler(GraphCallbackHandler):
         metadata: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        if run_id.int in self._recorder.open:
-            return
-        parent = self._parent(parent_run_id)
-        if parent is None and autolog.take_over():
-            # autolog's tracer is in this call's callbacks already, and records it with all that runs inside.
-            self._recorder.start(run_id.int, "autolog", "CHAIN", parent=None, context=self._context).recording = False
-            return
-        opened = chains.start(
-            self._recorder,
-            run_id.int,
-            _name(serialized, kwargs),
-            inputs,
-            parent=parent,
-            context=self._context if parent else self._context_for(inputs),
-            metadata=metadata or {},
-        )
-        if not opened.is_node and (limits := _limits(metadata)) is not None:
-            opened.limits = limits
-        if opened.attributes.get(keys.ATTEMPT, 1) != 1:
-            chains.mark_retried(self._recorder, opened)
-        self._recorder.started(opened)
+        try:
+            recorder, key = self._recorder, run_id.int
+            if key in recorder.open:
+                return
+            parent = self._parent(parent_run_id)
+            if parent is None and autolog.take_over():
+                # autolog's tracer is in this call's callbacks already, and records it with all that runs inside.
+                recorder.start(key, "autolog", "CHAIN", parent=None, context=self._context).recording = False
+                return
+            opened = chains.start(
+                recorder,
+                key,
+                str(kwargs.get("name") or _name(serialized)),
+                inputs,
+                parent=parent,
+                context=self._context if parent else self._context_for(inputs),
+                metadata=metadata or NONE,
+            )
+            if not opened.is_node and metadata and "ls_integration" in metadata and (graph := calling_graph()):
+                opened.limits = max_attempts(graph)
+            if opened.attributes.get(keys.ATTEMPT, 1) != 1:
+                chains.mark_retried(recorder, opened)
+            recorder.started(opened)
+        except Exception as error:
+            self.shield.report("on_chain_start", error)
 
     def _context_for(self, inputs: Any) -> Context:
         context = self._context
@@ -114,12 +118,14 @@ class MlflowCallbackHandler(GraphCallbackHandler):
         ambient = current.ambient_context()
         return current.merged(context, ambient) if ambient is not None else context
 
-    @shielded
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
-        if opened := self._recorder.open.get(run_id.int):
-            chains.end(self._recorder, opened, outputs)
-            if opened.resumed_at:
-                resuming.moved_on(opened, self._pauses)
+        try:
+            if opened := self._recorder.open.get(run_id.int):
+                chains.end(self._recorder, opened, outputs)
+                if opened.resumed_at:
+                    resuming.moved_on(opened, self._pauses)
+        except Exception as error:
+            self.shield.report("on_chain_end", error)
 
     @shielded
     def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
@@ -136,7 +142,6 @@ class MlflowCallbackHandler(GraphCallbackHandler):
         if event.run_id is not None and (opened := self._recorder.open.get(event.run_id.int)):
             resuming.resumed(opened, self._pauses, event.checkpoint_id)
 
-    @shielded
     def on_chat_model_start(
         self,
         serialized: dict[str, Any] | None,
@@ -147,10 +152,9 @@ class MlflowCallbackHandler(GraphCallbackHandler):
         metadata: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        prompt = messages[0] if messages else []
-        self._start_model("CHAT_MODEL", serialized, prompt, run_id, parent_run_id, metadata, kwargs)
+        name = str(kwargs.get("name") or _name(serialized))
+        self._start_model("CHAT_MODEL", name, messages[0] if messages else [], run_id, parent_run_id, metadata, kwargs)
 
-    @shielded
     def on_llm_start(
         self,
         serialized: dict[str, Any] | None,
@@ -161,33 +165,31 @@ class MlflowCallbackHandler(GraphCallbackHandler):
         metadata: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        self._start_model("LLM", serialized, prompts, run_id, parent_run_id, metadata, kwargs)
+        name = str(kwargs.get("name") or _name(serialized))
+        self._start_model("LLM", name, prompts, run_id, parent_run_id, metadata, kwargs)
 
     def _start_model(
         self,
         kind: str,
-        serialized: dict[str, Any] | None,
+        name: str,
         messages: Sequence[object],
         run_id: UUID,
         parent_run_id: UUID | None,
-        metadata: dict[str, Any] | None,
+        metadata: Mapping[str, Any] | None,
         kwargs: Mapping[str, Any],
     ) -> None:
-        if run_id.int in self._recorder.open:
-            return
-        parent = self._parent(parent_run_id)
-        opened = models.start(
-            self._recorder,
-            run_id.int,
-            _name(serialized, kwargs),
-            kind,
-            messages,
-            kwargs.get("invocation_params") or {},
-            parent=parent,
-            context=self._context if parent else self._context_for(messages),
-            metadata=metadata or {},
-        )
-        self._recorder.started(opened)
+        try:
+            recorder, key = self._recorder, run_id.int
+            if key in recorder.open:
+                return
+            parent = self._parent(parent_run_id)
+            context = self._context if parent else self._context_for(messages)
+            opened = recorder.start(key, name, kind, parent=parent, context=context)
+            if opened.recording:
+                models.describe(opened, messages, kwargs.get("invocation_params") or NONE, metadata or NONE)
+            recorder.started(opened)
+        except Exception as error:
+            self.shield.report("the start of a model call", error)
 
     def on_llm_new_token(
         self,
@@ -209,13 +211,15 @@ class MlflowCallbackHandler(GraphCallbackHandler):
         if opened is not None and not opened.first_token_ns and event.get("event") == "content-block-delta":
             opened.first_token_ns = opened.trace.now()
 
-    @shielded
     def on_llm_end(self, response: Any, *, run_id: UUID, **kwargs: Any) -> None:
-        if opened := self._recorder.open.get(run_id.int):
-            try:
-                models.end(self._recorder, opened, response)
-            finally:
-                self._recorder.finish(opened, outcomes.FINE)
+        try:
+            if opened := self._recorder.open.get(run_id.int):
+                try:
+                    models.end(opened, response)
+                finally:
+                    self._recorder.finish(opened, outcomes.FINE)
+        except Exception as error:
+            self.shield.report("on_llm_end", error)
 
     @shielded
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
@@ -223,7 +227,7 @@ class MlflowCallbackHandler(GraphCallbackHandler):
             partial = kwargs.get("response")
             try:
                 if partial is not None and getattr(partial, "generations", None):
-                    models.end(self._recorder, opened, partial)
+                    models.end(opened, partial)
             finally:
                 chains.fail(self._recorder, opened, error)
 
@@ -243,7 +247,9 @@ class MlflowCallbackHandler(GraphCallbackHandler):
             return
         parent = self._parent(parent_run_id)
         context = self._context if parent else self._context_for(inputs)
-        opened = self._recorder.start(run_id.int, _name(serialized, kwargs), "TOOL", parent=parent, context=context)
+        opened = self._recorder.start(
+            run_id.int, str(kwargs.get("name") or _name(serialized)), "TOOL", parent=parent, context=context
+        )
         if opened.recording:
             contents.put_inputs(self._recorder, opened, inputs if inputs is not None else _parsed(input_str))
             if call := kwargs.get("tool_call_id"):
@@ -275,7 +281,7 @@ class MlflowCallbackHandler(GraphCallbackHandler):
             return
         parent = self._parent(parent_run_id)
         context = self._context if parent else self._context_for(query)
-        name = _name(serialized, kwargs)
+        name = str(kwargs.get("name") or _name(serialized))
         opened = self._recorder.start(run_id.int, name, "RETRIEVER", parent=parent, context=context)
         if opened.recording:
             contents.put_inputs(self._recorder, opened, {"query": query})
@@ -306,23 +312,14 @@ class SilentHandler(BaseCallbackHandler):
     ignore_retry = ignore_custom_event = True
 
 
-def _name(serialized: Mapping[str, Any] | None, kwargs: Mapping[str, Any]) -> str:
-    """As LangChain's own tracers name a run."""
-    if name := kwargs.get("name"):
-        return str(name)
+def _name(serialized: Mapping[str, Any] | None) -> str:
+    """As LangChain's own tracers name a run that was not given a name."""
     if serialized:
         if name := serialized.get("name"):
             return str(name)
         if path := serialized.get("id"):
             return str(path[-1])
     return "Unnamed"
-
-
-def _limits(metadata: Mapping[str, Any] | None) -> Mapping[str, int] | None:
-    if not metadata or "ls_integration" not in metadata:
-        return None
-    graph = calling_graph()
-    return max_attempts(graph) if graph is not None else None
 
 
 def _parsed(text: str) -> object:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -11,34 +11,14 @@ import orjson
 from tierlens import keys
 from tierlens.capture import payload, privacy, rag
 from tierlens.capture.messages import as_message, tool_definition
-from tierlens.capture.recorder import Recorder
 from tierlens.capture.shapes import fields
-from tierlens.capture.trace import Context, Open
+from tierlens.capture.trace import Open
 from tierlens.capture.usage import Usage, from_langchain, from_llm_output
 from tierlens.spans import NONE
 
 _NOT_PARAMETERS = frozenset({"model", "model_name", "messages", "system", "tools", "_type", "stream"}) | frozenset(
     {"api_key", "anthropic_api_key", "extra_headers"}
 )
-
-
-def start(
-    recorder: Recorder,
-    key: Hashable,
-    name: str,
-    kind: str,
-    messages: Sequence[object],
-    parameters: Mapping[str, Any],
-    *,
-    parent: Open | None,
-    context: Context,
-    metadata: Mapping[str, Any],
-) -> Open:
-    """Open the span of a model call."""
-    opened = recorder.start(key, name, kind, parent=parent, context=context)
-    if opened.recording:
-        describe(opened, messages, parameters, metadata)
-    return opened
 
 
 def describe(
@@ -85,8 +65,8 @@ def put_messages(opened: Open, messages: Sequence[Mapping[str, object]]) -> None
 
 def put_parameters(opened: Open, parameters: Mapping[str, Any]) -> None:
     """Store the invocation parameters and the tools that were offered."""
-    kept = {name: value for name, value in parameters.items() if name not in _NOT_PARAMETERS and value is not None}
     private = not opened.policy.log_prompts
+    kept = {name: value for name, value in parameters.items() if value is not None and name not in _NOT_PARAMETERS}
     if private:
         kept = {name: value for name, value in kept.items() if isinstance(value, bool | int | float)}
     if kept:
@@ -97,10 +77,10 @@ def put_parameters(opened: Open, parameters: Mapping[str, Any]) -> None:
         opened.attributes[keys.CHAT_TOOLS] = payload.dumps(offered)
 
 
-def end(recorder: Recorder, opened: Open, result: Any) -> Usage | None:
-    """Put a LangChain ``LLMResult`` on the span of its call; returns the usage found in it."""
+def end(opened: Open, result: Any) -> None:
+    """Put a LangChain ``LLMResult`` on the span of its call."""
     if not opened.recording:
-        return None
+        return
     output = result.llm_output
     if not isinstance(output, Mapping):
         output = NONE
@@ -108,7 +88,6 @@ def end(recorder: Recorder, opened: Open, result: Any) -> Usage | None:
     put_replies(opened, replies)
     usage = _usage(replies, output, opened.caches_for_an_hour)
     put_usage(opened, usage, None if keys.MODEL in opened.attributes else _response_model(replies, output))
-    return usage
 
 
 def _reply(generation: Any) -> object:
@@ -119,20 +98,24 @@ def _reply(generation: Any) -> object:
 def put_replies(opened: Open, replies: Iterable[object]) -> None:
     """Store what the model said, as ``choices``, with the reason it stopped."""
     private = not opened.policy.log_prompts
+    quotable = opened.hold is None and opened.own_hold is None
     choices: list[dict[str, object]] = []
     for reply in replies:
         message = as_message(reply)
         message["role"] = "assistant"
-        reason = _stop_reason(reply)
         if private:
             privacy.said(opened, message)
             message = {"role": "assistant", "content": payload.shape(message["content"])}
-        elif opened.hold is None and opened.own_hold is None:
+        elif quotable:
             pointer = f"choices/{len(choices)}/message/content" if choices else "reply"
-            said = reply if type(reply) is str else fields(reply).get("content", reply)
-            opened.trace.ledger.remember(said, opened.span_id, pointer)
-        choices.append({"message": message, "finish_reason": reason})
+            # The model's own words, as the caller has them too: only the same object is known again.
+            opened.trace.ledger.remember(_content(reply), opened.span_id, pointer)
+        choices.append({"message": message, "finish_reason": _stop_reason(reply)})
     opened.attributes[keys.OUTPUTS] = payload.dumps({"choices": choices})
+
+
+def _content(reply: object) -> object:
+    return reply if type(reply) is str else fields(reply).get("content", reply)
 
 
 def put_usage(opened: Open, usage: Usage | None, response_model: str | None, *, share: float = 1.0) -> None:

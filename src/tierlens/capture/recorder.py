@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
+from time import perf_counter_ns
 from typing import Final, Protocol
 
 from tierlens import keys
@@ -87,13 +88,19 @@ class Recorder:
             policy or parent.policy,
             agent or parent.agent,
         )
-        if not parent.recording:
-            opened.recording = False
-        if hold := parent.own_hold or parent.hold:
-            opened.hold = hold
+        if policy is not None or not parent.recording or parent.hold or parent.own_hold:
+            self._inherit(opened, parent, policy, agent)
+        self.open[key] = opened
+        parent.trace.open.add(opened)
+        if kind == "AGENT" and opened.agent:
+            _list_agent(opened)
+        return opened
+
+    def _inherit(self, opened: Open, parent: Open, policy: AgentPolicy | None, agent: str) -> None:
+        opened.recording = parent.recording
+        opened.hold = parent.own_hold or parent.hold
         if policy is not None and parent.recording:
             self._sample(opened, agent)
-        return self._register(opened)
 
     def _start_root(
         self, key: Hashable, name: str, kind: str, context: Context, policy: AgentPolicy | None, agent: str
@@ -110,7 +117,11 @@ class Recorder:
             opened.recording = False
         else:
             self._sample(opened, "")
-        return self._register(opened)
+        self.open[key] = opened
+        trace.open.add(opened)
+        if kind == "AGENT" and agent:
+            _list_agent(opened)
+        return opened
 
     def _brand(self, context: Context) -> tuple[str, bool]:
         try:
@@ -127,15 +138,6 @@ class Recorder:
             opened.own_hold = Hold(opened.hold)
         else:
             opened.recording = False
-
-    def _register(self, opened: Open) -> Open:
-        self.open[opened.key] = opened
-        opened.trace.open.add(opened)
-        if opened.kind == "AGENT" and opened.agent:
-            opened.trace.agents[opened.agent] = None
-            if opened.policy.tier is not None:
-                opened.trace.tiers[str(opened.policy.tier)] = None
-        return opened
 
     def started(self, opened: Open) -> None:
         """Say that the inputs are on the span. A root's start is journalled at once, that of other work by
@@ -158,7 +160,7 @@ class Recorder:
         opened.start_recorded = True
         if not opened.recording or opened.hold or opened.own_hold:
             return
-        span = self._span(opened, 0, "UNSET", "")
+        span = self._span(opened, 0, "UNSET")
         if span is None:
             return
         # Its own thread may put more on the span, or end it, meanwhile.
@@ -170,26 +172,25 @@ class Recorder:
         """End a span: build it, clean it, journal it. A second end of the same span is nothing."""
         if self.open.pop(opened.key, None) is None:
             return
-        opened.trace.open.discard(opened)
+        trace = opened.trace
+        trace.open.discard(opened)
         if opened.parent is None:
             self._finish_left_behind(opened, outcome)
-        if not opened.recording:
-            return
-        end = end_ns or opened.trace.now()
-        self.rewrite(opened, outcome, end)
-        if opened.own_hold is not None:
-            kept = opened.policy.keep.wants(outcome.status == "ERROR", (end - opened.start_ns) / 1e9)
-            sampling.decide(opened.own_hold, kept, self._write)
+        if opened.recording:
+            self.rewrite(opened, outcome, end_ns or trace.clock_ns + perf_counter_ns())
+            if opened.own_hold is not None:
+                kept = opened.policy.keep.wants(outcome.status == "ERROR", (opened.end_ns - opened.start_ns) / 1e9)
+                sampling.decide(opened.own_hold, kept, self._write)
 
     def rewrite(self, opened: Open, outcome: Outcome, end_ns: int) -> None:
         """Journal ``opened`` as ended so; for a span already journalled, the later record replaces the earlier."""
         opened.end_ns = end_ns
-        if outcome is not outcomes.FINE or opened.kind == "AGENT" or opened.parent is None:
+        fine = outcome is outcomes.FINE
+        if not fine or opened.kind == "AGENT" or opened.parent is None:
             self._tell(opened, outcome)
         if opened.artifacts:
             files.show(opened)
-        message = outcome.detail if outcome.status == "ERROR" and opened.policy.log_prompts else ""
-        span = self._span(opened, end_ns, outcome.status, message)
+        span = self._span(opened, end_ns, "OK") if fine else self._span(opened, end_ns, outcome.status, outcome.detail)
         if span is None:
             return
         if hold := opened.own_hold or opened.hold:
@@ -204,7 +205,7 @@ class Recorder:
         if opened.parent_id is None:
             self._tag_trace(opened, outcome)
 
-    def _span(self, opened: Open, end_ns: int, status: Status, message: str) -> Span | None:
+    def _span(self, opened: Open, end_ns: int, status: Status, detail: str = "") -> Span | None:
         """The span as it may be journalled: without what is private, through the user's steps."""
         trace = opened.trace
         made = Span(
@@ -216,7 +217,7 @@ class Recorder:
             end_ns,
             opened.attributes,
             status,
-            message,
+            detail if status == "ERROR" and opened.policy.log_prompts else "",
             opened.events,
             opened.links,
         )
@@ -265,6 +266,12 @@ class Recorder:
             root.attributes[keys.SESSION] = str(trace.session)[:250]
         if trace.context.user:
             root.attributes[keys.USER] = trace.context.user
+
+
+def _list_agent(opened: Open) -> None:
+    opened.trace.agents[opened.agent] = None
+    if opened.policy.tier is not None:
+        opened.trace.tiers[str(opened.policy.tier)] = None
 
 
 def add_tags(attributes: dict[str, AttributeValue], tags: Mapping[str, object]) -> None:

@@ -74,7 +74,7 @@ class StateLedger:
         """JSON object of a node's inputs; with ``remember``, later spans may refer to what is stored whole."""
         fields: dict[str, object] = {}
         for name, value in chosen(state, policy):
-            if _is_small(value):
+            if type(value) in _NUMBERS or _is_short(value):
                 fields[name] = value
             else:
                 fields[name] = orjson.Fragment(self._input(span_id, name, value, policy.max_bytes, remember))
@@ -90,7 +90,7 @@ class StateLedger:
         fields: dict[str, object] = {}
         whole: list[tuple[str, object]] = []
         for name, value in chosen(state, policy):
-            if _is_small(value):
+            if type(value) in _NUMBERS or _is_short(value):
                 fields[name] = value
                 continue
             encoded = self._whole(value, policy.max_bytes, brief)
@@ -199,10 +199,9 @@ def chosen(state: Mapping[Any, object], policy: StatePolicy) -> Iterable[tuple[s
     return [(name, value) for name, value in named if wanted(name, policy)]
 
 
-def _is_small(value: object) -> bool:
-    """Whether a value is stored as it is, and as cheaply as a reference to it."""
-    kind = type(value)
-    return kind in _NUMBERS or (kind is str and len(value) <= SMALL and value.isascii())  # type: ignore[arg-type,attr-defined]  # kind says str, mypy cannot see it
+def _is_short(value: object) -> bool:
+    """Whether a value is text that takes no more room as it is than a reference to it."""
+    return type(value) is str and len(value) <= SMALL and value.isascii()
 
 
 def wanted(name: str, policy: StatePolicy) -> bool:

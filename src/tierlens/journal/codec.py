@@ -14,10 +14,10 @@ since the last such record.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple, cast
+from zlib import crc32
 
 import orjson
 
@@ -32,7 +32,7 @@ _COVERED: Final = len(PREFIX) + 8 + 1
 _HEADER: Final = len(b'{"tierlens":')
 _SPAN_MARK: Final = b'},"resourceSpans":[{"resource":'
 _START_MARK: Final = b'},"start":[{"resource":'
-_KINDS: Final = {"span": (b',"kind":"span"', _SPAN_MARK), "start": (b',"kind":"start"', _START_MARK)}
+_MARKS: Final = {"span": _SPAN_MARK, "start": _START_MARK}
 _SCOPE: Final = b',"scopeSpans":[{"scope":{"name":"tierlens","version":"1"},"spans":['
 _TAIL: Final = b"]}]}]}"
 _LOSS_TAIL: Final = b"}"
@@ -68,23 +68,16 @@ def encode(span: Span, routing: Routing, resource: bytes, kind: Literal["span", 
     """A finished span as one journal line, newline included; or, as ``start``, an open one (``end_ns`` is 0): what
     is known of it should its process die. Values that JSON cannot hold are made plain first."""
     try:
-        covered = _covered(kind, span, routing, resource)
+        return _framed(kind, span.trace_id, span.span_id, routing, resource, span_json(span))
     except Exception:
-        covered = _covered(kind, plain(span), _plain_routing(routing), resource)
-    return _frame(covered)
-
-
-def _covered(kind: str, span: Span, routing: Routing, resource: bytes) -> bytes:
-    opening, mark = _KINDS[kind]
-    header = _header(span.trace_id, span.span_id, routing)
-    return b"%b%b%b%b%b%b%b" % (opening, header, mark, resource, _SCOPE, span_json(span), _TAIL)
+        whole = plain(span)
+        return _framed(kind, whole.trace_id, whole.span_id, _plain_routing(routing), resource, span_json(whole))
 
 
 def encode_line(line: Line) -> bytes:
     """A finished span's line anew, from what ``decode`` made of one."""
     routing = Routing(line.experiment, line.brand, line.root, line.metrics or {}, line.artifacts)
-    header = _header(line.trace, line.span, routing)
-    return _frame(b',"kind":"span"%b%b%b%b%b%b' % (header, _SPAN_MARK, line.resource, _SCOPE, line.payload, _TAIL))
+    return _framed("span", line.trace, line.span, routing, line.resource, line.payload)
 
 
 def encode_loss(refused: Mapping[str, int]) -> bytes:
@@ -104,18 +97,31 @@ def cut(span: Span, longest: int) -> Span:
     return plain(span, longest)
 
 
-def _frame(covered: bytes) -> bytes:
-    return b'%b%08x"%b\n' % (PREFIX, zlib.crc32(covered), covered)
-
-
-def _header(trace: str, span: str, routing: Routing) -> bytes:
+def _framed(kind: str, trace: str, span: str, routing: Routing, resource: bytes, payload: bytes) -> bytes:
     experiment, brand, root, metrics, artifacts = routing
-    header = b',"trace":%b,"span":%b%b' % (dumps(trace), dumps(span), _destination(experiment, brand, root))
-    if metrics:
-        header += b',"metrics":%b' % dumps(_plain_metrics(metrics))
-    if artifacts:
-        header += b',"artifacts":%b' % dumps(artifacts)
-    return header
+    covered = b',"kind":"%b","trace":%b,"span":%b%b%b%b%b%b%b%b' % (
+        kind.encode(),
+        dumps(trace),
+        dumps(span),
+        _destination(experiment, brand, root),
+        _attached(metrics, artifacts) if metrics or artifacts else b"",
+        _MARKS[kind],
+        resource,
+        _SCOPE,
+        payload,
+        _TAIL,
+    )
+    return _frame(covered)
+
+
+def _frame(covered: bytes) -> bytes:
+    return b'%b%08x"%b\n' % (PREFIX, crc32(covered), covered)
+
+
+def _attached(metrics: Mapping[str, Metric], artifacts: tuple[Artifact, ...]) -> bytes:
+    return (b',"metrics":%b' % dumps(_plain_metrics(metrics)) if metrics else b"") + (
+        b',"artifacts":%b' % dumps(artifacts) if artifacts else b""
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -158,7 +164,7 @@ def decode(line: bytes) -> Line:
 def undamaged(line: bytes) -> bool:
     """Whether a line, without its newline, has the prefix and the checksum that belongs to it."""
     expected = _expected(line)
-    return expected is not None and zlib.crc32(memoryview(line)[_COVERED:]) == expected
+    return expected is not None and crc32(memoryview(line)[_COVERED:]) == expected
 
 
 def _expected(line: bytes) -> int | None:
@@ -177,7 +183,7 @@ def undamaged_length(piece: bytes) -> int:
     covered, at = _COVERED, piece.find(b"}", _COVERED)
     crc = 0
     while expected is not None and at >= 0:
-        crc = zlib.crc32(piece[covered : at + 1], crc)
+        crc = crc32(piece[covered : at + 1], crc)
         covered = at + 1
         if crc == expected:
             return covered

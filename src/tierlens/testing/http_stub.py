@@ -55,13 +55,13 @@ OK = Reply()
 
 
 class HttpStub:
-    """Answers the replies given, one a request, then ``otherwise``."""
+    """Answers the replies given, one a request, then ``otherwise``; on any free port, or the one given."""
 
-    def __init__(self, *replies: Reply, otherwise: Reply = OK) -> None:
+    def __init__(self, *replies: Reply, otherwise: Reply = OK, port: int = 0) -> None:
         self.requests: list[Recorded] = []
         self._replies, self._otherwise = iter(replies), otherwise
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
         self._server.daemon_threads = True
         self.uri = f"http://127.0.0.1:{self._server.server_address[1]}"
 

@@ -1,0 +1,59 @@
+"""Where workers are born: a process without threads, which has imported what they need, and forks them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.context import ForkServerContext
+from multiprocessing.process import BaseProcess
+from typing import Any, Final
+
+_NEEDED: Final = ["tests.faults.workers.needed"]
+
+
+def nursery() -> ForkServerContext:
+    """The context of all workers; a harness with threads of its own must not fork them itself."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_NEEDED)
+    return context
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A worker's process."""
+
+    process: BaseProcess
+
+    @classmethod
+    def started(cls, work: Callable[..., None], *arguments: Any, **named: Any) -> Worker:
+        process = nursery().Process(target=work, args=arguments, kwargs=named)
+        process.start()
+        return cls(process)
+
+    @property
+    def pid(self) -> int:
+        assert self.process.pid is not None
+        return self.process.pid
+
+    def kill(self) -> None:
+        """kill -9, and wait for its death."""
+        self.signal(signal.SIGKILL)
+        self.join()
+
+    def signal(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
+
+    def join(self, timeout_s: float = 60.0) -> int:
+        """Wait for its end; its exit code.
+
+        Raises:
+            TimeoutError: it did not end; it is killed then.
+        """
+        self.process.join(timeout_s)
+        if self.process.exitcode is None:
+            self.process.kill()
+            raise TimeoutError(f"worker {self.pid} did not end in {timeout_s:.0f} s")
+        return self.process.exitcode

@@ -362,6 +362,20 @@ def test_metrics_of_a_span_sent_early_wait_for_the_root(scene: Scene) -> None:
     assert scene.sink.metrics == {(f"{1_007:016x}", "score"): 1_007}
 
 
+def test_metrics_of_two_processes_shares_of_a_trace_arrive_from_one_request(scene: Scene) -> None:
+    ours, theirs = scene.journal(), scene.journal()
+    sink = FlakySink(scene.sink, [Forbidden("401", 401)])
+    append_trace(ours, 9)
+    shipper = scene.shipper(sink)
+    scene.run(shipper)
+    append_trace(ours, 1, children=0, metrics={"gap": 0.5})
+    theirs.append(span(1_001, trace=1, parent=1_000), Routing(EXPERIMENT, BRAND, metrics={"gap": 0.25}))
+
+    scene.run(shipper, seconds=20)
+
+    assert scene.sink.metrics == {(f"{1_000:016x}", "gap"): 0.5, (f"{1_001:016x}", "gap"): 0.25}
+
+
 def test_metrics_that_wait_survive_a_crash_of_the_shipper(scene: Scene) -> None:
     journal = scene.journal(segment_bytes=1_500)
     journal.append(*child_with_metric(1_007, 1))

@@ -22,6 +22,9 @@ from tierlens.local import MlflowServer, ServerPlan
 hypothesis.settings.register_profile("tierlens", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("tierlens")
 
+# A shipping process takes a moment to start, and outlives its test: those that are about it ask for one.
+os.environ.setdefault("TIERLENS_SHIPPER", "thread")
+
 
 class StoredMlflow:
     """What a running MLflow server holds, read back through its REST API."""

@@ -88,18 +88,9 @@ def test_a_switch_of_mlflows_wins_over_our_own(tmp_path: Path) -> None:
     assert not load(tmp_path, environ={"MLFLOW_ENABLE_TRACING": "false"}, enabled=True).enabled
 
 
-@pytest.mark.parametrize(
-    ("uri", "shipper"),
-    [
-        ("http://localhost:5000", "thread"),
-        ("HTTPS://mlflow.example", "thread"),
-        ("otlp+http://collector:4318", "thread"),
-        ("postgresql://db/mlflow", "process"),
-        ("sqlite:////data/mlflow.db", "process"),
-    ],
-)
-def test_databases_are_shipped_to_from_a_process(tmp_path: Path, uri: str, shipper: str) -> None:
-    assert load(tmp_path, tracking_uri=uri).shipper == shipper
+@pytest.mark.parametrize("uri", ["http://localhost:5000", "otlp+http://collector:4318", "postgresql://db/mlflow"])
+def test_wherever_to_a_process_ships_unless_the_settings_say(tmp_path: Path, uri: str) -> None:
+    assert load(tmp_path, tracking_uri=uri).shipper == "process"
     assert load(tmp_path, tracking_uri=uri, shipper="external").shipper == "external"
 
 

@@ -310,13 +310,26 @@ def _brand_at(path: str, inputs: object) -> str | None:
 
 def _shipping(chosen: Settings, journal: Journal) -> Shipping:
     # Not before it is needed: importing what lies behind the disk takes as long as all the rest.
-    from tierlens.shipping import ExternalShipping, ShippingProcess, ShippingThread
-
     if chosen.shipper == "external":
+        from tierlens.shipping.external import ExternalShipping
+
         return ExternalShipping(journal)
-    if chosen.shipper == "process":
-        return ShippingProcess(journal, environment={**os.environ, **chosen.as_environment()})
-    return ShippingThread(journal, functools.partial(_sink, chosen))
+    from tierlens import __version__
+    from tierlens.shipping.spawn import beginnings
+
+    begin = beginnings({**os.environ, **chosen.as_environment()}, __version__)
+    in_thread = functools.partial(_shipping_thread, chosen, journal, begin.destination)
+    if chosen.shipper == "thread":
+        return in_thread()
+    from tierlens.shipping.process import ShippingProcess
+
+    return ShippingProcess(journal, begin, in_thread)
+
+
+def _shipping_thread(chosen: Settings, journal: Journal, destination: str) -> Shipping:
+    from tierlens.shipping.thread import ShippingThread
+
+    return ShippingThread(journal, functools.partial(_sink, chosen), destination=destination)
 
 
 def _sink(chosen: Settings) -> Sink:

@@ -93,9 +93,8 @@ class Settings(BaseModel):
     brand: str | None = Field(default=None, min_length=1, description="The brand where a call names none.")
     environment: str = Field(default="", description="Deployment, such as prod: a tag, and a field of names.")
     shipper: Literal["thread", "process", "external"] = Field(
-        default_factory=lambda given: shipper_for(given["tracking_uri"]),
-        description="Who delivers: a thread, a child process, or `tierlens ship` beside this process. "
-        "By default a thread for http(s), and a process for databases, which need the mlflow package.",
+        default="process",
+        description="Who delivers: a child process, a thread, or `tierlens ship` beside this process.",
     )
     journal_quota_mb: int = Field(
         default=1024, ge=1, description="Disk the journal may take; beyond it spans are refused, counted."
@@ -147,12 +146,6 @@ def _as_text(value: object) -> str:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def shipper_for(tracking_uri: str) -> Literal["thread", "process"]:
-    """Who delivers, unless the settings say: what speaks HTTP can do without the mlflow package."""
-    scheme = tracking_uri.partition(":")[0].lower().removeprefix("otlp+")
-    return "thread" if scheme in ("http", "https") else "process"
 
 
 def variable(field: str) -> str:

@@ -50,6 +50,7 @@ def follow(
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(_OURS)},
             "MLFLOW_TRACKING_URI": mlflow_server.uri,
+            "TIERLENS_SHIPPER": os.environ["TIERLENS_SHIPPER"],
             "ANTHROPIC_BASE_URL": endpoint.base_url,
             "ANTHROPIC_API_KEY": "offline",
             "PATH": f"{stand_ins}{os.pathsep}{os.environ['PATH']}",

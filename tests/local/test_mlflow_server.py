@@ -17,7 +17,7 @@ from tierlens.local import MlflowServer, ServerPlan
 from tierlens.local.mlflow_server import command, end_group, environment
 from tierlens.local.ports import free_port, is_free
 from tierlens.local.tenancy import Tenancy
-from tierlens.sinks import MlflowHttpSink
+from tierlens.sinks.mlflow_http import MlflowHttpSink
 
 PATIENCE_S = 60
 SLEEPER = "import time; print('ready', flush=True); time.sleep(600)"

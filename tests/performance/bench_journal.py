@@ -15,7 +15,7 @@ from pathlib import Path
 from tierlens.journal import Journal
 from tierlens.journal.chain import Chain
 from tierlens.journal.segment import writers
-from tierlens.shipping import Shipper
+from tierlens.shipping.shipper import Shipper
 from tierlens.sinks.base import Batch, Finish
 from tierlens.spans import Routing, Span
 

@@ -25,8 +25,9 @@ import orjson
 from tierlens import keys
 from tierlens.journal.otlp import span_json
 from tierlens.local import MlflowServer, ServerPlan
-from tierlens.sinks import Batch, Finding, Finish, MlflowHttpSink
+from tierlens.sinks.base import Batch, Finding, Finish
 from tierlens.sinks.encoding import parsed
+from tierlens.sinks.mlflow_http import MlflowHttpSink
 from tierlens.spans import Span
 
 AGENTS = [f"agent_{number}" for number in range(11)]

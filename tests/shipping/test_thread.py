@@ -15,9 +15,8 @@ from tierlens.errors import DeliveryError, Unavailable
 from tierlens.journal import Journal
 from tierlens.journal.lock import FileLock
 from tierlens.journal.segment import SHIPPER_LOCK
-from tierlens.shipping import ShippingThread, run_once
-from tierlens.shipping.delivery import Health
-from tierlens.shipping.thread import Standing, hopeless
+from tierlens.shipping.run import run_once
+from tierlens.shipping.thread import ShippingThread
 from tierlens.testing.sinks import FlakySink, MemorySink
 
 
@@ -231,22 +230,3 @@ def test_nobody_is_asked_after_close(beside: Beside) -> None:
 
     assert not shipping_threads()
     assert len(beside.sink.requests) == asked
-
-
-@pytest.mark.parametrize(
-    ("standing", "waited", "hopes"),
-    [
-        (Standing(ships=False, health=None), 0.0, False),
-        (Standing(ships=True, health=None), 0.4, True),
-        (Standing(ships=True, health=None), 2.1, False),
-        (Standing(ships=True, health=Health(failing=True)), 0.0, False),
-        (Standing(ships=True, health=Health(asked_at=100.0)), 0.4, True),
-        (Standing(ships=True, health=Health(asked_at=100.0)), 0.6, False),
-        (Standing(ships=True, health=Health(asked_at=100.0, ever_took=True)), 0.6, True),
-        (Standing(ships=True, health=Health(asked_at=100.0, ever_took=True)), 2.1, False),
-        (Standing(ships=True, health=Health(asked_at=102.0)), 2.1, True),
-        (Standing(ships=True, health=Health(asked_at=40.0)), 0.4, True),
-    ],
-)
-def test_an_exit_waits_while_there_is_hope(standing: Standing, waited: float, hopes: bool) -> None:
-    assert hopeless(standing, began=100.0, now=100.0 + waited, silence_s=0.5) is not hopes

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tierlens.errors import SettingsError
-from tierlens.sinks import Credentials
+from tierlens.sinks.credentials import Credentials
 
 NO_FILE = Path("nowhere")
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.sinks.traces import agent_trace, batch
 from tierlens.errors import Rejected, Unavailable
-from tierlens.sinks import FanOut
+from tierlens.sinks.fanout import FanOut
 
 PATIENCE_S = 20
 

@@ -10,7 +10,8 @@ import pytest
 
 from tests.sinks.traces import agent_trace, batch
 from tierlens.errors import Forbidden, Rejected, TooLarge, Unavailable
-from tierlens.sinks import Credentials, MlflowHttpSink
+from tierlens.sinks.credentials import Credentials
+from tierlens.sinks.mlflow_http import MlflowHttpSink
 from tierlens.testing.http_stub import HttpStub, Reply
 from tierlens.testing.mlflow_stub import MlflowStub
 
@@ -63,7 +64,7 @@ def test_nothing_is_imported_from_mlflow(stub):
     import sys
 
     program = (
-        "import sys; from tierlens.sinks import Batch, open_sink;"
+        "import sys; from tierlens.sinks.base import Batch; from tierlens.sinks.opening import open_sink;"
         f"open_sink({stub.uri!r}).send(Batch('x', b'{{}}', []));"
         "assert not {m for m in sys.modules if m.split('.')[0] == 'mlflow'}"
     )

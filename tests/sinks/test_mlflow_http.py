@@ -11,7 +11,8 @@ from tests.sinks.traces import COST, TOKENS, agent_trace, batch, below
 from tierlens import keys
 from tierlens.attachments import attachment_id, attachment_uri
 from tierlens.errors import Forbidden, Rejected
-from tierlens.sinks import Attached, MlflowHttpSink
+from tierlens.sinks.base import Attached
+from tierlens.sinks.mlflow_http import MlflowHttpSink
 from tierlens.spans import Artifact
 
 pytestmark = pytest.mark.server

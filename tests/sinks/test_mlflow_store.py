@@ -6,8 +6,8 @@ from tests.sinks.traces import COST, TOKENS, agent_trace, batch, below
 from tierlens.attachments import attachment_id
 from tierlens.errors import Forbidden, Unavailable
 from tierlens.local.postgres import Postgres
-from tierlens.sinks import Attached, MlflowStoreSink
-from tierlens.sinks.mlflow_store import artifact_root
+from tierlens.sinks.base import Attached
+from tierlens.sinks.mlflow_store import MlflowStoreSink, artifact_root
 from tierlens.spans import Artifact
 
 METRICS = {"causal_confidence": 0.83, "robust": True, "verdict": "uplift"}

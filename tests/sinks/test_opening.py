@@ -4,7 +4,11 @@ import pytest
 
 from tests.sinks.traces import agent_trace, batch
 from tierlens.errors import ConfigError
-from tierlens.sinks import FanOut, MlflowHttpSink, MlflowStoreSink, OtlpSink, open_sink
+from tierlens.sinks.fanout import FanOut
+from tierlens.sinks.mlflow_http import MlflowHttpSink
+from tierlens.sinks.mlflow_store import MlflowStoreSink
+from tierlens.sinks.opening import open_sink
+from tierlens.sinks.otlp import OtlpSink
 from tierlens.testing.http_stub import HttpStub
 
 

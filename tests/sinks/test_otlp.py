@@ -4,8 +4,7 @@ import pytest
 
 from tests.sinks.traces import agent_trace, batch
 from tierlens.errors import SettingsError, Unavailable
-from tierlens.sinks import OtlpSink
-from tierlens.sinks.otlp import parse_headers
+from tierlens.sinks.otlp import OtlpSink, parse_headers
 from tierlens.testing.http_stub import HttpStub, Reply
 
 

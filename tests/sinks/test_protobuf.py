@@ -144,7 +144,7 @@ def test_what_the_journal_writes_means_the_same_in_protobuf():
     ],
 )
 def test_what_is_no_otlp_span_is_rejected(span):
-    from tierlens.sinks import Batch
+    from tierlens.sinks.base import Batch
 
     with pytest.raises(Rejected):
         parsed(Batch("x", b"{}", [span])).request()

@@ -12,7 +12,7 @@ import orjson
 
 from tierlens import keys
 from tierlens.journal.otlp import span_json
-from tierlens.sinks import Attached, Batch, Finding, Finish
+from tierlens.sinks.base import Attached, Batch, Finding, Finish
 from tierlens.spans import AttributeValue, Metric, Span, Status
 
 RESOURCE = b'{"attributes":[{"key":"service.name","value":{"stringValue":"tests"}}]}'

@@ -129,7 +129,8 @@ def _contents(loaded: Settings, state: JournalState) -> Iterator[Finding]:
 
 def _delivery(loaded: Settings) -> Finding:
     if loaded.shipper != "external":
-        return Finding("shipper", "ok", f"{loaded.shipper}, in the agent's own process group")
+        where = "of the agent's" if loaded.shipper == "thread" else "that the agent starts"
+        return Finding("shipper", "ok", f"a {loaded.shipper} {where}")
     shipped = loaded.journal_dir.exists() and journal_state(loaded.journal_dir).shipped
     if shipped:
         return Finding("shipper", "ok", "external, and one is running")

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from tierlens.shipping.run import RunReport
     from tierlens.sinks.base import Sink
 
-# A child that ships for an agent gives up on a dead backend then; whoever ships next goes on.
-_ALONE_S: Final = 3600.0
 _LOOK_S: Final = 0.2
 _STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
 
@@ -31,9 +29,6 @@ def ship(
     journal_dir: Annotated[
         Path | None, typer.Option("--journal-dir", "--journal", help="The journal; without it, the settings'.")
     ] = None,
-    until_alone: Annotated[
-        bool, typer.Option("--until-alone", help="End once all writers are gone and all is delivered.")
-    ] = False,
     patience: Annotated[
         float, typer.Option(help="With --once: seconds to go on while MLflow takes nothing.", min=0)
     ] = 30.0,
@@ -62,7 +57,7 @@ def ship(
         if once:
             report = _once(found.journal_dir, sink, patience, show=sys.stderr.isatty() and not as_json)
         else:
-            report = _until_told(found.journal_dir, sink, _ALONE_S if until_alone else None)
+            report = _until_told(found.journal_dir, sink)
     left = _left(found.journal_dir)
     if as_json:
         print_json({"stored": report.stored, "left": left, "drained": report.drained, "busy": report.busy})
@@ -79,7 +74,7 @@ def _once(directory: Path, sink: Sink, patience_s: float, *, show: bool) -> RunR
         return run_once(directory, sink, patience_s=patience_s)
 
 
-def _until_told(directory: Path, sink: Sink, alone_s: float | None) -> RunReport:
+def _until_told(directory: Path, sink: Sink) -> RunReport:
     from tierlens.shipping.run import run_forever
 
     stop = threading.Event()
@@ -87,7 +82,7 @@ def _until_told(directory: Path, sink: Sink, alone_s: float | None) -> RunReport
     # wait for this event, which holds the event's lock.
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
     threading.Thread(target=_set_when_told, args=(stop,), daemon=True).start()
-    return run_forever(directory, sink, stop, alone_s=alone_s)
+    return run_forever(directory, sink, stop)
 
 
 def _set_when_told(stop: threading.Event) -> None:

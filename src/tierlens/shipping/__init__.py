@@ -1,29 +1,15 @@
-"""Behind the disk: read the journal, send, acknowledge last."""
+"""Behind the disk: read the journal, send, acknowledge last.
+
+Importing the package imports nothing that ships: an agent whose child does it needs none of that.
+"""
 
 from __future__ import annotations
 
 from typing import Protocol
 
-from tierlens.shipping.external import ExternalShipping
-from tierlens.shipping.limits import Limits
-from tierlens.shipping.process import ShippingProcess
 from tierlens.shipping.report import FlushReport
-from tierlens.shipping.run import RunReport, run_forever, run_once
-from tierlens.shipping.shipper import Shipper
-from tierlens.shipping.thread import ShippingThread
 
-__all__ = [
-    "ExternalShipping",
-    "FlushReport",
-    "Limits",
-    "RunReport",
-    "Shipper",
-    "Shipping",
-    "ShippingProcess",
-    "ShippingThread",
-    "run_forever",
-    "run_once",
-]
+__all__ = ["FlushReport", "Shipping"]
 
 
 class Shipping(Protocol):

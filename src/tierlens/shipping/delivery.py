@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from tierlens.errors import DeliveryError, Forbidden, Rejected, TooLarge, Unavailable
 from tierlens.shipping.alarm import Alarms
@@ -12,6 +12,7 @@ from tierlens.shipping.clock import Clock
 from tierlens.shipping.entry import STORED, Destination, Entry
 from tierlens.shipping.feed import Feed
 from tierlens.shipping.finishes import Finishes
+from tierlens.shipping.health import Health
 from tierlens.shipping.letters import Retries, reason_of
 from tierlens.shipping.outbox import Outbox
 from tierlens.shipping.parcel import Parcel, detached, halves, truncated
@@ -19,25 +20,11 @@ from tierlens.shipping.retry import Action, decide
 from tierlens.sinks.base import Finish, Sink
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
-    """What the sink last said.
-
-    Attributes:
-        failing: its last answer was an outage's, or refused credentials.
-        answered_at: monotonic time of its last answer of any kind, or None.
-        asked_at: monotonic time of the request that is under way, or None.
-        ever_took: it has taken something.
-    """
-
-    failing: bool = False
-    answered_at: float | None = None
-    asked_at: float | None = None
-    ever_took: bool = False
-
-
 class Delivery:
     """Sends parcels, settles what was taken, and does with the rest what the answer table says.
+
+    Args:
+        tell: called whenever ``health`` has changed.
 
     Attributes:
         feeds: by writer, for acknowledging.
@@ -57,7 +44,9 @@ class Delivery:
         blobs: BlobRest,
         alarms: Alarms,
         clock: Clock,
+        tell: Callable[[Health], None],
     ) -> None:
+        self._tell = tell
         self._sink, self.feeds, self._outbox, self._finishes = sink, feeds, outbox, finishes
         self._retries, self._blobs, self._alarms, self._clock = retries, blobs, alarms, clock
         self.touched: set[str] = set()
@@ -67,19 +56,19 @@ class Delivery:
     def attempt(self, parcel: Parcel) -> None:
         """Send once, and draw the conclusions."""
         parcel.tries += 1
-        self.health = replace(self.health, asked_at=self._clock.monotonic())
-        try:
-            error = self._send(parcel)
-        finally:
-            now = self._clock.monotonic()
-            self.health = replace(self.health, asked_at=None, answered_at=now)
-        failing = isinstance(error, Unavailable | Forbidden)
-        self.health = replace(self.health, failing=failing, ever_took=self.health.ever_took or error is None)
+        self._feel(replace(self.health, asked_at=self._clock.monotonic()))
+        error = self._send(parcel)
+        now, ever_took = self._clock.monotonic(), self.health.ever_took or error is None
+        self._feel(Health(isinstance(error, Unavailable | Forbidden), now, None, ever_took))
         if error is None:
             self._outbox.passed()
             self._taken(parcel)
         else:
             self._refused(parcel, error)
+
+    def _feel(self, health: Health) -> None:
+        self.health = health
+        self._tell(health)
 
     def _send(self, parcel: Parcel) -> DeliveryError | None:
         try:
@@ -99,14 +88,15 @@ class Delivery:
     def _taken(self, parcel: Parcel) -> None:
         now = self._clock.monotonic()
         self.stored += parcel.spans
-        finished = {finish.trace_id for finish in parcel.finishes}
-        for entry in parcel.entries():
-            if entry.has_findings and entry.line.trace not in finished:
-                self._hold(entry, parcel.destination, now)
-            self._settle(entry, STORED)
         for group in parcel.groups:
             if group.rooted:
                 self._finishes.root_stored(group.trace)
+        # By span: a request may hold two groups of one trace, of which only the one with the root has a finish.
+        said = {found.span_id for finish in parcel.finishes for found in (*finish.findings, *finish.attached)}
+        for entry in parcel.entries():
+            if entry.has_findings and entry.line.span not in said:
+                self._hold(entry, parcel.destination, now)
+            self._settle(entry, STORED)
         for finish in parcel.finishes:
             self._release(finish, parcel.destination)
         self._blobs.delivered(parcel.finishes, now)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tierlens.journal.lock import FileLock
-from tierlens.journal.segment import SHIPPER_LOCK, SHIPPER_WANTED, create_directory
+from tierlens.journal.segment import SHIPPER_LOCK, create_directory
+from tierlens.shipping import handover
 from tierlens.shipping.clock import Clock, SystemClock
+from tierlens.shipping.health import Health
 from tierlens.shipping.limits import Limits
 from tierlens.shipping.shipper import Shipper
 from tierlens.sinks.base import Sink
 
-_POLL_S = 0.25
+_POLL_S = 0.1
+_HANDOVER_POLL_S = 0.25
 _STANDBY_S = 0.5
 _GRACE_S = 2.0
 _HANDOVER_S = 5.0
@@ -68,17 +73,17 @@ def run_once(
 
 
 def _taken_over(directory: Path, lock: FileLock, clock: Clock) -> bool:
-    wanted, never = directory / SHIPPER_WANTED, threading.Event()
+    never = threading.Event()
     until = clock.monotonic() + _HANDOVER_S
     try:
         while not lock.acquire():
             if clock.monotonic() >= until:
                 return False
-            wanted.touch(mode=0o600)
-            clock.wait(never, _POLL_S)
+            handover.want_to_ship(directory)
+            clock.wait(never, _HANDOVER_POLL_S)
         return True
     finally:
-        wanted.unlink(missing_ok=True)
+        handover.clear_wish(directory)
 
 
 def _drain(shipper: Shipper, clock: Clock, patience_s: float) -> RunReport:
@@ -106,40 +111,72 @@ def run_forever(
     stop: threading.Event,
     *,
     alone_s: float | None = None,
+    lock: FileLock | None = None,
+    destination: str = "",
     limits: Limits | None = None,
     clock: Clock | None = None,
 ) -> RunReport:
     """Ship until ``stop`` is set, standing by while another process ships from the directory.
 
     Args:
-        alone_s: return as well once no writer is alive and everything is delivered, or another process wants to
+        alone_s: return as well once no writer is alive and everything is delivered, or somebody else wants to
             ship, or once no writer has been alive for so long.
+        lock: the directory's shipper lock, where it is held already.
+        destination: stands for where the sink delivers to, for those who would ship elsewhere.
     """
     clock = clock or SystemClock()
     create_directory(directory)
-    lock = FileLock(directory / SHIPPER_LOCK)
-    while not lock.acquire():
+    lock = lock or FileLock(directory / SHIPPER_LOCK)
+    while not (lock.held or lock.acquire()):
         if clock.wait(stop, _STANDBY_S):
             return RunReport(0, drained=False, busy=True)
-    shipper = Shipper(directory, sink, limits=limits, clock=clock)
+    tell = partial(_tell, directory, destination)
+    tell(Health())
+    shipper = Shipper(directory, sink, limits=limits, clock=clock, tell=tell)
+    service = _Service(shipper, directory, destination, clock)
     try:
-        return _serve(shipper, directory / SHIPPER_WANTED, clock, stop, alone_s)
+        return service.run(stop, alone_s)
     finally:
         shipper.close()
+        handover.clear(directory)
         lock.release()
 
 
-def _serve(shipper: Shipper, wanted: Path, clock: Clock, stop: threading.Event, alone_s: float | None) -> RunReport:
-    company = clock.monotonic()
-    while not stop.is_set():
-        quiet = shipper.step()
-        now = clock.monotonic()
-        if shipper.living:
-            company = now
-        elif alone_s is not None:
-            done = shipper.drained and now - company >= _GRACE_S
-            if done or now - company >= alone_s or wanted.exists():
+def _tell(directory: Path, destination: str, health: Health) -> None:
+    handover.put_state(directory, handover.ShipperState(os.getpid(), destination, health))
+
+
+class _Service:
+    """A shipper at work, and at the call of those it ships for."""
+
+    def __init__(self, shipper: Shipper, directory: Path, destination: str, clock: Clock) -> None:
+        self._shipper, self._directory, self._destination, self._clock = shipper, directory, destination, clock
+        self._company = clock.monotonic()
+
+    def run(self, stop: threading.Event, alone_s: float | None) -> RunReport:
+        while not stop.is_set():
+            quiet = self._shipper.step()
+            if alone_s is not None and self._leaves(alone_s):
                 break
-        if quiet:
-            clock.wait(stop, min(quiet, _POLL_S))
-    return RunReport(shipper.stored, shipper.drained)
+            if quiet and not self._hurries():
+                self._clock.wait(stop, min(quiet, _POLL_S))
+        return RunReport(self._shipper.stored, self._shipper.drained)
+
+    def _hurries(self) -> bool:
+        """Whether somebody waits who did not a moment ago."""
+        if handover.take_flush_wish(self._directory):
+            self._shipper.urgent = True
+            self._shipper.look()
+            return True
+        self._shipper.urgent = self._shipper.urgent and not self._shipper.drained
+        return False
+
+    def _leaves(self, alone_s: float) -> bool:
+        now = self._clock.monotonic()
+        living = self._shipper.living > 0
+        if living:
+            self._company = now
+        if handover.is_in_the_way(self._directory, self._destination, alone=not living):
+            return True
+        alone_for = now - self._company
+        return alone_for >= (_GRACE_S if self._shipper.drained else alone_s)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import random
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from tierlens.shipping.alarm import Alarms
 from tierlens.shipping.blobrest import BlobRest
 from tierlens.shipping.clock import Clock, SystemClock
 from tierlens.shipping.deadletter import DeadLetters
-from tierlens.shipping.delivery import Delivery, Health
+from tierlens.shipping.delivery import Delivery
 from tierlens.shipping.entry import Destination, Gathering
 from tierlens.shipping.feed import Feed
 from tierlens.shipping.finishes import Finishes
+from tierlens.shipping.health import Health
 from tierlens.shipping.intake import Intake
 from tierlens.shipping.letters import Retries
 from tierlens.shipping.limits import Limits
@@ -27,6 +29,9 @@ class Shipper:
 
     Everything it does can be done twice without harm: what is sent again lands on the same rows.
 
+    Args:
+        tell: called, from inside ``step``, whenever ``health`` has changed.
+
     Attributes:
         urgent: spans are sent without waiting for their trace's root.
     """
@@ -39,6 +44,7 @@ class Shipper:
         limits: Limits | None = None,
         clock: Clock | None = None,
         rng: random.Random | None = None,
+        tell: Callable[[Health], None] = lambda health: None,
     ) -> None:
         self._limits, self._clock = limits or Limits(), clock or SystemClock()
         self._alarms = Alarms(self._clock)
@@ -57,6 +63,7 @@ class Shipper:
             blobs=self._blobs,
             alarms=self._alarms,
             clock=self._clock,
+            tell=tell,
         )
         self._look_at = self._clock.monotonic()
         self._breath = threading.Event()

@@ -5,16 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 
 from tierlens.journal.forks import follow_forks
 from tierlens.journal.lock import FileLock
 from tierlens.journal.segment import SHIPPER_LOCK, create_directory
 from tierlens.journal.writer import Journal
+from tierlens.shipping import handover
 from tierlens.shipping.alarm import Alarms
 from tierlens.shipping.clock import Clock, SystemClock
-from tierlens.shipping.delivery import Health
 from tierlens.shipping.flush import flush
+from tierlens.shipping.health import Standing, hopeless
 from tierlens.shipping.limits import Limits
 from tierlens.shipping.report import FlushReport
 from tierlens.shipping.shipper import Shipper
@@ -26,7 +26,6 @@ _STANDBY_S = 0.5
 _MISHAP_S = 2.0
 _URGENT_S = 0.01
 _SLOWER = 1.3
-_KNOWN_GOOD = 4
 
 
 class ShippingThread:
@@ -39,6 +38,8 @@ class ShippingThread:
     Args:
         journal: what to ship; other writers in its directory are shipped too, adopted ones included.
         open_sink: called in the thread, once in each process: connections must not be shared with a child.
+        destination: stands for where that delivers to; a shipping process left behind by others that delivers
+            elsewhere is asked to make way.
     """
 
     def __init__(
@@ -46,10 +47,11 @@ class ShippingThread:
         journal: Journal,
         open_sink: Callable[[], Sink],
         *,
+        destination: str = "",
         limits: Limits | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self._journal, self._open_sink = journal, open_sink
+        self._journal, self._open_sink, self._destination = journal, open_sink, destination
         # Slices so small that an agent's thread never waits for the interpreter much longer than they take, and
         # little held in memory, which is the agent's own.
         self._limits = limits or Limits(
@@ -70,6 +72,7 @@ class ShippingThread:
         self._shipper: Shipper | None = None
         self._standby = False
         self._flushing = 0
+        self._claim = handover.Claim(self._journal.directory, self._destination, self._alarms)
 
     def start(self) -> None:
         """Start the thread if it does not run; does nothing after ``close``, or where no thread can be
@@ -140,6 +143,7 @@ class ShippingThread:
             try:
                 self._standby = not self._take_lock()
                 if self._standby:
+                    self._claim.press()
                     self._rest(_STANDBY_S)
                 else:
                     self._ship(stop)
@@ -153,7 +157,9 @@ class ShippingThread:
         with self._state:
             if not self._lock.held:
                 create_directory(self._journal.directory)
-                return self._lock.acquire()
+                if not self._lock.acquire():
+                    return False
+                handover.clear(self._journal.directory)
             return True
 
     def _ship(self, stop: threading.Event) -> None:
@@ -178,25 +184,3 @@ class ShippingThread:
     def _rest(self, seconds: float) -> None:
         if self._clock.wait(self._wake, seconds) and not self._stop.is_set():
             self._wake.clear()
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How a shipping thread is doing: whether it is this process's turn to ship, and what the sink last
-    said."""
-
-    ships: bool
-    health: Health | None
-
-
-def hopeless(standing: Standing, began: float, now: float, silence_s: float) -> bool:
-    """Whether an exit that began to wait at ``began`` should wait no longer."""
-    if not standing.ships:
-        return True
-    health = standing.health
-    if health is None:
-        return now - began > silence_s * _KNOWN_GOOD
-    if health.failing:
-        return True
-    allowed = silence_s * _KNOWN_GOOD if health.ever_took else silence_s
-    return health.asked_at is not None and now - max(health.asked_at, began) > allowed

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from tierlens.settings import Settings
 from tierlens.sinks.base import Sink
 from tierlens.sinks.credentials import Credentials
 from tierlens.sinks.opening import open_sink
 from tierlens.sinks.otlp import parse_headers
+
+if TYPE_CHECKING:
+    # pydantic takes as long to import as all of delivery, which a shipping process does without.
+    from tierlens.settings import Settings
 
 
 def sink_for(settings: Settings, environ: Mapping[str, str] = os.environ) -> Sink:
@@ -18,13 +22,21 @@ def sink_for(settings: Settings, environ: Mapping[str, str] = os.environ) -> Sin
     Raises:
         SettingsError: an address, a credential or a header that cannot be used.
     """
-    headers = settings.otlp_headers.get_secret_value() if settings.otlp_headers else ""
+    return sink_from({**environ, **settings.as_environment()})
+
+
+def sink_from(environ: Mapping[str, str]) -> Sink:
+    """The same from variables, ``Settings.as_environment`` among them, without reading any configuration.
+
+    Raises:
+        SettingsError: as ``sink_for`` does.
+    """
     return open_sink(
-        settings.tracking_uri,
-        credentials=credentials_for(settings, environ),
-        artifact_location=settings.artifact_location or "",
-        otlp_endpoint=settings.otlp_endpoint or "",
-        otlp_headers=parse_headers(headers),
+        environ["MLFLOW_TRACKING_URI"],
+        credentials=Credentials.from_environment(environ),
+        artifact_location=environ.get("MLFLOW_ARTIFACT_LOCATION", ""),
+        otlp_endpoint=environ.get("TIERLENS_OTLP_ENDPOINT", ""),
+        otlp_headers=parse_headers(environ.get("OTEL_EXPORTER_OTLP_HEADERS", "")),
     )
 
 

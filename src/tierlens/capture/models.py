@@ -81,8 +81,8 @@ def end(opened: Open, result: Any) -> None:
     """Put a LangChain ``LLMResult`` on the span of its call."""
     if not opened.recording:
         return
-    output = result.llm_output
-    if not isinstance(output, Mapping):
+    output = result.llm_output or NONE
+    if type(output) is not dict and not isinstance(output, Mapping):
         output = NONE
     replies = [_reply(generation) for several in result.generations for generation in several]
     put_replies(opened, replies)

@@ -22,7 +22,7 @@ from zlib import crc32
 import orjson
 
 from tierlens.errors import DamagedLine
-from tierlens.journal.otlp import attributes_json, dumps, plain, plain_text, plain_value, span_json
+from tierlens.journal.otlp import attribute_list, dumps, plain, plain_text, plain_value, span_json
 from tierlens.spans import Artifact, Metric, Routing, Span
 
 Kind = Literal["span", "start", "loss"]
@@ -32,6 +32,7 @@ _COVERED: Final = len(PREFIX) + 8 + 1
 _HEADER: Final = len(b'{"tierlens":')
 _SPAN_MARK: Final = b'},"resourceSpans":[{"resource":'
 _START_MARK: Final = b'},"start":[{"resource":'
+_OPENINGS: Final = {kind: b',"kind":"%b","trace":' % kind.encode() for kind in ("span", "start")}
 _MARKS: Final = {"span": _SPAN_MARK, "start": _START_MARK}
 _SCOPE: Final = b',"scopeSpans":[{"scope":{"name":"tierlens","version":"1"},"spans":['
 _TAIL: Final = b"]}]}]}"
@@ -88,7 +89,7 @@ def encode_loss(refused: Mapping[str, int]) -> bytes:
 def encode_resource(attributes: Mapping[str, str]) -> bytes:
     """The OTLP resource that all spans of a journal share."""
     plained = {plain_text(key): plain_value(value) for key, value in attributes.items()}
-    return b'{"attributes":[%b]}' % attributes_json(plained)
+    return dumps({"attributes": attribute_list(plained)})
 
 
 def cut(span: Span, longest: int) -> Span:
@@ -99,19 +100,23 @@ def cut(span: Span, longest: int) -> Span:
 
 def _framed(kind: str, trace: str, span: str, routing: Routing, resource: bytes, payload: bytes) -> bytes:
     experiment, brand, root, metrics, artifacts = routing
-    covered = b',"kind":"%b","trace":%b,"span":%b%b%b%b%b%b%b%b' % (
-        kind.encode(),
-        dumps(trace),
-        dumps(span),
-        _destination(experiment, brand, root),
-        _attached(metrics, artifacts) if metrics or artifacts else b"",
-        _MARKS[kind],
-        resource,
-        _SCOPE,
-        payload,
-        _TAIL,
+    return _frame(
+        b"".join(
+            (
+                _OPENINGS[kind],
+                dumps(trace),
+                b',"span":',
+                dumps(span),
+                _destination(experiment, brand, root),
+                _attached(metrics, artifacts) if metrics or artifacts else b"",
+                _MARKS[kind],
+                resource,
+                _SCOPE,
+                payload,
+                _TAIL,
+            )
+        )
     )
-    return _frame(covered)
 
 
 def _frame(covered: bytes) -> bytes:

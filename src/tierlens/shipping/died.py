@@ -8,7 +8,7 @@ import orjson
 
 from tierlens import keys
 from tierlens.journal.codec import Line
-from tierlens.journal.otlp import attributes_json
+from tierlens.journal.otlp import attribute_list
 
 DIED: Final = "process died"
 
@@ -21,6 +21,5 @@ def died(start: Line, last_ns: int) -> Line:
     span: dict[str, Any] = orjson.loads(start.payload)
     span["endTimeUnixNano"] = str(max(int(span["startTimeUnixNano"]), last_ns))
     span["status"] = {"code": 2, "message": DIED}
-    outcome = attributes_json({keys.OUTCOME: "error", keys.OUTCOME_DETAIL: DIED})
-    span["attributes"] += orjson.loads(b"[%b]" % outcome)
+    span["attributes"] += attribute_list({keys.OUTCOME: "error", keys.OUTCOME_DETAIL: DIED})
     return start._replace(kind="span", payload=orjson.dumps(span))

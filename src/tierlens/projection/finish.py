@@ -40,3 +40,8 @@ class Finish:
     root: Mapping[str, object]
     findings: Sequence[Finding] = ()
     attached: Sequence[Attached] = ()
+
+    @property
+    def speakers(self) -> set[str]:
+        """The ids of the spans that these are metrics and files of."""
+        return {finding.span_id for finding in self.findings} | {file.span_id for file in self.attached}

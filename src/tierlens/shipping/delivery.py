@@ -92,7 +92,7 @@ class Delivery:
             if group.rooted:
                 self._finishes.root_stored(group.trace)
         # By span: a request may hold two groups of one trace, of which only the one with the root has a finish.
-        said = {found.span_id for finish in parcel.finishes for found in (*finish.findings, *finish.attached)}
+        said = {span for finish in parcel.finishes for span in finish.speakers}
         for entry in parcel.entries():
             if entry.has_findings and entry.line.span not in said:
                 self._hold(entry, parcel.destination, now)

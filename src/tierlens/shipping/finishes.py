@@ -102,8 +102,7 @@ class Finishes:
         """The entries that wait no more now that ``finish`` was taken, or refused for good."""
         key = (finish.trace_id, destination)
         spans = self._waiting.get(key, {})
-        said = {finding.span_id for finding in finish.findings} | {file.span_id for file in finish.attached}
-        released = [spans.pop(span).entry for span in said if span in spans]
+        released = [spans.pop(span).entry for span in finish.speakers if span in spans]
         if not spans:
             self._waiting.pop(key, None)
         return released

@@ -20,7 +20,7 @@ import tierlens
 from tests.capture.graphs import graph
 from tests.conftest import StoredMlflow
 from tierlens.capture import payload
-from tierlens.capture.state import StateLedger
+from tierlens.capture.ledger import StateLedger
 from tierlens.policy import StatePolicy
 from tierlens.state import whole
 
@@ -39,7 +39,14 @@ messages = st.builds(
 )
 documents = st.builds(lambda text, score: Document(text, metadata={"score": score}), texts, numbers)
 marks = st.sampled_from(
-    [{"$same": "0" * 16}, {"$from": "s0/notes/0"}, {"$value": {}}, {"$cut": 1}, {"$same": "s0", "kept": 1, "added": []}]
+    [
+        {"$same": "0" * 16},
+        {"$from": "s0/notes/0"},
+        {"$value": {}},
+        {"$cut": 1},
+        {"$same": "s0", "kept": 1, "added": []},
+        {"$same": "s0", "changed": {"a": 1}},
+    ]
 )
 items = st.one_of(texts, numbers, messages, documents, marks)
 values = st.recursive(
@@ -86,8 +93,11 @@ class Run:
     def _apply(self, update: dict[str, Any], append: bool) -> None:
         for key, value in update.items():
             before = self.state.get(key)
-            grows = append and isinstance(before, list) and isinstance(value, list)
-            self.state = {**self.state, key: [*before, *value] if grows else value}
+            if append and isinstance(before, list) and isinstance(value, list):
+                value = [*before, *value]
+            elif append and isinstance(before, dict) and isinstance(value, dict):
+                value = {**before, **value}
+            self.state = {**self.state, key: value}
 
 
 steps = st.tuples(
@@ -135,6 +145,19 @@ def test_references_are_what_is_stored() -> None:
     assert LONG not in stored["s1"]["inputs"] + stored["s2"]["inputs"]
 
 
+def test_a_mapping_that_grows_is_stored_as_what_changed() -> None:
+    run = Run()
+    names = [f"agent_{number}" for number in range(12)]
+    for name in names:
+        run.step({"results": {name: {"finding": LONG, "score": len(name)}}}, append=True, changed=None, remember=True)
+    run.state["results"] = {name: run.state["results"][name] for name in names if name != "agent_3"}
+    run.step({}, append=True, changed=None, remember=True)
+    assert all(len(parts["inputs"]) < 2 * len(LONG) for parts in run.stored.values())
+    assert '"dropped":["agent_3"]' in run.stored["s12"]["inputs"]
+    assert whole(run.stored, "s12") == run.state
+    assert whole(run.stored, "s9") == run.expected["s9", "inputs"]
+
+
 def test_a_reference_to_a_span_that_is_not_there_stays() -> None:
     stored = chain()
     del stored["s0"]
@@ -149,6 +172,7 @@ def test_a_reference_to_a_span_that_is_not_there_stays() -> None:
         {"a": {"$same": "x"}},
         {"a": {"$same": "gone", "kept": 1, "added": []}},
         {"a": {"$same": "x", "kept": 1, "added": ["b"]}},
+        {"a": {"$same": "x", "changed": {"b": 1}}},
         {"a": {"$from": "x/a"}},
         {"a": {"$from": "gone"}},
         {"a": {"$from": ""}},

@@ -1,4 +1,4 @@
-"""Whole states back from what was stored as changes: the reading side of ``tierlens.capture.state``."""
+"""Whole states back from what was stored as changes: the reading side of ``tierlens.capture.ledger``."""
 
 from __future__ import annotations
 
@@ -64,11 +64,22 @@ class _Reader:
             passed.add(span_id)
         out = self._value(here)
         for growth in reversed(grown):
-            if "kept" in growth:
-                if not isinstance(out, list):
-                    return value
-                out = out[: growth["kept"]] + [self._item(item) for item in growth["added"]]
+            out = self._grown(out, growth)
+            if out is _MISSING:
+                return value
         return out
+
+    def _grown(self, before: Any, growth: Mapping[str, Any]) -> Any:
+        """A list with what was added to it, a mapping with what was set and dropped in it."""
+        if "kept" in growth:
+            added = [self._item(item) for item in growth["added"]]
+            return before[: growth["kept"]] + added if isinstance(before, list) else _MISSING
+        if "changed" in growth:
+            changed = {key: self._item(item) for key, item in growth["changed"].items()}
+            dropped = growth.get("dropped", ())
+            kept = {key: item for key, item in before.items() if key not in dropped} if _is_mapping(before) else None
+            return _MISSING if kept is None else kept | changed
+        return before
 
     def _value(self, value: Any) -> Any:
         return [self._item(item) for item in value] if isinstance(value, list) else self._item(value)
@@ -89,6 +100,10 @@ class _Reader:
         outputs = self._stored[span_id].outputs if span_id in self._stored else None
         found = _follow(outputs, [step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")])
         return _follow(outputs, _REPLY) if found is _MISSING and pointer == "reply" else found
+
+
+def _is_mapping(value: Any) -> bool:
+    return isinstance(value, Mapping)
 
 
 def _follow(value: Any, steps: Iterable[str | int]) -> Any:

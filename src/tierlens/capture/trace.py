@@ -9,8 +9,8 @@ from time import perf_counter_ns
 from typing import Any
 
 from tierlens import keys
+from tierlens.capture.ledger import StateLedger
 from tierlens.capture.outcomes import Outcome
-from tierlens.capture.state import StateLedger
 from tierlens.capture.withheld import Withheld
 from tierlens.policy import AgentPolicy
 from tierlens.spans import NONE, Artifact, AttributeValue, Event, Link, Metric, Routing, Span

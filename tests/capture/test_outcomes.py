@@ -156,6 +156,7 @@ def test_a_handoff_out_of_a_subgraph_is_no_error_anywhere(capture: Capture) -> N
     built.add_edge(START, "sub")
     built.compile(name="graph").invoke(QUESTION, capture.config())
     assert capture.outcomes("leave") == ["handed_off"]
+    assert json.loads(capture.attributes("leave")[keys.OUTPUTS]) == {"notes": ["left"], "goto": "other"}
     assert "error" not in {span.attributes.get(keys.OUTCOME) for span in capture.journal.spans.values()}
     assert {span.status for span in capture.journal.spans.values()} == {"OK"}
 

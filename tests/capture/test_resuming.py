@@ -49,6 +49,8 @@ async def test_a_pause_is_no_error_and_says_what_it_asks(capture: Capture, way: 
     assert (outcome(first), outcome(second)) == ("interrupted", "resumed")
     assert json.loads(str(first.attributes[keys.OUTCOME_DETAIL])) == ASKED
     assert capture.outcomes("ask") == ["interrupted", "ok"]
+    paused = [span for span in capture.journal.spans.values() if outcome(span) == "interrupted" and span.name == "ask"]
+    assert json.loads(str(paused[0].attributes[keys.OUTPUTS])) == {"interrupt": ASKED}
     assert {span.status for span in capture.journal.spans.values()} == {"OK"}
     assert not [span for span in capture.journal.spans.values() if span.events]
 

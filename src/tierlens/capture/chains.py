@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping
 from typing import Any
 
 from tierlens import keys
-from tierlens.capture import contents, outcomes, privacy
+from tierlens.capture import contents, outcomes, payload, privacy
 from tierlens.capture.graphs import tries_of_task
 from tierlens.capture.outcomes import Outcome
 from tierlens.capture.recorder import Recorder
@@ -142,6 +142,8 @@ def fail(recorder: Recorder, opened: Open, error: BaseException) -> None:
     try:
         outcome = ended_as(opened, outcomes.of_exception(error))
         _put_failure(opened, error, outcome)
+        if opened.recording and keys.OUTPUTS not in opened.attributes:
+            _put_carried(recorder, opened, error, outcome)
     finally:
         recorder.finish(opened, outcome)
 
@@ -154,3 +156,11 @@ def _put_failure(opened: Open, error: BaseException, outcome: Outcome) -> None:
         opened.events += (outcomes.exception_event(error, opened.trace.now(), private=private),)
         if opened.is_node and opened.parent is not None and opened.namespace:
             opened.parent.failed = {**(opened.parent.failed or {}), opened.namespace: opened}
+
+
+def _put_carried(recorder: Recorder, opened: Open, error: BaseException, outcome: Outcome) -> None:
+    """What control flow carries away by raising it is what the run put out: a question, or a state update."""
+    if outcome.word == outcomes.INTERRUPTED and outcome.detail and opened.policy.log_prompts:
+        opened.attributes[keys.OUTPUTS] = payload.dumps({"interrupt": outcomes.asked(error)})
+    elif outcome.word == outcomes.HANDED_OFF and error.args:
+        contents.put_outputs(recorder, opened, error.args[0])

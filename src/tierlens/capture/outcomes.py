@@ -7,6 +7,7 @@ import traceback
 from dataclasses import dataclass
 from typing import Final
 
+import orjson
 from langgraph.errors import GraphBubbleUp, GraphInterrupt, ParentCommand
 
 from tierlens.capture import payload
@@ -70,10 +71,20 @@ def goal(command: object) -> str:
 
 def interrupt_payload(interrupts: object) -> str:
     """The payloads of LangGraph ``Interrupt``s as JSON: one as it is, several as a list."""
-    values = (
-        [getattr(one, "value", one) for one in interrupts] if isinstance(interrupts, list | tuple) else [interrupts]
-    )
-    return payload.text(payload.dumps(values[0] if len(values) == 1 else values), 16_384)
+    return payload.text(payload.dumps(_values(interrupts)), 16_384)
+
+
+def asked(error: BaseException) -> object:
+    """What an interrupt asks a person: its payload, or a list of several; cut where it is long."""
+    encoded = payload.encode(_values(error.args[0] if error.args else ()))
+    return orjson.Fragment(payload.capped(encoded, 16_384))
+
+
+def _values(interrupts: object) -> object:
+    if not isinstance(interrupts, list | tuple):
+        return interrupts
+    values = [getattr(one, "value", one) for one in interrupts]
+    return values[0] if len(values) == 1 else values
 
 
 def carried(error: BaseException) -> object:

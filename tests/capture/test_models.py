@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from typing import Any, Literal
 
-import genai_prices
 import pytest
 from langchain_anthropic import ChatAnthropic
 from langchain_core.language_models.fake import FakeListLLM
@@ -93,7 +92,7 @@ def written(call: dict[str, Any]) -> int:
     return int(call["cache_creation_5m_input_tokens"] + call["cache_creation_1h_input_tokens"])
 
 
-def test_both_lifetimes_of_cache_writes_are_counted_and_priced_apart(capture: Capture, fresh: ClaudeEndpoint) -> None:
+def test_both_lifetimes_of_cache_writes_are_counted_apart(capture: Capture, fresh: ClaudeEndpoint) -> None:
     system = SystemMessage([block(LONGER, "1h"), block(LONG, "5m")])  # type: ignore[list-item]  # blocks
     claude(fresh).invoke([system, HumanMessage("Why?")], capture.config())
     (call,) = fresh.ledger()["calls"]
@@ -101,24 +100,10 @@ def test_both_lifetimes_of_cache_writes_are_counted_and_priced_apart(capture: Ca
     usage = read(span, keys.TOKEN_USAGE)
     assert usage["cache_creation_input_tokens_above_1hr"] == call["cache_creation_1h_input_tokens"] > 0
     assert usage["cache_creation_input_tokens"] == written(call)
-    priced = genai_prices.calc_price(
-        genai_prices.Usage(
-            input_tokens=usage["input_tokens"],
-            output_tokens=usage["output_tokens"],
-            cache_write_tokens=written(call),
-            cache_write_1h_tokens=call["cache_creation_1h_input_tokens"],
-        ),
-        model_ref=MODEL,
-        provider_id="anthropic",
-    )
-    cost = read(span, keys.COST)
-    assert cost["total_cost"] == pytest.approx(float(priced.total_price))
-    assert cost["input_cost"] == pytest.approx(float(priced.input_price))
-    assert cost["output_cost"] == pytest.approx(float(priced.output_price))
 
 
 @pytest.mark.parametrize("ttl", ["5m", "1h"])
-def test_a_stream_prices_its_cache_writes_as_the_same_call_unstreamed(capture: Capture, ttl: str) -> None:
+def test_a_stream_counts_its_cache_writes_as_the_same_call_unstreamed(capture: Capture, ttl: str) -> None:
     messages = [SystemMessage([block(LONG, ttl)]), HumanMessage("Why?")]  # type: ignore[list-item]  # blocks
     for way in ("invoke", "stream"):
         with ClaudeEndpoint() as endpoint:
@@ -128,7 +113,6 @@ def test_a_stream_prices_its_cache_writes_as_the_same_call_unstreamed(capture: C
     plain, streamed = calls(capture)
     assert read(plain, keys.TOKEN_USAGE)["cache_creation_input_tokens"] > 1_000
     assert read(streamed, keys.TOKEN_USAGE) == read(plain, keys.TOKEN_USAGE)
-    assert read(streamed, keys.COST) == read(plain, keys.COST)
 
 
 def test_the_chat_stands_there_as_mlflow_renders_it(capture: Capture, endpoint: ClaudeEndpoint) -> None:
@@ -274,8 +258,7 @@ def test_a_completion_model_is_an_llm_span(capture: Capture) -> None:
     assert keys.TOKEN_USAGE not in span.attributes
 
 
-def test_a_model_without_a_published_price_costs_nothing_known(capture: Capture) -> None:
+def test_tokens_of_any_model_are_counted(capture: Capture) -> None:
     model("answer").invoke("Why?", capture.config())
     (span,) = calls(capture)
     assert read(span, keys.TOKEN_USAGE) == {"input_tokens": 7, "output_tokens": 3, "total_tokens": 10}
-    assert keys.COST not in span.attributes

@@ -212,13 +212,12 @@ CHAT: dict[str, Any] = {
 }  # fmt: skip
 
 
-def test_a_model_call_brings_its_tokens_and_cost(capture: Capture, tracer: Tracer) -> None:
+def test_a_model_call_brings_its_tokens(capture: Capture, tracer: Tracer) -> None:
     span("outer")(lambda: tracer.start_span("chat", attributes=CHAT).end())()
     attributes = capture.journal.named("chat").attributes
     assert json.loads(str(attributes[keys.TOKEN_USAGE])) == {
         "input_tokens": 1000, "output_tokens": 100, "total_tokens": 1100, "cache_read_input_tokens": 400,
     }  # fmt: skip
-    assert json.loads(str(attributes[keys.COST]))["total_cost"] == pytest.approx((600 * 3 + 400 * 0.3 + 100 * 15) / 1e6)
     assert (attributes[keys.MODEL], attributes[keys.PROVIDER]) == ("claude-sonnet-4-5", "anthropic")
 
 

@@ -1,51 +1,8 @@
-"""Tokens in one shape, and what they cost."""
+"""Tokens in one shape."""
 
 from __future__ import annotations
 
-import genai_prices
-import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from tierlens.capture import prices
 from tierlens.capture.usage import Usage, from_anthropic, from_langchain, from_llm_output
-
-counts = st.integers(0, 300_000)
-MODELS = [
-    ("anthropic", "claude-sonnet-4-5"), ("anthropic", "claude-haiku-4-5"), ("anthropic", "claude-opus-4-1"),
-    ("openai", "gpt-4o"), ("google_genai", "gemini-2.5-pro"),
-]  # fmt: skip
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.sampled_from(MODELS), counts, counts, counts, counts, counts)
-def test_a_cost_is_what_genai_prices_says(
-    model: tuple[str, str], plain: int, output: int, read: int, five: int, hour: int
-) -> None:
-    provider, name = model
-    if provider != "anthropic":
-        five = hour = 0
-    ours = prices.cost(provider, name, Usage(plain + read + five + hour, output, read, five, hour))
-    theirs = genai_prices.calc_price(
-        genai_prices.Usage(
-            input_tokens=plain + read + five + hour,
-            output_tokens=output,
-            cache_read_tokens=read,
-            cache_write_tokens=five + hour,
-            cache_write_1h_tokens=hour,
-        ),
-        model_ref=name,
-        provider_id=provider.removesuffix("_genai"),
-    )
-    assert ours is not None
-    assert ours["total_cost"] == pytest.approx(float(theirs.total_price), rel=1e-9, abs=1e-12)
-    assert ours["input_cost"] + ours["output_cost"] == pytest.approx(ours["total_cost"])
-
-
-def test_what_has_no_price_or_no_count_has_no_cost() -> None:
-    assert prices.cost("nobody", "no-such-model", Usage(1, 1)) is None
-    assert prices.cost("anthropic", "", Usage(1, 1)) is None
-    assert prices.cost("anthropic", "claude-sonnet-4-5", Usage()) is None
 
 
 def test_langchains_counts_of_both_cache_lifetimes_are_read() -> None:

@@ -86,7 +86,6 @@ def _model_attributes() -> dict[str, str | int | float]:
         keys.INPUTS: json.dumps({"messages": [{"role": "user", "content": TEXT[:800]}]}),
         keys.OUTPUTS: json.dumps({"choices": [{"message": {"role": "assistant", "content": TEXT}}]}),
         keys.TOKEN_USAGE: json.dumps({"input_tokens": 812, "output_tokens": 231, "total_tokens": 1043}),
-        keys.COST: json.dumps({"input_cost": 0.001, "output_cost": 0.002, "total_cost": 0.003}),
         keys.MODEL: "claude-sonnet-4-5",
         keys.PROVIDER: "anthropic",
         keys.PARAMS: json.dumps({"temperature": 0.2, "max_tokens": 1024}),

@@ -8,7 +8,8 @@ import httpx
 import orjson
 import pytest
 
-from tests.sinks.traces import agent_trace, batch
+from tests.sinks.traces import COST, agent_trace, batch
+from tierlens import keys
 from tierlens.errors import Forbidden, Rejected, TooLarge, Unavailable
 from tierlens.sinks.credentials import Credentials
 from tierlens.sinks.mlflow_http import MlflowHttpSink
@@ -44,6 +45,15 @@ def test_an_unhappy_answer_is_the_senders_to_handle(stub, sink):
         with pytest.raises(kind):
             sent(stub, sink)
     assert not stub.spans
+
+
+def test_the_cost_of_a_model_call_is_told_with_its_span(stub, sink):
+    trace = sent(stub, sink)
+
+    told = {span["name"]: span["attributes"].get(keys.COST) for span in stub.spans.values()}
+    assert orjson.loads(told.pop("model-0")) == COST
+    assert set(told.values()) == {None}
+    assert trace.named("model-0").attributes.keys().isdisjoint({keys.COST})
 
 
 def test_a_batch_whose_answer_was_lost_is_sent_again_into_the_same_rows(stub, sink):

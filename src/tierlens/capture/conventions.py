@@ -1,7 +1,7 @@
 """What other libraries' spans say of themselves: OpenTelemetry's GenAI, OpenInference's and Traceloop's names.
 
-MLflow's server reads inputs and outputs under these names by itself; type, tokens and cost are read here,
-since the server would look prices up on the network.
+MLflow's server reads inputs and outputs under these names by itself; type and tokens are read here, so that
+whoever ships can tell the cost: the server would look prices up on the network.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace import Span as SdkSpan
 from opentelemetry.trace import SpanContext, SpanKind, StatusCode
 
 from tierlens import keys
-from tierlens.capture import active, conventions, current, outcomes, payload, prices
+from tierlens.capture import active, conventions, current, outcomes, payload
 from tierlens.capture.callback import running
 from tierlens.capture.outcomes import Outcome
 from tierlens.capture.recorder import Recorder
@@ -149,7 +149,7 @@ def _attributes(opened: Open, span: ReadableSpan, private: bool) -> dict[str, At
 
 
 def _with_usage(attributes: dict[str, AttributeValue], opened: Open) -> dict[str, AttributeValue]:
-    """Model, tokens and cost as MLflow stores them; no tokens where a span of ours counts the same call's."""
+    """Model and tokens as MLflow stores them; no tokens where a span of ours counts the same call's."""
     model, provider = conventions.model(attributes), conventions.provider(attributes)
     if model:
         attributes.setdefault(keys.MODEL, model)
@@ -158,8 +158,6 @@ def _with_usage(attributes: dict[str, AttributeValue], opened: Open) -> dict[str
         return conventions.without_usage(attributes)
     if (usage := conventions.usage(attributes)) is not None:
         attributes.setdefault(keys.TOKEN_USAGE, payload.dumps(usage.as_mlflow()))
-        if cost := prices.cost(provider or "", model or "", usage):
-            attributes.setdefault(keys.COST, payload.dumps(cost))
     return attributes
 
 

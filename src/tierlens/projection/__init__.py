@@ -1,1 +1,1 @@
-"""What MLflow holds beside spans, derived from them: experiments, assessments, attached files."""
+"""What MLflow holds beside spans, derived from them: experiments, costs, assessments, attached files."""

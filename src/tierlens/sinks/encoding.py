@@ -10,6 +10,7 @@ from typing import Any, Final
 import orjson
 
 from tierlens.errors import Rejected
+from tierlens.projection.prices import put_cost
 from tierlens.sinks.base import Batch
 from tierlens.sinks.protobuf import Json, export_request
 
@@ -42,7 +43,7 @@ class Spans:
 
 
 def parsed(batch: Batch) -> Spans:
-    """The batch's spans as objects.
+    """The batch's spans as objects, with the cost of those that are model calls.
 
     Raises:
         Rejected: a span, or the resource, is not a JSON object.
@@ -54,4 +55,6 @@ def parsed(batch: Batch) -> Spans:
         raise Rejected(f"not JSON: {e}") from e
     if not all(isinstance(found, dict) for found in (resource, *spans)):
         raise Rejected("not an OTLP span: a JSON object is wanted")
+    for span in spans:
+        put_cost(span)
     return Spans(resource, spans)

@@ -71,13 +71,6 @@ def test_tokens_and_cost_are_those_billed_with_both_kinds_of_cache_writes(
     usage = read(writing, keys.TOKEN_USAGE)
     assert usage["cache_creation_input_tokens_above_1hr"] == first["cache_creation_1h_input_tokens"] > 0
     assert read(reading, keys.TOKEN_USAGE)["cache_read_input_tokens"] == second["cache_read_input_tokens"] > 0
-    a_million_in = 3.0
-    paid = (
-        first["input_tokens"]
-        + 1.25 * first["cache_creation_5m_input_tokens"]
-        + 2.0 * first["cache_creation_1h_input_tokens"]
-    )
-    assert read(writing, keys.COST)["input_cost"] == pytest.approx(paid * a_million_in / 1e6)
 
 
 def test_tools_are_shown_as_offered_called_and_answered(capture: Capture, wrapped: anthropic.Anthropic) -> None:

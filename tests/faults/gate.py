@@ -41,18 +41,30 @@ def no_answer(request: Recorded) -> Reply:
     return Reply(503, close=True)
 
 
+def scripted(*replies: Reply) -> Rule:
+    """These answers for the first posts of spans, one each; then all is fine."""
+    left = iter(replies)
+    return lambda request: next(left, OK) if is_spans(request) else OK
+
+
+def is_spans(request: Recorded) -> bool:
+    return request.path == SPANS
+
+
 class Gate(HttpStub):
     """Before ``upstream``. What ``rule`` answers with a 200 that does not lie is passed on, and answered as the
     real server did, unless the reply closes the connection; all else is answered in its stead.
 
     Attributes:
         rule: decides for each request.
+        tampers: changes the body of a post of spans that is passed on.
         arrivals: every request, in the order of their answers; bodies are not kept.
     """
 
     def __init__(self, upstream: str, rule: Rule = fine, port: int = 0) -> None:
         super().__init__(port=port)
         self.rule = rule
+        self.tampers: Callable[[bytes], bytes] = bytes
         self.arrivals: list[Arrival] = []
         self.closing = threading.Event()
         self._client = httpx.Client(base_url=upstream, trust_env=False, timeout=120)
@@ -85,6 +97,7 @@ class Gate(HttpStub):
 
     def _pass_on(self, request: Recorded) -> Reply:
         headers = {name: value for name, value in request.headers.items() if name not in _HOP_HEADERS}
-        answer = self._client.request(request.method, request.path, content=request.body, headers=headers)
+        body = self.tampers(request.body) if is_spans(request) else request.body
+        answer = self._client.request(request.method, request.path, content=body, headers=headers)
         kept = {name: value for name, value in answer.headers.items() if name.lower() not in _OWN_HEADERS}
         return Reply(answer.status_code, kept, answer.content)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerContext
@@ -29,7 +30,16 @@ class Worker:
 
     @classmethod
     def started(cls, work: Callable[..., None], *arguments: Any, **named: Any) -> Worker:
-        process = nursery().Process(target=work, args=arguments, kwargs=named)
+        """A worker born in the nursery."""
+        return cls._begun(nursery().Process(target=work, args=arguments, kwargs=named))
+
+    @classmethod
+    def cold(cls, work: Callable[..., None], *arguments: Any) -> Worker:
+        """A worker in an interpreter of its own, that has imported no more than ``work`` needs."""
+        return cls._begun(multiprocessing.get_context("spawn").Process(target=work, args=arguments))
+
+    @classmethod
+    def _begun(cls, process: BaseProcess) -> Worker:
         process.start()
         return cls(process)
 
@@ -52,8 +62,11 @@ class Worker:
         Raises:
             TimeoutError: it did not end; it is killed then.
         """
-        self.process.join(timeout_s)
-        if self.process.exitcode is None:
-            self.process.kill()
-            raise TimeoutError(f"worker {self.pid} did not end in {timeout_s:.0f} s")
+        # Not Process.join: it also waits for whatever the worker has forked.
+        deadline = time.monotonic() + timeout_s
+        while self.process.exitcode is None:
+            if time.monotonic() > deadline:
+                self.process.kill()
+                raise TimeoutError(f"worker {self.pid} did not end in {timeout_s:.0f} s")
+            time.sleep(0.002)
         return self.process.exitcode

@@ -1,6 +1,6 @@
 """The table of faults, row by row.
 
-    python -m tests.faults.run [--only 1,4] [--skip 14] [--full] [--json FILE]
+    python -m tests.faults [--only 1,4] [--skip 14] [--full] [--real-hour] [--json FILE]
 
 ``FAULTS=full`` is ``--full``: the long forms. Progress goes to stderr; the table and one JSON line to stdout. The exit
 code is 1 if a row failed.
@@ -22,7 +22,7 @@ from pathlib import Path
 from tests.faults import report
 from tests.faults.backend import Backend, postgres_backend, sqlite_backend
 from tests.faults.rows import Result, Row
-from tests.faults.scene import Scene
+from tests.faults.scene import Form, Scene
 from tests.faults.table import ROWS
 
 
@@ -42,7 +42,7 @@ class Backends:
         return self._started[kind]
 
 
-def results(rows: Collection[Row], folder: Path, full: bool) -> Iterator[Result]:
+def results(rows: Collection[Row], folder: Path, form: Form) -> Iterator[Result]:
     """Each row's result, as it comes; a row that breaks off is one that says so."""
     with ExitStack() as stack:
         backends = Backends(folder, stack)
@@ -50,7 +50,7 @@ def results(rows: Collection[Row], folder: Path, full: bool) -> Iterator[Result]
             say(f"row {row.key}: {row.fault}")
             backend, began = backends.of(row), time.monotonic()
             try:
-                with Scene(row.number, folder / row.key, backend, lambda text: say(f"  {text}"), full) as scene:
+                with Scene(row.number, folder / row.key, backend, lambda text: say(f"  {text}"), form) as scene:
                     finding, broke = row.run(scene), ""
             except Exception as error:  # one row's failure must not cost the others
                 traceback.print_exc()
@@ -70,11 +70,12 @@ def main() -> int:
     parser.add_argument("--only", type=_numbers, default=None, metavar="1,4", help="these rows")
     parser.add_argument("--skip", type=_numbers, default=frozenset(), metavar="14", help="all but these")
     parser.add_argument("--full", action="store_true", default=os.environ.get("FAULTS") == "full", help="long forms")
+    parser.add_argument("--real-hour", action="store_true", help="row 10 by the real clock")
     parser.add_argument("--json", type=Path, help="write the JSON there too")
     given = parser.parse_args()
     wanted = [row for row in ROWS if (not given.only or row.number in given.only) and row.number not in given.skip]
     with tempfile.TemporaryDirectory(prefix="tierlens-faults-") as folder:
-        found = list(results(wanted, Path(folder), given.full))
+        found = list(results(wanted, Path(folder), Form(given.full, 3600 * given.real_hour)))
     report.show(found, given.full)
     line = report.as_json(found, given.full)
     print(json.dumps(line))
@@ -85,7 +86,3 @@ def main() -> int:
 
 def _numbers(text: str) -> frozenset[int]:
     return frozenset(int(number) for number in text.split(","))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

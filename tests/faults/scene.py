@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -27,9 +28,16 @@ from tests.faults.workers.orders import Orders
 from tierlens.journal import Journal
 
 ROOT: Final = Path(__file__).parents[2]
-_STALLED_S: Final = 20.0
 _FRESH_S: Final = 30.0
 _FOREIGN: Final = ("MLFLOW_", "TIERLENS_", "OTEL_", "PYTEST_")
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Short or full; and how many seconds the hour of row 10 takes, 0 for as many as the form says."""
+
+    full: bool = False
+    hour_s: int = 0
 
 
 class Scene:
@@ -37,12 +45,14 @@ class Scene:
 
     Attributes:
         full: the long form is wanted.
+        hour_s: how long row 10's hour is to take; 0 for as long as its form says.
         ledger: what workers said.
         experiment: where their spans go; a name no other row's begins with.
     """
 
-    def __init__(self, number: int, folder: Path, backend: Backend, say: Callable[[str], None], full: bool) -> None:
-        self.folder, self.backend, self.say, self.full = folder, backend, say, full
+    def __init__(self, number: int, folder: Path, backend: Backend, say: Callable[[str], None], form: Form) -> None:
+        self.folder, self.backend, self.say = folder, backend, say
+        self.full, self.hour_s = form.full, form.hour_s
         self.journal = folder / "journal"
         self.experiment = f"faults/{number:02}-{secrets.token_hex(4)}"
         self._stack = ExitStack()
@@ -72,7 +82,13 @@ class Scene:
 
     def start(self, work: Callable[..., None], *arguments: Any, orders: Orders | None = None, **named: Any) -> Worker:
         """A worker that ends with the scene."""
-        worker = Worker.started(work, orders or self.orders(), *arguments, **named)
+        return self._ending(Worker.started(work, orders or self.orders(), *arguments, **named))
+
+    def start_cold(self, work: Callable[..., None], *arguments: Any, orders: Orders | None = None) -> Worker:
+        """The same in an interpreter of its own, where everything is still to be imported."""
+        return self._ending(Worker.cold(work, orders or self.orders(), *arguments))
+
+    def _ending(self, worker: Worker) -> Worker:
         self._workers.append(worker)
         return worker
 
@@ -81,10 +97,11 @@ class Scene:
         return self._stack.enter_context(Gate(self.backend.uri, rule, port))
 
     @contextmanager
-    def sidecar(self, uri: str | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    def sidecar(self, uri: str | None = None, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
         """``tierlens ship`` on the journal."""
+        environment = self.environment(uri) | variables
         with (self.folder / "sidecar.log").open("ab") as log:
-            process = subprocess.Popen(self._ship(), env=self.environment(uri), stdout=log, stderr=log, cwd=self.folder)
+            process = subprocess.Popen(self._ship(), env=environment, stdout=log, stderr=log, cwd=self.folder)
         try:
             yield process
         finally:
@@ -92,11 +109,13 @@ class Scene:
             process.terminate()
             process.wait(30)
 
-    def ship_once(self, uri: str | None = None) -> None:
-        """``tierlens ship --once``."""
-        subprocess.run(
-            self._ship("--once"), env=self.environment(uri), cwd=self.folder, check=False, capture_output=True
-        )
+    def tierlens(self, *arguments: str, uri: str | None = None) -> tuple[int, str]:
+        """A command of the product's; its exit code, and the last line of what it said."""
+        command = [sys.executable, "-m", "tierlens", *arguments]
+        environment = self.environment(uri) | {"NO_COLOR": "1", "COLUMNS": "200"}
+        ended = subprocess.run(command, env=environment, cwd=self.folder, check=False, capture_output=True, text=True)
+        lines = [line.strip("│ ") for line in (ended.stdout + ended.stderr).splitlines()]
+        return ended.returncode, next((line for line in reversed(lines) if line.strip("─╰╯ ")), "")
 
     def environment(self, uri: str | None = None) -> dict[str, str]:
         """Variables for a process of the product's own, with nothing of the caller's that would change it."""
@@ -104,17 +123,19 @@ class Scene:
         path = os.pathsep.join([str(ROOT), *filter(None, [inherited.get("PYTHONPATH")])])
         return inherited | {"MLFLOW_TRACKING_URI": uri or self.backend.uri, "PYTHONPATH": path}
 
-    def drain(self, timeout_s: float = 1800.0) -> float:
-        """Wait until there are as many rows as accepted spans, or no more come; seconds it took."""
+    def drain(self, timeout_s: float = 1800.0, stalled_s: float = 20.0) -> float:
+        """Wait until there are as many rows as accepted spans, or none has come for a while; seconds it took."""
         self.ledger.settle()
-        began = moved = time.monotonic()
+        began = moved = told = time.monotonic()
         stored, wanted = -1, len(self.ledger.accepted)
-        while (now := time.monotonic()) - began < timeout_s and now - moved < _STALLED_S:
+        while (now := time.monotonic()) - began < timeout_s and now - moved < stalled_s:
             found = self.backend.count(self.experiment)
             if found >= wanted:
                 break
             if found != stored:
                 stored, moved = found, now
+            if now - told > 5:
+                told = now
                 self.say(f"{found:,} of {wanted:,} stored")
             time.sleep(0.1 if wanted < 5_000 else 0.5)
         return time.monotonic() - began
@@ -130,13 +151,22 @@ class Scene:
             time.sleep(0.02)
         return math.inf
 
+    def until(self, so: Callable[[], bool], at_most_s: float = 120.0) -> float:
+        """Wait until it is so; seconds it took, inf if it never was."""
+        began = time.monotonic()
+        while not so():
+            if time.monotonic() - began > at_most_s:
+                return math.inf
+            time.sleep(0.02)
+        return time.monotonic() - began
+
     def append_one(self) -> str:
         """One accepted span of a writer of its own, as a trace; the trace's id."""
         journal = Journal(self.journal, resource=RESOURCE)
         emitter = Emitter(journal, Receipts(self.ledger.pipe), self.experiment, spans_a_trace=1)
-        trace_id = emitter.emit_trace()
+        root = emitter.emit_trace()
         journal.close()
-        return trace_id
+        return root.trace_id
 
     def verdict(self, changed: Collection[str] = ()) -> Comparison:
         """What was accepted against what is stored now."""

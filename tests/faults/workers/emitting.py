@@ -28,11 +28,12 @@ class Emitter:
 
     Args:
         size: bytes of each span's inputs.
-        tokens: of each span's usage, 0 for none.
+        tokens: of the usage of each span but the root, 0 for none.
         metrics: set on each root.
 
     Attributes:
         refused: how many appends were refused, by reason.
+        took_us: what each append took, accepted or not.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Emitter:
         self._text = _WORDS * (size // len(_WORDS) + 1)
         self._spans = self._made()
         self.refused: dict[str, int] = {}
+        self.took_us: list[float] = []
 
     @classmethod
     def under(cls, orders: Orders, journal: Journal, **arguments: object) -> Emitter:
@@ -62,22 +64,25 @@ class Emitter:
         for span, routing in itertools.islice(self._spans, count):
             self.append(span, routing)
 
-    def emit_trace(self) -> str:
-        """Append the spans of one trace; the trace's id."""
+    def emit_trace(self) -> Span:
+        """Append the spans of one trace; its root."""
         made = list(itertools.islice(self._spans, self._spans_a_trace))
         for span, routing in made:
             self.append(span, routing)
-        return made[0][0].trace_id
+        return made[-1][0]
 
     def append(self, span: Span, routing: Routing) -> bool:
         """Append one span; whether it was accepted."""
         digest = digest_of(span)
         self._receipts.announce(span.span_id, digest)
+        began = time.perf_counter_ns()
         try:
             self._journal.append(span, routing)
         except JournalRefused as refusal:
             self.refused[refusal.reason] = self.refused.get(refusal.reason, 0) + 1
             return False
+        finally:
+            self.took_us.append((time.perf_counter_ns() - began) / 1e3)
         self._receipts.accepted(span.span_id, digest)
         return True
 
@@ -97,7 +102,7 @@ class Emitter:
             keys.OUTPUTS: orjson.dumps({"of": span_id}).decode(),
             keys.SPAN_TYPE: "TASK",
         }
-        if self._tokens:
+        if self._tokens and parent:
             usage = {"input_tokens": self._tokens, "output_tokens": 0, "total_tokens": self._tokens}
             attributes[keys.TOKEN_USAGE] = orjson.dumps(usage).decode()
         return Span(trace_id, span_id, parent, f"step {number}", now - _MS, now, attributes, "OK")

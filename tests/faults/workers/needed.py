@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.faults.workers import appending, asking, forking
+from tests.faults.workers import appending, asking, forking, pacing, shipping, signalled
 
-__all__ = ["appending", "asking", "forking"]
+__all__ = ["appending", "asking", "forking", "pacing", "shipping", "signalled"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+
+import orjson
 
 from tests.faults.receipts import Receipts
 
@@ -24,3 +26,12 @@ class Orders:
 
     def receipts(self) -> Receipts:
         return Receipts(self.pipe)
+
+    def as_json(self) -> str:
+        """For processes that are not forked by the nursery."""
+        return orjson.dumps(asdict(self), default=str).decode()
+
+    @classmethod
+    def from_json(cls, text: str) -> Orders:
+        told = orjson.loads(text)
+        return cls(Path(told["pipe"]), Path(told["journal"]), told["experiment"], told["uri"])

@@ -1,0 +1,40 @@
+"""An agent whose appends are timed while it is told what to do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+
+from tests.faults.workers.emitting import RESOURCE, Emitter
+from tests.faults.workers.orders import Orders
+from tierlens.journal import Journal
+
+
+def paced(orders: Orders, told: Connection, per_s: float) -> None:
+    """For each number of seconds told: append at a steady pace for so long, and answer with what each took, in µs."""
+    emitter = Emitter.under(orders, Journal(orders.journal, resource=RESOURCE))
+    while seconds := told.recv():
+        emitter.took_us.clear()
+        steadily(emitter, per_s, seconds, pause=_spin_until)
+        told.send(emitter.took_us)
+
+
+def _sleep_until(due: float) -> None:
+    time.sleep(max(0.0, due - time.monotonic()))
+
+
+def _spin_until(due: float) -> None:
+    """A processor that slept would be slower the less else there is to do, which is not what is timed."""
+    while time.monotonic() < due:
+        pass
+
+
+def steadily(emitter: Emitter, per_s: float, seconds: float, pause: Callable[[float], None] = _sleep_until) -> None:
+    """Append at a steady pace."""
+    due = time.monotonic()
+    until = due + seconds
+    while due < until:
+        emitter.emit()
+        due += 1 / per_s
+        pause(due)

@@ -42,6 +42,24 @@ def test_a_request_holds_sixty_traces_at_most(scene: Scene) -> None:
     assert [len(batch.spans) // 3 for batch in scene.sink.batches] == [60, 60, 30]
 
 
+def test_one_writers_backlog_keeps_no_other_waiting(scene: Scene) -> None:
+    journal = scene.journal()
+    for trace in range(1, 2_001):
+        append_trace(journal, trace)
+    shipper = scene.shipper()
+    scene.clock.turn(1.0)
+    for _ in range(5):
+        shipper.step()
+    late = append_trace(scene.journal(), 5_000)
+    scene.clock.turn(1.0)
+    sent = len(scene.sink.batches)
+
+    while not scene.stored() >= set(late):
+        shipper.step()
+
+    assert len(scene.sink.batches) - sent <= 8
+
+
 def test_a_request_has_a_size(tmp_path: Path) -> None:
     scene = Scene(tmp_path, bytes_per_request=50_000)
     journal = scene.journal()

@@ -52,6 +52,13 @@ class Outbox:
         ]
         return min(candidates, key=lambda candidate: candidate[0])[1] if candidates else None
 
+    def has_enough(self, gathering: Gathering, now: float) -> bool:
+        """Whether some destination that does not rest has as many ready traces as a request may hold."""
+        return any(
+            count >= self._limits.traces_per_request and not self._rests(destination.experiment, now)
+            for destination, _, count in gathering.ready()
+        )
+
     def next_returned(self, now: float) -> Parcel | None:
         """The parcel that has waited longest for another try, if one may be made now."""
         if now < self._closed_until:

@@ -150,11 +150,16 @@ class Shipper:
                 feed.release(entry.line.span)
 
     def _read(self) -> bool:
-        """Read one request's worth, in slices; whether there was anything."""
+        """Read one request's worth, in slices; whether there was anything.
+
+        No more than that: what is read waits its turn, and one writer's backlog would keep all others waiting.
+        """
         room = self._limits.pending_bytes - self.pending_bytes
         wanted = min(room, self._limits.bytes_per_request)
-        total = 0
-        while total < wanted and (entries := self._intake.read(self._limits.slice_bytes)):
+        total, now = 0, self._clock.monotonic()
+        while total < wanted and not self._outbox.has_enough(self._gathering, now):
+            if not (entries := self._intake.read(self._limits.slice_bytes)):
+                break
             now = self._clock.monotonic()
             for entry in entries:
                 self._gathering.add(entry, now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from tests.journal.processes import eventually, start
 from tests.shipping.harness import append_trace
 from tierlens.errors import DeliveryError, Unavailable
 from tierlens.journal import Journal
-from tierlens.journal.lock import FileLock
+from tierlens.journal.lock import FileLock, is_orphan
 from tierlens.journal.segment import SHIPPER_LOCK
 from tierlens.shipping.run import run_once
 from tierlens.shipping.thread import ShippingThread
@@ -167,6 +168,32 @@ def test_a_forked_child_ships_once_its_parent_does_not(directory: Path) -> None:
     eventually(lambda: len(beside.memory.spans) == 87)
     beside.shipping.close()
     beside.journal.close()
+
+
+def test_a_child_forked_while_the_sink_is_imported_can_ship(directory: Path) -> None:
+    opens, memory = threading.Event(), MemorySink()
+
+    def open_sink() -> MemorySink:
+        opens.set()
+        importlib.import_module("tests.shipping.slowly_imported")
+        return memory
+
+    journal = Journal(directory, resource={})
+    shipping = ShippingThread(journal, open_sink)
+
+    def child(say: Callable[[int], None]) -> None:
+        eventually(lambda: is_orphan(directory / SHIPPER_LOCK))
+        append_trace(journal, 2)
+        eventually(lambda: f"{2_000:016x}" in memory.spans)
+        say(1)
+
+    append_trace(journal, 1)
+    assert opens.wait(5)
+    forked = start(child)
+    shipping.close(timeout_s=0)
+
+    assert forked.wait() == [1]
+    journal.close()
 
 
 def test_a_second_shipper_stands_by_and_takes_over(beside: Beside, directory: Path) -> None:

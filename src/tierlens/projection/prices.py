@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import importlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -102,6 +103,11 @@ def put_cost(span: dict[str, Any]) -> None:
     """Add to a span, as OTLP JSON, the cost of the model call that it is, where that can be told."""
     if cost := cost_of(span):
         span["attributes"].append({"key": keys.COST, "value": {"stringValue": orjson.dumps(cost).decode()}})
+
+
+def load() -> None:
+    """Import the prices now, for a thread that must not do so at any moment."""
+    importlib.import_module("genai_prices")
 
 
 @functools.lru_cache(maxsize=256)

@@ -10,6 +10,7 @@ from tierlens.journal.forks import follow_forks
 from tierlens.journal.lock import FileLock
 from tierlens.journal.segment import SHIPPER_LOCK, create_directory
 from tierlens.journal.writer import Journal
+from tierlens.projection import prices
 from tierlens.shipping import handover
 from tierlens.shipping.alarm import Alarms
 from tierlens.shipping.clock import Clock, SystemClock
@@ -26,6 +27,7 @@ _STANDBY_S = 0.5
 _MISHAP_S = 2.0
 _URGENT_S = 0.01
 _SLOWER = 1.3
+_IMPORTS_S = 10.0
 
 
 class ShippingThread:
@@ -37,7 +39,8 @@ class ShippingThread:
 
     Args:
         journal: what to ship; other writers in its directory are shipped too, adopted ones included.
-        open_sink: called in the thread, once in each process: connections must not be shared with a child.
+        open_sink: called in the thread, once in each process: connections must not be shared with a child. What it
+            imports, the process is not forked in the midst of.
         destination: stands for where that delivers to; a shipping process left behind by others that delivers
             elsewhere is asked to make way.
     """
@@ -112,7 +115,7 @@ class ShippingThread:
         return found
 
     def before_fork(self) -> None:
-        self._state.acquire(timeout=1.0)
+        self._state.acquire(timeout=_IMPORTS_S)
 
     def after_fork_in_parent(self) -> None:
         with suppress(RuntimeError):
@@ -163,7 +166,10 @@ class ShippingThread:
             return True
 
     def _ship(self, stop: threading.Event) -> None:
-        sink = self._open_sink()
+        # A child forked in the midst of an import could never import that module: its lock would stay held.
+        with self._state:
+            sink = self._open_sink()
+            prices.load()
         shipper = Shipper(self._journal.directory, sink, limits=self._limits, clock=self._clock)
         self._shipper = shipper
         try:

@@ -76,3 +76,16 @@ def test_no_folder_is_no_error(tmp_path: Path) -> None:
 
     assert ran.code == 0
     assert "no such folder; defaults hold" in ran.out
+
+
+def test_what_there_is_one_of_is_said_of_one(tmp_path: Path) -> None:
+    write(tmp_path / "config/tierlens.yaml", "brands: [A]\n")
+    write(tmp_path / "config/agents/a.yaml", "agent: a\n")
+    assert "config: ok, 1 agent, 1 brand\n" in tierlens(tmp_path, "check").out
+
+    write(tmp_path / "config/agents/a.yaml", "agent: a\nsample: 2\n")
+    assert tierlens(tmp_path, "check").err == "1 error in config\n"
+
+    (tmp_path / "config/agents/a.yaml").unlink()
+    write(tmp_path / "config/tierlens.yaml", "")
+    assert "config: ok, 0 agents, all brands\n" in tierlens(tmp_path, "check").out

@@ -122,7 +122,7 @@ def test_spans_that_nobody_delivers_are_a_warning(tmp_path: Path) -> None:
     found = doctor(tmp_path)["journal"][0]
 
     assert found["status"] == "warn"
-    assert "6 spans wait, 0 processes write, 1 have died; nobody delivers" in found["found"]
+    assert "6 spans wait, 0 processes write, 1 has ended; nobody delivers" in found["found"]
     assert found["mend"] == "`tierlens ship --once` delivers them"
 
 
@@ -134,7 +134,7 @@ def test_refused_spans_and_a_missing_sidecar_are_warnings(tmp_path: Path) -> Non
 
     found = doctor(tmp_path, TIERLENS_SHIPPER="external")
 
-    assert found["refused"][0]["found"].startswith("1 spans in ")
+    assert found["refused"][0]["found"].startswith("1 span in ")
     assert found["shipper"][0]["mend"] == "start `tierlens ship` beside the agent"
 
 

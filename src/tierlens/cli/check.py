@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from tierlens import config, settings
-from tierlens.cli.output import AsJson, print_json, print_table
+from tierlens.cli.output import AsJson, counted, print_json, print_table
 from tierlens.errors import ConfigError
 from tierlens.policy import AgentPolicy, Policies
 
@@ -37,7 +37,7 @@ def check(config_dir: ConfigDir = None, as_json: AsJson = False) -> None:
     elif errors:
         for error in errors:
             typer.echo(str(error))
-        typer.echo(f"{len(errors)} error{'s' * (len(errors) > 1)} in {folder}", err=True)
+        typer.echo(f"{counted(len(errors), 'error')} in {folder}", err=True)
     else:
         _show(folder, policies)
     if errors:
@@ -59,6 +59,12 @@ def _read(config_dir: Path | None) -> tuple[Path, Policies, Sequence[ConfigError
     return folder, policies, ()
 
 
+def summary(policies: Policies) -> str:
+    """How much is configured: ``11 agents, 3 brands``."""
+    brands = counted(len(policies.brands), "brand") if policies.brands else "all brands"
+    return f"{counted(len(_agents(policies)), 'agent')}, {brands}"
+
+
 def _agents(policies: Policies) -> Sequence[AgentPolicy]:
     """Each agent once; the mapping has it by node and by name."""
     return list({agent.agent: agent for agent in policies.agents.values()}.values())
@@ -68,11 +74,10 @@ def _show(folder: Path, policies: Policies) -> None:
     if not folder.exists():
         typer.echo(f"{folder}: no such folder; defaults hold, and every brand is allowed")
         return
-    agents = _agents(policies)
-    print_table(("agent", "tier", "log_prompts", "sample", "redact", "metrics"), map(_row, agents))
+    print_table(("agent", "tier", "log_prompts", "sample", "redact", "metrics"), map(_row, _agents(policies)))
     brands = policies.brands or (policies.default_brand,)
     print_table(("brand", "experiment"), [(brand, policies.experiment(brand)) for brand in brands])
-    typer.echo(f"{folder}: ok, {len(agents)} agents, {len(policies.brands) or 'all'} brands")
+    typer.echo(f"{folder}: ok, {summary(policies)}")
 
 
 def _row(agent: AgentPolicy) -> Sequence[object]:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Final
 
 from tierlens import config, settings
+from tierlens.cli.check import summary
 from tierlens.cli.destination import destination_findings
 from tierlens.cli.finding import Finding
 from tierlens.cli.journal_state import JournalState, journal_state
-from tierlens.cli.output import megabytes
+from tierlens.cli.output import counted, megabytes
 from tierlens.errors import ConfigError
 from tierlens.policy import Policies
 from tierlens.settings import Settings, variable
@@ -69,8 +70,7 @@ def _config(loaded: Settings) -> Iterator[tuple[Finding, Policies]]:
         return
     policies = config.load_policies(folder, environment=loaded.environment, experiment=loaded.experiment)
     if folder.exists():
-        agents = len({agent.agent for agent in policies.agents.values()})
-        found, mend = f"{folder}: {agents} agents, {len(policies.brands) or 'all'} brands", ""
+        found, mend = f"{folder}: {summary(policies)}", ""
     else:
         found = f"no folder {folder}: defaults hold, and every brand is allowed"
         mend = "`tierlens init MODULE:GRAPH` writes one"
@@ -112,8 +112,9 @@ def _space(loaded: Settings, place: Path) -> Finding:
 
 def _contents(loaded: Settings, state: JournalState) -> Iterator[Finding]:
     found = (
-        f"{loaded.journal_dir}: {megabytes(state.size)}, {state.pending} spans wait, "
-        f"{state.living} processes write, {state.orphaned} have died"
+        f"{loaded.journal_dir}: {megabytes(state.size)}, {counted(state.pending, 'span waits', 'spans wait')}, "
+        f"{counted(state.living, 'process writes', 'processes write')}, "
+        f"{counted(state.orphaned, 'has ended', 'have ended')}"
     )
     if state.size > _ALARM_SHARE * (loaded.journal_quota_mb << 20):
         mend = "deliver with `tierlens ship --once`, or raise TIERLENS_JOURNAL_QUOTA_MB"
@@ -123,7 +124,7 @@ def _contents(loaded: Settings, state: JournalState) -> Iterator[Finding]:
     else:
         yield Finding("journal", "ok", found)
     if state.dead_letters:
-        found = f"{state.dead_letters} spans in {loaded.journal_dir}/dead-letter"
+        found = f"{counted(state.dead_letters, 'span')} in {loaded.journal_dir}/dead-letter"
         yield Finding("refused", "warn", found, "the first line of each file says why MLflow would not take it")
 
 

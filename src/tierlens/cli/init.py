@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from tierlens.cli.graphs import Graph, load_graph
+from tierlens.cli.output import counted
 from tierlens.errors import ConfigError
 
 
@@ -45,7 +46,7 @@ def init(
     _write({config_dir / SCHEMAS_FOLDER / name: text for name, text in schemas().items()}, force=True)
     for path in files:
         typer.echo(str(path))
-    typer.echo(f"{len(files)} files written; `tierlens check` validates them")
+    typer.echo(f"{counted(len(files), 'file')} written; `tierlens check` validates them")
 
 
 def config_files(graph: Graph, app: str, brands: Sequence[str]) -> Mapping[str, str]:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import orjson
 import typer
+
+from tierlens import settings
+from tierlens.errors import ConfigError
 
 _PIPE_WIDTH: Final = 240
 
@@ -15,6 +19,36 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tabl
 
 def print_json(value: Any) -> None:
     typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode())
+
+
+def print_json_line(value: Any) -> None:
+    """One of many values, on a line of its own."""
+    typer.echo(orjson.dumps(value, default=str).decode())
+
+
+def group(about: str) -> typer.Typer:
+    """A group of commands; ``about`` is its help text."""
+    return typer.Typer(help=about, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+
+
+JournalDir = Annotated[
+    Path | None, typer.Option("--journal-dir", "--journal", help="The journal; without it, the settings'.")
+]
+
+
+def journal_directory(given: Path | None) -> Path:
+    """The journal that is meant.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    found = settings.load(journal_dir=given).journal_dir
+    if not found.is_dir():
+        where = "--journal-dir" if given else "TIERLENS_JOURNAL_DIR"
+        raise ConfigError(
+            where, "", f"{found}", "is not there: give the folder of a journal, or record something first"
+        )
+    return found
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -32,6 +66,11 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row))
     console.print(table)
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """``1 agent``, ``2 agents``; ``many`` where it is more than ``one`` with an s."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def megabytes(size: int) -> str:

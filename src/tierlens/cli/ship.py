@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from tierlens import settings
-from tierlens.cli.output import AsJson, print_json
+from tierlens.cli.output import AsJson, counted, print_json
 
 if TYPE_CHECKING:
     from tierlens.shipping.run import RunReport
@@ -99,8 +99,8 @@ def _left(directory: Path) -> int:
 def _sentence(report: RunReport, left: int, directory: Path) -> str:
     if report.busy:
         return f"Another process ships from {directory}; nothing was done."
-    rest = "nothing is left" if report.drained else f"{left} wait in {directory} for the next try"
-    return f"{report.stored} spans delivered; {rest}."
+    rest = "nothing is left" if report.drained else f"{counted(left, 'waits', 'wait')} in {directory} for the next try"
+    return f"{counted(report.stored, 'span')} delivered; {rest}."
 
 
 @contextlib.contextmanager

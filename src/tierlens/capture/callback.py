@@ -1,6 +1,6 @@
 """LangChain's and LangGraph's callbacks, turned into starts and ends for the recorder.
 
-The only module that imports langchain. The handler runs inline: async graphs pay no thread hop, and order
+The handler runs inline: async graphs pay no thread hop, and order
 is kept. It holds nothing but the recorder and a context, so one handler serves any number of calls at once.
 """
 
@@ -12,7 +12,6 @@ from typing import Any
 from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.runnables.config import var_child_runnable_config
 from langgraph.callbacks import GraphCallbackHandler, GraphInterruptEvent, GraphResumeEvent
 
 from tierlens import keys
@@ -26,14 +25,6 @@ from tierlens.capture.trace import Context, Open
 from tierlens.spans import NONE
 
 BrandOf = Callable[[object], str | None]
-
-
-def running() -> int | None:
-    """Key of the run that the code calling this belongs to, by LangChain's current run config."""
-    config = var_child_runnable_config.get()
-    manager = config.get("callbacks") if config else None
-    run_id = getattr(manager, "parent_run_id", None)
-    return run_id.int if isinstance(run_id, UUID) else None
 
 
 class MlflowCallbackHandler(GraphCallbackHandler):
@@ -70,7 +61,7 @@ class MlflowCallbackHandler(GraphCallbackHandler):
         recorder = self._recorder
         parent = recorder.open.get(parent_run_id.int) if parent_run_id is not None else None
         if parent is None:
-            return current.current(recorder, running)
+            return current.current(recorder)
         own = current.decorated(recorder)
         return own if own is not None and own is not parent and own.within(parent) else parent
 

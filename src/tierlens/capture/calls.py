@@ -8,7 +8,6 @@ from typing import Any
 
 from tierlens import keys
 from tierlens.capture import chains, contents, current, rag
-from tierlens.capture.callback import running
 from tierlens.capture.outcomes import of_output
 from tierlens.capture.recorder import Recorder
 from tierlens.capture.trace import Context, Open
@@ -91,7 +90,7 @@ def arguments(signature: inspect.Signature | None, args: tuple[Any, ...], kwargs
 
 
 def _open(recorder: Recorder, kind: str, name: str, inputs: Mapping[str, Any]) -> Open:
-    parent = current.current(recorder, running)
+    parent = current.current(recorder)
     policy = recorder.policies.agents.get(name) if kind == "AGENT" else None
     context = current.ambient_context() or Context()
     opened = recorder.start(

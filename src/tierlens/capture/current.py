@@ -7,9 +7,12 @@ LangChain's current run config, which names the run. The inner one of the two is
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from uuid import UUID
+
+from langchain_core.runnables.config import var_child_runnable_config
 
 from tierlens.capture.recorder import Recorder
 from tierlens.capture.trace import Context, Open
@@ -18,18 +21,22 @@ _inside: contextvars.ContextVar[Open | None] = contextvars.ContextVar("tierlens_
 _context: contextvars.ContextVar[Context | None] = contextvars.ContextVar("tierlens_context", default=None)
 
 
-def current(recorder: Recorder, run_id: Callable[[], int | None]) -> Open | None:
-    """The innermost open span that encloses the running code, or None.
-
-    Args:
-        run_id: the run that LangChain says is running, if any.
-    """
+def current(recorder: Recorder) -> Open | None:
+    """The innermost open span that encloses the running code, or None."""
     own = decorated(recorder)
-    running = run_id()
-    run = recorder.open.get(running) if running is not None else None
+    key = _running()
+    run = recorder.open.get(key) if key is not None else None
     if own is None or run is None:
         return own or run
     return run if run.within(own) else own if own.within(run) else run
+
+
+def _running() -> int | None:
+    """Key of the run that LangChain says the calling code belongs to."""
+    config = var_child_runnable_config.get()
+    manager = config.get("callbacks") if config else None
+    run_id = getattr(manager, "parent_run_id", None)
+    return run_id.int if isinstance(run_id, UUID) else None
 
 
 def decorated(recorder: Recorder) -> Open | None:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, ParamSpec
 
 from tierlens.capture import active, current, payload
-from tierlens.capture.callback import running
 from tierlens.capture.paths import as_metric
 from tierlens.capture.recorder import Recorder, add_tags
 from tierlens.capture.trace import Open
@@ -27,7 +26,7 @@ MAX_ARTIFACT = 32 * 1024 * 1024
 def current_span() -> Open | None:
     """The open span that the calling code runs in, or None."""
     recorder = active.recorder()
-    return current.current(recorder, running) if recorder is not None else None
+    return current.current(recorder) if recorder is not None else None
 
 
 def _harmless(say: Callable[P, None]) -> Callable[P, None]:

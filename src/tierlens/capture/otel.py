@@ -21,7 +21,6 @@ from opentelemetry.trace import SpanContext, SpanKind, StatusCode
 
 from tierlens import keys
 from tierlens.capture import active, conventions, current, outcomes, payload
-from tierlens.capture.callback import running
 from tierlens.capture.outcomes import Outcome
 from tierlens.capture.recorder import Recorder
 from tierlens.capture.trace import Open
@@ -121,7 +120,7 @@ class Bridge(SpanProcessor):
 
 def _parent(recorder: Recorder, above: SpanContext | None) -> Open | None:
     """The innermost open span around a new OpenTelemetry span: its own parent if that is bridged, else ours."""
-    here = current.current(recorder, running)
+    here = current.current(recorder)
     bridged = recorder.open.get(above.span_id) if above is not None else None
     if bridged is None or here is None:
         return bridged or here

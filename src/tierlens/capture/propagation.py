@@ -16,7 +16,6 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import quote, unquote
 
 from tierlens.capture import active, current
-from tierlens.capture.callback import running
 from tierlens.capture.trace import Context
 
 Headers = Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]]
@@ -47,7 +46,7 @@ def trace_headers() -> dict[str, str]:
     Empty where no span is open. They name brand, session and user: send them to services of your own only.
     """
     recorder = active.recorder()
-    here = current.current(recorder, running) if recorder is not None else None
+    here = current.current(recorder) if recorder is not None else None
     if here is None:
         return {}
     trace = here.trace

@@ -16,7 +16,6 @@ from types import BuiltinMethodType
 from typing import Any, Final, NamedTuple
 
 from tierlens.capture import active, current
-from tierlens.capture.callback import running
 from tierlens.capture.trace import Open
 
 Method = Callable[..., Any]
@@ -121,7 +120,7 @@ def _current() -> Open | None:
     recorder = active.recorder()
     if recorder is None or not recorder.open:
         return None
-    return current.current(recorder, running)
+    return current.current(recorder)
 
 
 def _has_context(function: object) -> bool:

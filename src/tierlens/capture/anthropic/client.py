@@ -14,7 +14,6 @@ from tierlens.capture.anthropic.batches import BatchCall, Results
 from tierlens.capture.anthropic.call import Call, under_way
 from tierlens.capture.anthropic.responses import settle
 from tierlens.capture.anthropic.streams import observe
-from tierlens.capture.callback import running
 from tierlens.capture.recorder import Recorder
 from tierlens.capture.trace import Context, Open
 
@@ -30,7 +29,7 @@ def is_client(value: object) -> bool:
 
 def here(recorder: Recorder) -> tuple[Open | None, Context]:
     """Where a call belongs: below the span the running code belongs to, else in a trace of its own."""
-    return current.current(recorder, running), current.ambient_context() or Context()
+    return current.current(recorder), current.ambient_context() or Context()
 
 
 def wrap_client(client: Client) -> Client:

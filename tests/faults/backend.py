@@ -50,9 +50,14 @@ class Backend:
         """Whether any span of a trace is stored."""
         return bool(self._ask("select 1 from spans where trace_id = :trace limit 1", trace=f"tr-{trace_id}"))
 
+    def has_span(self, experiment: str, span_id: str) -> bool:
+        """Whether a span is stored."""
+        query = f"select 1 from spans where {_IN_EXPERIMENT} and span_id = :span limit 1"
+        return bool(self._ask(query, named=f"{experiment}%", span=span_id))
+
     def count(self, experiment: str) -> int:
         """Rows of spans in an experiment."""
-        return int(self._ask(f"select count(*) from spans where {_IN_EXPERIMENT}", named=experiment)[0][0])
+        return int(self._ask(f"select count(*) from spans where {_IN_EXPERIMENT}", named=f"{experiment}%")[0][0])
 
     def assessments(self, experiment: str) -> tuple[int, int]:
         """Rows of assessments, and how many of them there are that say different things."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.faults import answers, endings, kills, outages
+from tests.faults import answers, disks, endings, kills, outages
 from tests.faults.rows import Row
 
 ROWS = (
@@ -23,4 +23,6 @@ ROWS = (
     Row(14, "200 but 1 % not stored", "reconciliation finds all, re-sends", answers.not_stored),
     Row(15, "413 at 1 MB; one 3 MB span", "truncated with digest, whole in dead-letter", answers.too_large),
     Row(17, "401 for 10 min, then a new token", "0 lost, ≤ 1 alarm a minute", outages.kept_out),
+    Row(18, "disk full (8 MB), RLIMIT_FSIZE", "host never raises, writes again ≤ 5 s after space", disks.full_disk),
+    Row(19, "journal's quota reached (10 MB)", "disk ≤ quota + one segment, loss marker exact", disks.quota),
 )

@@ -27,6 +27,7 @@ QUESTION = {"question": "Why did new starts fall?"}
 def start(tmp_path: Path) -> Iterator[Callable[..., Lens]]:
     """Starts the process's Lens with a journal of its own, and closes it again."""
     started: list[Lens] = []
+    (tmp_path / "config").mkdir()
 
     def init(**keywords: Any) -> Lens:
         given = {"journal_dir": tmp_path / "journal", "config_dir": tmp_path / "config", "shipper": "external"}
@@ -40,7 +41,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Lens]]:
 
 def config(tmp_path: Path, text: str) -> Path:
     folder = tmp_path / "config"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     (folder / "tierlens.yaml").write_text(textwrap.dedent(text))
     return folder
 
@@ -249,7 +250,7 @@ def test_with_autolog_on_as_well_no_trace_is_doubled_and_the_user_is_told_once(
 ) -> None:
     experiment = f"autolog_{when}"
     ran = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(AUTOLOG), mlflow_server.uri, experiment, when, str(tmp_path / "none")],
+        [sys.executable, "-c", textwrap.dedent(AUTOLOG), mlflow_server.uri, experiment, when, str(tmp_path)],
         env={**os.environ, "TIERLENS_JOURNAL_DIR": str(tmp_path / "journal"), "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,

@@ -19,6 +19,7 @@ from tierlens.settings import Settings
 
 def load(folder: Path, **keywords: Any) -> Settings:
     """Settings of a process that runs in ``folder``, with no variables but those given."""
+    (folder / "config").mkdir(exist_ok=True)
     keywords = {"environ": {}, "env_file": folder / ".env", "config_dir": folder / "config"} | keywords
     return settings.load(**keywords)
 
@@ -161,6 +162,48 @@ def test_credentials_do_not_belong_into_yaml(tmp_path: Path, name: str) -> None:
         load(tmp_path)
 
     assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize("source", ["keyword", "environment", ".env"])
+@pytest.mark.parametrize("what", ["not there", "a file"])
+def test_a_config_folder_that_is_named_must_be_there(tmp_path: Path, source: str, what: str) -> None:
+    folder = tmp_path / "conf"
+    if what == "a file":
+        folder.write_text("app: x\n")
+    given: dict[str, Any] = {"config_dir": folder if source == "keyword" else None}
+    if source == "environment":
+        given["environ"] = {"TIERLENS_CONFIG_DIR": str(folder)}
+    if source == ".env":
+        write(tmp_path / ".env", f"TIERLENS_CONFIG_DIR={folder}\n")
+
+    with pytest.raises(SettingsError) as caught:
+        load(tmp_path, **given)
+
+    named = {"keyword": "keyword config_dir", "environment": "environment: TIERLENS_CONFIG_DIR"}
+    where = named.get(source, f"{tmp_path}/.env:1: TIERLENS_CONFIG_DIR")
+    assert str(caught.value).startswith(f"{where}: '{folder}' is {what} ({folder}) and must be a folder with ")
+    assert f"`tierlens init MODULE:GRAPH --config-dir {folder}`" in str(caught.value)
+
+
+def test_only_the_default_config_folder_may_be_missing(tmp_path: Path) -> None:
+    code = (
+        "from tierlens import settings; loaded = settings.load(environ={}, env_file=None); "
+        "assert settings.load(environ=loaded.as_environment(), env_file=None) == loaded; print(loaded.config_dir)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+
+    assert run.stdout == "config\n"
+
+
+@pytest.mark.parametrize(("value", "complaint"), [(5, "5 is not a path"), ("~nobody-of-this-name", "is not there")])
+def test_a_config_folder_that_is_no_path_is_refused(tmp_path: Path, value: object, complaint: str) -> None:
+    with pytest.raises(SettingsError, match=f"keyword config_dir: .*{complaint}"):
+        load(tmp_path, config_dir=value)
+
+
+def test_a_home_that_nobody_has_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"keyword journal_dir: '~nobody-of-this-name/j' names a user without"):
+        load(tmp_path, journal_dir="~nobody-of-this-name/j")
 
 
 def test_a_config_file_that_is_not_yaml_is_named(tmp_path: Path) -> None:

@@ -236,7 +236,7 @@ print(json.dumps({span.name: whole(trace, span.span_id) for span in trace.data.s
 def test_a_trace_of_mlflows_own_reads_whole(mlflow_server: StoredMlflow, tmp_path: Path, experiment: str) -> None:
     brand = experiment.replace("/", "-")
     nodes = {f"n{i}": lambda state, i=i: {"notes": [f"{i} {LONG}"]} for i in range(3)}
-    lens = tierlens.init(journal_dir=tmp_path, config_dir=tmp_path / "none", tracking_uri=mlflow_server.uri)
+    lens = tierlens.init(journal_dir=tmp_path, config_dir=tmp_path, tracking_uri=mlflow_server.uri)
     try:
         lens.attach(graph(**nodes).compile(name="graph"), brand=brand).invoke({"question": LONG})
         assert lens.flush(timeout_s=30).pending == 0

@@ -249,7 +249,7 @@ def init(
 
     Args:
         tracking_uri: the MLflow server or database; ``MLFLOW_TRACKING_URI``.
-        config_dir: folder of ``tierlens.yaml`` and ``agents/``; it need not exist.
+        config_dir: folder of ``tierlens.yaml`` and ``agents/``; given, it must be there. ``config`` by default, if any.
         journal_dir: folder of the journal, on a local disk.
         steps: functions over every span, in order, before the journal, start records too; None drops the span.
         keywords: any other field of ``tierlens.settings.Settings``.

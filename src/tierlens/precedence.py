@@ -6,11 +6,13 @@ which variable or line a bad value came from.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from dotenv.parser import parse_stream
 from pydantic import BaseModel, ValidationError
@@ -21,6 +23,8 @@ from tierlens.errors import SettingsError
 from tierlens.invalid import explain
 from tierlens.nearest import did_you_mean, nearest
 from tierlens.yamlfile import YamlFile, read_yaml
+
+DEFAULT_CONFIG_DIR: Final = "config"
 
 _log = logging.getLogger("tierlens")
 _warned: set[str] = set()
@@ -64,9 +68,37 @@ def resolve(
 ) -> ModelT:
     """Merge all sources; see `tierlens.settings.load`."""
     layers = [_keywords(known, keywords), _environment(known, environ), _env_file(known, env_file)]
-    config_dir = next((layer["config_dir"].value for layer in layers if "config_dir" in layer), "config")
-    layers.append(_yaml_section(known, Path(config_dir).expanduser() / "tierlens.yaml"))
+    layers.append(_yaml_section(known, _config_dir(layers, required=True) / "tierlens.yaml"))
     return _merged(known.model, layers)
+
+
+def config_dir(known: Known[ModelT], environ: Mapping[str, str], env_file: Path | None) -> Path:
+    """Where the config folder lies, or is to be made; see `tierlens.settings.config_dir`."""
+    return _config_dir([_environment(known, environ), _env_file(known, env_file)], required=False)
+
+
+def _config_dir(layers: Sequence[Layer], *, required: bool) -> Path:
+    """The folder as the highest source names it. One that is named must be there, only the default may be missing."""
+    named = next((layer["config_dir"] for layer in layers if "config_dir" in layer), None)
+    # What is no path at all is for the model to refuse.
+    if named is None or not isinstance(named.value, str | os.PathLike):
+        return Path(DEFAULT_CONFIG_DIR)
+    folder = Path(named.value)
+    # Where there is no such user the folder is looked for as it stands, and not found.
+    with contextlib.suppress(RuntimeError):
+        folder = folder.expanduser()
+    if required and not folder.is_dir():
+        raise _no_folder(named, folder)
+    return folder
+
+
+def _no_folder(named: Found, folder: Path) -> SettingsError:
+    found = f"'{named.value}' is {'a file' if folder.exists() else 'not there'} ({folder.absolute()})"
+    expected = (
+        "and must be a folder with tierlens.yaml and agents/: mend the path, make the folder "
+        f"(`tierlens init MODULE:GRAPH --config-dir {folder}`), or leave it out for ./{DEFAULT_CONFIG_DIR}, if any"
+    )
+    return SettingsError(named.where, named.key, found, expected)
 
 
 def _merged(model: type[ModelT], layers: Sequence[Layer]) -> ModelT:

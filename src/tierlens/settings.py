@@ -10,12 +10,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from tierlens.policy import template_fault
+
+if TYPE_CHECKING:
+    from tierlens.precedence import Known
 
 MLFLOW_VARIABLES: Final = {
     "enable_tracking": "MLFLOW_ENABLE_TRACKING",
@@ -81,7 +84,7 @@ class Settings(BaseModel):
     )
     otlp_headers: SecretStr | None = Field(default=None, description="Headers for it, as name=value,name=value.")
     config_dir: Path = Field(
-        default=Path("config"), description="Folder of tierlens.yaml and agents/; it may be missing."
+        default=Path("config"), description="Folder of tierlens.yaml and agents/; one that is named must be there."
     )
     # Below the working directory, as MLflow's own database is: a journal names brands and experiments, never
     # the server, so one shared by all of a user's projects would go to whichever server ships first.
@@ -122,12 +125,12 @@ class Settings(BaseModel):
     @field_validator("journal_dir")
     @classmethod
     def _absolute(cls, path: Path) -> Path:
-        return path.expanduser().absolute()
+        return _expanded(path).absolute()
 
     @field_validator("config_dir")
     @classmethod
     def _home(cls, path: Path) -> Path:
-        return path.expanduser()
+        return _expanded(path)
 
     @field_validator("experiment")
     @classmethod
@@ -139,7 +142,17 @@ class Settings(BaseModel):
     def as_environment(self) -> dict[str, str]:
         """The settings as variables, for a child process and for code that reads MLflow's own."""
         values = {name: getattr(self, name) for name in type(self).model_fields}
+        if not self.config_dir.exists():
+            # Only the default can be missing, and named it would be refused.
+            del values["config_dir"]
         return {variable(name): _as_text(value) for name, value in values.items() if value is not None}
+
+
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise PydanticCustomError("expected", "{text}", {"text": "names a user without a home folder"}) from None
 
 
 def _as_text(value: object) -> str:
@@ -164,11 +177,28 @@ def load(
         keywords: any field of `Settings`; None counts as not given.
 
     Raises:
-        SettingsError: a keyword is unknown, or a value cannot be used; says which source it came from.
+        SettingsError: a keyword is unknown, a value cannot be used, or a config folder that is named is not
+            there; says which source it came from.
         ConfigError: config/tierlens.yaml cannot be read.
     """
     # pydantic-settings takes 55 ms to import, which `import tierlens` must not.
-    from tierlens.precedence import Known, resolve
+    from tierlens.precedence import resolve
 
-    known = Known(Settings, {variable(field): field for field in Settings.model_fields}, NOT_IN_YAML)
-    return resolve(known, keywords, os.environ if environ is None else environ, env_file)
+    return resolve(_known(), keywords, os.environ if environ is None else environ, env_file)
+
+
+def config_dir(*, environ: Mapping[str, str] | None = None, env_file: Path | None = Path(".env")) -> Path:
+    """The config folder that `load` would read, whether it is there or not: for who is to make it.
+
+    Raises:
+        SettingsError: ``env_file`` cannot be read.
+    """
+    from tierlens import precedence
+
+    return precedence.config_dir(_known(), os.environ if environ is None else environ, env_file)
+
+
+def _known() -> Known[Settings]:
+    from tierlens.precedence import Known
+
+    return Known(Settings, {variable(field): field for field in Settings.model_fields}, NOT_IN_YAML)

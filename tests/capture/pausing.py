@@ -30,7 +30,7 @@ def approval(saver: Any) -> Any:
 
 def main() -> None:
     folder = Path(sys.argv[1])
-    lens = tierlens.init(journal_dir=folder / "journal", shipper="external", config_dir=folder / "none")
+    lens = tierlens.init(journal_dir=folder / "journal", shipper="external", config_dir=folder)
     with SqliteSaver.from_conn_string(str(folder / "checkpoints.db")) as saver:
         config: Any = {"configurable": {"thread_id": "t1"}, "callbacks": [lens.callback()]}
         approval(saver).invoke(Command(resume="yes"), config)

@@ -40,7 +40,7 @@ def service(journal: Path, *more: str) -> Iterator[str]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "TIERLENS_CONFIG_DIR": str(journal / "none")},
+        env={**os.environ, "TIERLENS_CONFIG_DIR": str(journal.parent)},
     )
     assert process.stdin
     assert process.stdout
@@ -82,7 +82,7 @@ def test_a_graph_in_another_process_goes_below_the_node_that_calls_it(capture: C
 @pytest.mark.server
 def test_both_sides_deliver_one_trace_to_mlflow(mlflow_server: StoredMlflow, tmp_path: Path, experiment: str) -> None:
     brand = experiment.replace("/", "-")
-    lens = tierlens.init(journal_dir=tmp_path / "a", config_dir=tmp_path / "none", tracking_uri=mlflow_server.uri)
+    lens = tierlens.init(journal_dir=tmp_path / "a", config_dir=tmp_path, tracking_uri=mlflow_server.uri)
     try:
         with service(tmp_path / "b", mlflow_server.uri) as url:
             lens.attach(asking(url), brand=brand, session="s 1").invoke({"question": "Why?"})

@@ -71,6 +71,16 @@ def test_experiments_are_shown_as_they_will_be_named(tmp_path: Path) -> None:
     }
 
 
+def test_a_folder_that_is_named_and_not_there_is_an_error(tmp_path: Path) -> None:
+    ran = tierlens(tmp_path, "check", "--config-dir", "conf")
+
+    assert ran.code == 1
+    assert ran.out.startswith(f"--config-dir: 'conf' is not there ({tmp_path}/conf) and must be a folder with ")
+    assert tierlens(tmp_path, "check", TIERLENS_CONFIG_DIR="conf").out.startswith(
+        "environment: TIERLENS_CONFIG_DIR: 'conf' is not there"
+    )
+
+
 def test_no_folder_is_no_error(tmp_path: Path) -> None:
     ran = tierlens(tmp_path, "check")
 

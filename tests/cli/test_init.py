@@ -49,6 +49,15 @@ def test_one_file_is_written_for_each_node_and_all_are_valid(project: Path, targ
     assert len(files(project)) == 7
 
 
+def test_the_files_go_where_they_will_be_read(project: Path) -> None:
+    (project / ".env").write_text("TIERLENS_CONFIG_DIR=conf\n")
+
+    assert tierlens(project, "init", "app:graph").code == 0
+    assert "conf: ok, 6 agents" in tierlens(project, "check").out
+    assert tierlens(project, "init", "app:graph", "--config-dir", "other").code == 0
+    assert (project / "other/schemas/agent.json").exists()
+
+
 def test_every_flag_is_explained_and_valid_once_uncommented(project: Path) -> None:
     tierlens(project, "init", "app:graph")
     path = project / "config/agents/plan.yaml"

@@ -111,7 +111,7 @@ class Stage:
             "PYTHONPATH": str(ROOT),
             "SINK_URL": self.sink_url,
             "TIERLENS_JOURNAL_DIR": str(home / "journal"),
-            "TIERLENS_CONFIG_DIR": str(home / "no-config"),
+            "TIERLENS_CONFIG_DIR": str(home),
         }
         if backend is not None:
             own |= {"MLFLOW_TRACKING_URI": backend.uri, "BENCH_DATABASE": str(backend.database)}

@@ -58,7 +58,7 @@ def environ(tmp_path: Path, mlflow: MlflowStub) -> Iterator[dict[str, str]]:
             **os.environ,
             "MLFLOW_TRACKING_URI": mlflow.uri,
             "TIERLENS_JOURNAL_DIR": str(tmp_path / "journal"),
-            "TIERLENS_CONFIG_DIR": str(tmp_path / "config"),
+            "TIERLENS_CONFIG_DIR": str(tmp_path),
             "TIERLENS_SHIPPER": "process",
         }
 

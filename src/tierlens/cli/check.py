@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,8 +10,9 @@ import typer
 
 from tierlens import config, settings
 from tierlens.cli.output import AsJson, counted, print_json, print_table
-from tierlens.errors import ConfigError
+from tierlens.errors import ConfigError, SettingsError
 from tierlens.policy import AgentPolicy, Policies
+from tierlens.precedence import DEFAULT_CONFIG_DIR
 
 ConfigDir = Annotated[
     Path | None, typer.Option("--config-dir", help="The folder; without it, as the settings have it.")
@@ -48,15 +48,25 @@ def _read(config_dir: Path | None) -> tuple[Path, Policies, Sequence[ConfigError
     try:
         found = settings.load(config_dir=config_dir)
     except ConfigError as error:
-        folder = config_dir or Path(os.environ.get("TIERLENS_CONFIG_DIR") or "config")
-        listed = config.check(folder) if folder.exists() else ()
-        known = {str(other) for other in listed}
-        return folder, Policies(), [*listed, *([] if str(error) in known else [error])]
+        return _refused(config_dir, error)
     folder = found.config_dir
     if errors := config.check(folder) if folder.exists() else ():
         return folder, Policies(), errors
     policies = config.load_policies(folder, environment=found.environment, experiment=found.experiment)
     return folder, policies, ()
+
+
+def _refused(config_dir: Path | None, error: ConfigError) -> tuple[Path, Policies, Sequence[ConfigError]]:
+    """What keeps the settings from being read, and whatever is wrong in the folder beside it."""
+    if error.where == "keyword config_dir":
+        error = SettingsError("--config-dir", "", error.found, error.expected)
+    try:
+        folder = config_dir or settings.config_dir()
+    except ConfigError:
+        folder = Path(DEFAULT_CONFIG_DIR)
+    listed = config.check(folder) if folder.exists() else ()
+    known = {str(other) for other in listed}
+    return folder, Policies(), [*listed, *([] if str(error) in known else [error])]
 
 
 def summary(policies: Policies) -> str:

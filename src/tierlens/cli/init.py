@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from tierlens import settings
 from tierlens.cli.graphs import Graph, load_graph
 from tierlens.cli.output import counted
 from tierlens.errors import ConfigError
@@ -16,7 +17,9 @@ from tierlens.errors import ConfigError
 
 def init(
     graph: Annotated[str, typer.Argument(metavar="MODULE:GRAPH", help="pkg.mod:attribute, or file.py:attribute.")],
-    config_dir: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("config"),
+    config_dir: Annotated[
+        Path | None, typer.Option(help="Folder to write to; without it, as TIERLENS_CONFIG_DIR has it, or config.")
+    ] = None,
     app: Annotated[str, typer.Option(help="The application's name; without it, that of this folder.")] = "",
     brand: Annotated[list[str] | None, typer.Option(help="A brand there is; may be repeated.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
@@ -36,14 +39,15 @@ def init(
     """
     from tierlens.config.schema import SCHEMAS_FOLDER, schemas
 
-    found = load_graph(graph)
-    files = {config_dir / name: text for name, text in config_files(found, app or Path.cwd().name, brand or []).items()}
+    folder = config_dir or settings.config_dir()
+    texts = config_files(load_graph(graph), app or Path.cwd().name, brand or [])
+    files = {folder / name: text for name, text in texts.items()}
     if dry_run:
         for path, text in files.items():
             typer.echo(f"# {path}\n{text}")
         return
     _write(files, force)
-    _write({config_dir / SCHEMAS_FOLDER / name: text for name, text in schemas().items()}, force=True)
+    _write({folder / SCHEMAS_FOLDER / name: text for name, text in schemas().items()}, force=True)
     for path in files:
         typer.echo(str(path))
     typer.echo(f"{counted(len(files), 'file')} written; `tierlens check` validates them")

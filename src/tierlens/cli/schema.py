@@ -27,7 +27,7 @@ def schema(
     """
     from tierlens.config.schema import SCHEMAS_FOLDER, schemas
 
-    target = folder or settings.load().config_dir / SCHEMAS_FOLDER
+    target = folder or settings.config_dir() / SCHEMAS_FOLDER
     target.mkdir(parents=True, exist_ok=True)
     for name, text in schemas().items():
         (target / name).write_text(text, encoding="utf-8")

@@ -1,7 +1,7 @@
 """The files in config/ read into frozen policies.
 
 ``tierlens.yaml`` describes the application, ``agents/*.yaml`` one agent each. A folder that is not there
-means defaults, and every brand allowed.
+means defaults, and every brand allowed: only the default one gets here missing, see `tierlens.settings.load`.
 """
 
 from __future__ import annotations

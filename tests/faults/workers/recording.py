@@ -44,7 +44,7 @@ def lens_of(orders: Orders, witness: Witness, **settings: Any) -> tierlens.Lens:
     return tierlens.init(
         tracking_uri=orders.uri,
         journal_dir=orders.journal,
-        config_dir=Path("no-config"),
+        config_dir=Path.cwd(),
         experiment=orders.experiment,
         steps=[witness],
         **settings,

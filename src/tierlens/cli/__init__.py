@@ -1,4 +1,4 @@
-"""The ``tierlens`` command: one file a command, each imported when it is called."""
+"""The ``tierlens`` command: one file a command or a group of them, each imported when it is called."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from typer.core import TyperCommand, TyperGroup
 
 from tierlens.errors import ConfigError, TierlensError
 
-# Name: module, function in it, what the overview says (its docstring's first sentence).
+# Name: module, function or group in it, what the overview says (its docstring's first sentence).
 COMMANDS: Final = {
     "init": ("tierlens.cli.init", "init", "Write a first config/ for a compiled graph."),
     "check": ("tierlens.cli.check", "check", "Validate all files in config/."),
     "doctor": ("tierlens.cli.doctor", "doctor", "Say what is wrong with a set-up, and how to mend it."),
     "ship": ("tierlens.cli.ship", "ship", "Deliver what lies in the journal."),
+    "journal": ("tierlens.cli.journal", "journal", "Look into the journal, and mend what is wrong in it."),
+    "tail": ("tierlens.cli.tail", "tail", "Show traces as they end, without any server."),
     "up": ("tierlens.cli.up", "up", "Start a local MLflow server with its UI on a data folder."),
     "ui": ("tierlens.cli.up", "ui", "Open MLflow's UI on a data folder that exists."),
     "schema": ("tierlens.cli.schema", "schema", "Write the JSON Schemas of the config files."),
@@ -28,7 +30,9 @@ COMMANDS: Final = {
 def command(name: str) -> Any:
     """The command of this name, with its module imported."""
     module, function, _ = COMMANDS[name]
-    callback: Callable[..., None] = getattr(importlib.import_module(module), function)
+    callback: Callable[..., None] | typer.Typer = getattr(importlib.import_module(module), function)
+    if isinstance(callback, typer.Typer):
+        return typer.main.get_command(callback)
     single = typer.Typer(add_completion=False, rich_markup_mode=None)
     single.command(name)(callback)
     return typer.main.get_command(single)

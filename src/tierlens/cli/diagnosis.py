@@ -13,11 +13,13 @@ from tierlens import config, settings
 from tierlens.cli.check import summary
 from tierlens.cli.destination import destination_findings
 from tierlens.cli.finding import Finding
-from tierlens.cli.journal_state import JournalState, journal_state
 from tierlens.cli.output import counted, megabytes
 from tierlens.errors import ConfigError
+from tierlens.journal.lock import is_orphan
+from tierlens.journal.segment import SHIPPER_LOCK
 from tierlens.policy import Policies
 from tierlens.settings import Settings, variable
+from tierlens.shipping.survey import Survey, survey
 
 _PACKAGES: Final = ("tierlens", "mlflow", "langgraph", "langchain-core", "anthropic")
 _ALARM_SHARE: Final = 0.8
@@ -90,7 +92,7 @@ def _journal(loaded: Settings) -> Iterator[Finding]:
     yield _space(loaded, nearest)
     if directory.exists():
         try:
-            state = journal_state(directory)
+            state = survey(directory)
         except OSError as error:
             yield Finding("journal", "fail", f"{directory} cannot be read: {error.strerror}", "mend its permissions")
             return
@@ -110,7 +112,7 @@ def _space(loaded: Settings, place: Path) -> Finding:
     return Finding("disk", "ok", found)
 
 
-def _contents(loaded: Settings, state: JournalState) -> Iterator[Finding]:
+def _contents(loaded: Settings, state: Survey) -> Iterator[Finding]:
     found = (
         f"{loaded.journal_dir}: {megabytes(state.size)}, {counted(state.pending, 'span waits', 'spans wait')}, "
         f"{counted(state.living, 'process writes', 'processes write')}, "
@@ -119,20 +121,21 @@ def _contents(loaded: Settings, state: JournalState) -> Iterator[Finding]:
     if state.size > _ALARM_SHARE * (loaded.journal_quota_mb << 20):
         mend = "deliver with `tierlens ship --once`, or raise TIERLENS_JOURNAL_QUOTA_MB"
         yield Finding("journal", "warn", f"{found}; the quota is nearly used up", mend)
-    elif state.pending and not state.living and not state.shipped:
+    elif state.pending and not state.living and state.shipper is None:
         yield Finding("journal", "warn", f"{found}; nobody delivers", "`tierlens ship --once` delivers them")
     else:
         yield Finding("journal", "ok", found)
-    if state.dead_letters:
-        found = f"{counted(state.dead_letters, 'span')} in {loaded.journal_dir}/dead-letter"
-        yield Finding("refused", "warn", found, "the first line of each file says why MLflow would not take it")
+    if letters := sum(state.dead_letters.values()):
+        found = f"{counted(letters, 'span')} in {loaded.journal_dir}/dead-letter"
+        yield Finding(
+            "refused", "warn", found, "`tierlens journal deadletter list` says why MLflow would not take them"
+        )
 
 
 def _delivery(loaded: Settings) -> Finding:
     if loaded.shipper != "external":
         where = "of the agent's" if loaded.shipper == "thread" else "that the agent starts"
         return Finding("shipper", "ok", f"a {loaded.shipper} {where}")
-    shipped = loaded.journal_dir.exists() and journal_state(loaded.journal_dir).shipped
-    if shipped:
+    if not is_orphan(loaded.journal_dir / SHIPPER_LOCK):
         return Finding("shipper", "ok", "external, and one is running")
     return Finding("shipper", "warn", "external, and none is running", "start `tierlens ship` beside the agent")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import orjson
 import typer
 
 from tierlens import settings
 from tierlens.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _PIPE_WIDTH: Final = 240
 
@@ -36,6 +39,11 @@ JournalDir = Annotated[
 ]
 
 
+Patience = Annotated[
+    float, typer.Option(help="Seconds to go on while MLflow takes nothing; of `ship`, only with --once.", min=0)
+]
+
+
 def journal_directory(given: Path | None) -> Path:
     """The journal that is meant.
 
@@ -54,18 +62,24 @@ def journal_directory(given: Path | None) -> Path:
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """A plain table; cells are text, never markup."""
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
-    if not console.is_terminal:
-        # Eighty columns, rich's guess for a pipe, would cut cells that a program or a log wants whole.
-        console.width = _PIPE_WIDTH
     table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row))
-    console.print(table)
+    console().print(table)
+
+
+def console() -> Console:
+    """Where rich writes to: the terminal, or a pipe."""
+    from rich.console import Console
+
+    found = Console()
+    if not found.is_terminal:
+        # Eighty columns, rich's guess for a pipe, would cut what a program or a log wants whole.
+        found.width = _PIPE_WIDTH
+    return found
 
 
 def counted(number: int, one: str, many: str = "") -> str:

@@ -1,12 +1,13 @@
 """How far a writer's lines have been acknowledged, as a small JSON file beside its segments.
 
-    {"v":1,"segment":3,"offset":81920,"stored":412,"refused":{"rejected":1},"damaged":0,"last_ns":…,
-     "open":{"<span>":[2,512,3391]},"held":{"<span>":[3,77000,2100]}}
+    {"v":1,"segment":3,"offset":81920,"stored":412,"refused":{"rejected":1},"lost":{},"damaged":0,"last_ns":…,
+     "open":{"<span>":[2,512,3391]},"held":{"<span>":[3,77000,2100]},"seen":[3,64000]}
 
 Everything before ``segment``/``offset`` has been dealt with, but for two kinds of line that are still needed:
 ``open`` are start records whose span has not ended, ``held`` are finished spans whose metrics wait for their
-trace's root; each with its segment, offset and length. A segment is unlinked once the position has left it
-and nothing in it is needed.
+trace's root; each with its segment, offset and length. What lies between ``seen`` and the position has been
+taken by the sink, and was not found there yet. A segment is unlinked once both positions have left it and
+nothing in it is needed.
 """
 
 from __future__ import annotations
@@ -31,9 +32,11 @@ class Cursor:
         offset: of the first byte in it that is not yet dealt with.
         stored: finished spans before that position that a sink has taken.
         refused: finished spans before it that no sink would take, by reason.
+        lost: spans that the writer itself had to refuse, by reason, as its loss records before it say.
         damaged: damaged lines before it.
         last_ns: the latest time found in a line: when the writer was last known to be alive.
         open, held: lines before that position that are still needed, by span id.
+        seen: segment and offset up to which the sink was found to hold what it took; not behind the position.
     """
 
     segment: int = 0
@@ -44,6 +47,8 @@ class Cursor:
     last_ns: int = 0
     open: Mapping[str, Place] = field(default_factory=dict)
     held: Mapping[str, Place] = field(default_factory=dict)
+    lost: Mapping[str, int] = field(default_factory=dict)
+    seen: tuple[int, int] = (0, 0)
 
 
 def read_cursor(path: Path) -> Cursor | None:
@@ -60,6 +65,8 @@ def read_cursor(path: Path) -> Cursor | None:
             last_ns=int(found["last_ns"]),
             open=_places(found["open"]),
             held=_places(found["held"]),
+            lost={str(reason): int(count) for reason, count in found.get("lost", {}).items()},
+            seen=_position(found.get("seen", (found["segment"], found["offset"]))),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
@@ -72,6 +79,11 @@ def write_cursor(path: Path, cursor: Cursor) -> None:
         OSError: it could not be written; the old one still stands.
     """
     replace_durably(path, b'{"v":1,%b' % orjson.dumps(cursor)[1:])
+
+
+def _position(found: tuple[int, int]) -> tuple[int, int]:
+    segment, offset = found
+    return int(segment), int(offset)
 
 
 def _places(found: Mapping[str, tuple[int, int, int]]) -> dict[str, Place]:

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import errno
 from collections import Counter, deque
-from contextlib import suppress
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
 
 from tierlens.errors import DamagedLine
 from tierlens.journal.chain import Chain
-from tierlens.journal.codec import Line
-from tierlens.journal.cursor import Cursor, read_cursor, write_cursor
+from tierlens.journal.cursor import Cursor, Place, read_cursor, write_cursor
 from tierlens.journal.lock import FileLock
+from tierlens.journal.moments import latest_ns
 from tierlens.journal.reader import Record
 from tierlens.journal.segment import cursor_path, lock_path, segment_path, temporary_path
+from tierlens.journal.totals import read_totals, write_totals
 from tierlens.shipping.alarm import Alarms
 from tierlens.shipping.died import died
 from tierlens.shipping.entry import STORED, Entry
-
-_END: Final = b'"endTimeUnixNano":"'
-_START: Final = b'"startTimeUnixNano":"'
 
 
 class Feed:
@@ -44,6 +41,8 @@ class Feed:
         self._chain = Chain(directory, writer, cursor.segment, cursor.offset)
         self._stored, self._damaged, self._last_ns = cursor.stored, cursor.damaged, cursor.last_ns
         self._refused = Counter(cursor.refused)
+        self._lost_before, self._losses = cursor.lost, list[tuple[Place, Mapping[str, int]]]()
+        self._unseen: dict[Place, None] = {}
         self._open, self._held = dict(cursor.open), dict(cursor.held)
         opens.update(dict.fromkeys(self._open, self))
 
@@ -61,7 +60,7 @@ class Feed:
         """
         while records := self._chain.read(about):
             entries = [entry for record in records if (entry := self._take(record)) is not None]
-            self._last_ns = max(self._last_ns, _time(records[-1].line))
+            self._last_ns = max(self._last_ns, latest_ns(records[-1].line))
             if entries:
                 self._lines.extend(entries)
                 return entries
@@ -115,6 +114,14 @@ class Feed:
     def release(self, span: str) -> None:
         self._held.pop(span, None)
 
+    def await_seen(self, place: Place) -> None:
+        """The sink took the line there, and is to be asked whether it has it: keep it until then."""
+        self._unseen[place] = None
+
+    def seen(self, place: Place) -> None:
+        """The sink has it, or cannot be asked."""
+        self._unseen.pop(place, None)
+
     def redeem(self, outcome: str) -> None:
         """A span counted as refused was taken after all."""
         if self._refused[outcome] > 0:
@@ -147,6 +154,7 @@ class Feed:
 
     def _unlink_before(self, segment: int) -> None:
         needed = {place[0] for places in (self._open, self._held) for place in places.values()}
+        needed.update(place[0] for place in self._unseen)
         kept = tuple(n for n in self._chain.numbers if n >= segment or n in needed)
         for number in set(self._chain.numbers) - set(kept):
             segment_path(self.directory, self.writer, number).unlink(missing_ok=True)
@@ -155,10 +163,10 @@ class Feed:
     @property
     def finished(self) -> bool:
         """Whether the writer is dead and nothing of it is needed any more."""
-        return self.buried and self.drained and not self._open and not self._held
+        return self.buried and self.drained and not (self._open or self._held or self._unseen)
 
     def remove(self) -> None:
-        """Take a finished writer's files away: segments, then cursor, then lock.
+        """Take a finished writer's files away: segments, then cursor, then lock; its counts go to the totals.
 
         Raises:
             OSError: some file could not be removed; the rest is left for the next attempt.
@@ -169,6 +177,7 @@ class Feed:
         try:
             for number in self._chain.numbers:
                 segment_path(self.directory, self.writer, number).unlink(missing_ok=True)
+            write_totals(self.directory, read_totals(self.directory).plus(self.writer, self._cursor()))
             cursor = cursor_path(self.directory, self.writer)
             temporary_path(cursor).unlink(missing_ok=True)
             cursor.unlink(missing_ok=True)
@@ -189,6 +198,7 @@ class Feed:
             self._open[line.span] = place
             self.opens[line.span] = self
         elif line.refused:
+            self._losses.append((place, line.refused))
             text = f"journal writer {self.writer} had to refuse spans: {dict(line.refused)}"
             self._alarms.warn(f"loss {self.writer}", text)
         return None
@@ -220,16 +230,14 @@ class Feed:
             # What lies behind the position is read again: after reading ahead, that is nearly all.
             {span: place for span, place in self._open.items() if place[:2] < position},
             dict(self._held),
+            self._lost(position),
+            min([position, *(place[:2] for place in self._unseen)]),
         )
 
-
-def _time(line: Line) -> int:
-    """The latest time in a span's JSON, found without parsing it; 0 where there is none."""
-    for mark in (_END, _START):
-        at = line.payload.find(mark)
-        if at >= 0:
-            with suppress(ValueError):
-                at += len(mark)
-                if found := int(line.payload[at : line.payload.index(b'"', at)]):
-                    return found
-    return 0
+    def _lost(self, position: tuple[int, int]) -> dict[str, int]:
+        """What the loss records before the position say; those behind it are read again, and counted then."""
+        lost = Counter(self._lost_before)
+        for place, refused in self._losses:
+            if place[:2] < position:
+                lost.update(refused)
+        return dict(lost)

@@ -1,0 +1,69 @@
+"""What commands that deliver show of it: a bar meanwhile, a sentence at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import typer
+
+from tierlens.cli.output import counted, print_json
+
+if TYPE_CHECKING:
+    from tierlens.shipping.run import RunReport
+
+_LOOK_S: Final = 0.2
+
+
+def say(report: RunReport, directory: Path, as_json: bool) -> None:
+    """What came of a run, and what is left."""
+    from tierlens.shipping.survey import survey
+
+    left = survey(directory).pending
+    if as_json:
+        print_json({"stored": report.stored, "left": left, "drained": report.drained, "busy": report.busy})
+    else:
+        typer.echo(_sentence(report, left, directory))
+
+
+def _sentence(report: RunReport, left: int, directory: Path) -> str:
+    if report.busy and not report.stored and not report.drained:
+        return f"Another process ships from {directory}; nothing was done."
+    whose = ", by the process that ships from there" if report.busy else ""
+    rest = "nothing is left" if report.drained else f"{counted(left, 'waits', 'wait')} in {directory} for the next try"
+    return f"{counted(report.stored, 'span')} delivered{whose}; {rest}."
+
+
+@contextlib.contextmanager
+def progress(directory: Path, *, show: bool) -> Iterator[None]:
+    """A bar on the terminal, where there is one, that follows the bytes still to be delivered."""
+    if not (show and sys.stderr.isatty()):
+        yield
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+
+    from tierlens.shipping.survey import ends, unread_bytes
+
+    until = ends(directory)
+    total = unread_bytes(directory, until)
+    done = threading.Event()
+    columns = ("Delivering", BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=total)
+
+        def follow() -> None:
+            while not done.wait(_LOOK_S):
+                bar.update(task, completed=max(total - unread_bytes(directory, until), 0))
+
+        follower = threading.Thread(target=follow, daemon=True)
+        follower.start()
+        try:
+            yield
+        finally:
+            done.set()
+            follower.join()

@@ -1,0 +1,205 @@
+"""What lies in a journal and how delivery is doing: looked at without a lock, and without moving anything."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tierlens.errors import DamagedLine
+from tierlens.journal.chain import Chain
+from tierlens.journal.cursor import Cursor, read_cursor
+from tierlens.journal.lock import is_orphan
+from tierlens.journal.moments import latest_ns
+from tierlens.journal.quota import usage
+from tierlens.journal.reader import Record
+from tierlens.journal.segment import SHIPPER_LOCK, Writer, cursor_path, lock_path, segment_path, writers
+from tierlens.journal.totals import Totals, read_totals
+from tierlens.shipping.deadletter import DeadLetters
+from tierlens.shipping.handover import state
+
+_SLICE: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class WriterSurvey:
+    """One writer's part of a journal.
+
+    Attributes:
+        alive: its process is there.
+        segments, size: its segments, and their bytes.
+        stored: finished spans that a sink has taken.
+        pending: finished spans that nobody has acknowledged.
+        refused: spans that were not accepted, or that no sink would take, by reason.
+        damaged: damaged lines.
+        open: start records of spans that have not ended, as far as they were acknowledged.
+        oldest_ns: when the oldest pending span ended, Unix nanoseconds; None where none is pending.
+    """
+
+    name: str
+    alive: bool
+    segments: int
+    size: int
+    stored: int
+    pending: int
+    refused: Mapping[str, int]
+    damaged: int
+    open: int
+    oldest_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """A journal at one moment.
+
+    Attributes:
+        writers: those that left files, oldest first.
+        past: what became of the spans of those that left none.
+        dead_letters: how many there are, by reason; "damaged" where that cannot be read.
+        size: bytes of all files.
+        free: bytes left on the disk.
+        shipper: the process that ships, 0 where it does not say which; None where nobody ships.
+        failing: that process's last answer was an outage's, or refused credentials.
+    """
+
+    writers: tuple[WriterSurvey, ...]
+    past: Totals
+    dead_letters: Mapping[str, int]
+    size: int
+    free: int
+    shipper: int | None
+    failing: bool
+
+    @property
+    def living(self) -> int:
+        return sum(writer.alive for writer in self.writers)
+
+    @property
+    def orphaned(self) -> int:
+        return len(self.writers) - self.living
+
+    @property
+    def pending(self) -> int:
+        return sum(writer.pending for writer in self.writers)
+
+    @property
+    def stored(self) -> int:
+        return self.past.stored + sum(writer.stored for writer in self.writers)
+
+    @property
+    def damaged(self) -> int:
+        return self.past.damaged + sum(writer.damaged for writer in self.writers)
+
+    @property
+    def refused(self) -> Mapping[str, int]:
+        counted = Counter(self.past.refused) + Counter(self.past.lost)
+        for writer in self.writers:
+            counted.update(writer.refused)
+        return dict(counted)
+
+    @property
+    def oldest_ns(self) -> int | None:
+        return min((writer.oldest_ns for writer in self.writers if writer.oldest_ns is not None), default=None)
+
+    def lag_s(self, now_ns: int) -> float:
+        """For how long the oldest pending span has waited, in seconds; 0 where none is pending."""
+        return max(now_ns - self.oldest_ns, 0) / 1e9 if self.oldest_ns is not None else 0.0
+
+
+def survey(directory: Path) -> Survey:
+    """Look at a journal; what is written meanwhile may be counted or not. One that is not there is empty.
+
+    Raises:
+        OSError: it cannot be looked at.
+    """
+    shipped = not is_orphan(directory / SHIPPER_LOCK)
+    said = state(directory) if shipped else None
+    nearest = next(path for path in (directory, *directory.absolute().parents) if path.exists())
+    return Survey(
+        tuple(_look_at(directory, writer) for writer in writers(directory)),
+        read_totals(directory),
+        dict(_dead_letters(DeadLetters(directory))),
+        usage(directory),
+        shutil.disk_usage(nearest).free,
+        (said.pid if said else 0) if shipped else None,
+        bool(said and said.health.failing),
+    )
+
+
+Ends = Mapping[str, tuple[int, int]]
+
+
+def ends(directory: Path) -> Ends:
+    """By writer, its last segment and where that ends just now."""
+    found = {writer.name: writer.segments[-1] for writer in writers(directory) if writer.segments}
+    return {name: (last, _size(segment_path(directory, name, last))) for name, last in found.items()}
+
+
+def unread_bytes(directory: Path, until: Ends) -> int:
+    """How much of the segments lies behind their cursors and before those ends."""
+    left = 0
+    for writer in writers(directory):
+        last, end = until.get(writer.name, (0, 0))
+        cursor = read_cursor(cursor_path(directory, writer.name)) or Cursor()
+        for number in writer.segments:
+            if cursor.segment <= number <= last:
+                size = end if number == last else _size(segment_path(directory, writer.name, number))
+                left += max(size - (cursor.offset if number == cursor.segment else 0), 0)
+    return left
+
+
+def _look_at(directory: Path, writer: Writer) -> WriterSurvey:
+    alive = not is_orphan(lock_path(directory, writer.name))
+    cursor = read_cursor(cursor_path(directory, writer.name)) or Cursor()
+    chain = Chain(directory, writer.name, cursor.segment, cursor.offset)
+    chain.look(writer.segments, complete=not alive)
+    pending, oldest, refused = 0, None, Counter(cursor.refused) + Counter(cursor.lost)
+    for record in _records(chain):
+        if record.line.kind == "span":
+            pending += 1
+            oldest = min(oldest or latest_ns(record.line), latest_ns(record.line))
+        refused.update(record.line.refused or {})
+    sizes = [_size(segment_path(directory, writer.name, number)) for number in writer.segments]
+    return WriterSurvey(
+        writer.name,
+        alive,
+        len(writer.segments),
+        sum(sizes),
+        cursor.stored,
+        pending,
+        {reason: count for reason, count in refused.items() if count},
+        cursor.damaged + chain.damaged,
+        len(cursor.open),
+        oldest,
+    )
+
+
+def _dead_letters(letters: DeadLetters) -> Counter[str]:
+    counted: Counter[str] = Counter()
+    for name in letters.names():
+        try:
+            counted[letters.read(name)[0].reason] += 1
+        except FileNotFoundError:
+            continue
+        except (OSError, DamagedLine):
+            counted["damaged"] += 1
+    return counted
+
+
+def _records(chain: Chain) -> Iterator[Record]:
+    # A segment that the shipper has unlinked meanwhile holds nothing that is pending.
+    with suppress(OSError):
+        while records := chain.read(_SLICE):
+            yield from records
+    chain.close()
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,18 @@ runnables: {bm25: retriever, fuse: reranker}
     assert policies.runnables == {"bm25": "retriever", "fuse": "reranker"}
     with pytest.raises(UnknownBrand, match=r"config/tierlens\.yaml:4: brands: 'X' is not one of the brands: Kisqali, "):
         policies.brand("X")
+
+
+def test_no_brand_is_a_brand_too_that_may_be_unknown() -> None:
+    listed = Policies(brands=("A", "B"))
+    rejecting = replace(listed, unknown_brand="reject")
+
+    assert listed.brand(None) == listed.brand("X") == "default"
+    assert replace(listed, own_brand="B").brand(None) == "B"
+    assert replace(rejecting, own_brand="B").brand(None) == "B"
+    assert replace(rejecting, default_brand="A").brand("") == "A"
+    with pytest.raises(UnknownBrand, match=r"brands: a call names no brand .* give one of A, B as brand="):
+        rejecting.brand(None)
 
 
 def test_an_agent_takes_from_the_defaults_what_it_leaves_out(tmp_path: Path) -> None:

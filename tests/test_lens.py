@@ -150,6 +150,30 @@ def test_a_rejected_brand_leaves_nothing_behind_not_even_from_inside(
     assert "skipped" not in caplog.text
 
 
+def test_a_call_that_names_no_brand_is_refused_where_unknown_ones_are(
+    start: Callable[..., Lens], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lens = start(config_dir=app(tmp_path, "x", "Kisqali, Fabhalta"))
+    callback, graph = lens.callback(), chain()
+
+    assert graph.invoke(QUESTION, {"callbacks": [callback]})["notes"] == ["one", "one"]
+
+    assert lens.flush(timeout_s=0).accepted == 0
+    assert (
+        f"calls are not recorded: {tmp_path}/config/tierlens.yaml:2: brands: a call names no brand where unknown_brand "
+        "is reject; give one of Kisqali, Fabhalta as brand= to callback(), attach() or using(), or set TIERLENS_BRAND"
+    ) in caplog.text
+    with lens.using(brand="Fabhalta"):
+        graph.invoke(QUESTION, {"callbacks": [callback]})
+    assert brands_of(lens, tmp_path / "journal") == {"Fabhalta"}
+
+
+def test_with_a_brand_of_its_own_a_process_needs_to_name_none(start: Callable[..., Lens], tmp_path: Path) -> None:
+    lens = start(config_dir=app(tmp_path, "x", "Kisqali, Fabhalta"), brand="Fabhalta")
+    chain().invoke(QUESTION, {"callbacks": [lens.callback()]})
+    assert brands_of(lens, tmp_path / "journal") == {"Fabhalta"}
+
+
 def brands_of(lens: Lens, journal: Path) -> set[str]:
     lens.close()
     found = (segment.read_text() for segment in journal.rglob("*") if segment.suffix != ".blob" and segment.is_file())

@@ -82,7 +82,8 @@ class Policies:
         brands: the brands there are; empty means every brand is allowed.
         unknown_brand: "default" (recorded under ``default_brand``) or "reject" (UnknownBrand is raised
             where the brand is given, before any agent runs).
-        own_brand: the brand of calls that name none (``TIERLENS_BRAND``); "" means ``default_brand``.
+        default_brand: the brand of calls that name none, unless it is unknown itself and rejected.
+        own_brand: the brand that comes before it (``TIERLENS_BRAND``); "" means there is none.
         defaults: the policy of roots and of nodes that have no file of their own.
         agents: by node name, and by agent name where that differs.
         runnables: kind of span for runnables named in YAML, by run name.
@@ -108,15 +109,19 @@ class Policies:
         """The brand to record under.
 
         Raises:
-            UnknownBrand: the brand is not one of ``brands`` and unknown ones are rejected.
+            UnknownBrand: the brand, or that of a call without one, is not one of ``brands`` and unknown ones
+                are rejected.
         """
-        if not name:
-            return self.own_brand or self.default_brand
-        if not self.brands or name in self.brands:
-            return name
-        if self.unknown_brand == "reject":
-            raise UnknownBrand(self.source, "brands", repr(name), f"is not one of the brands: {', '.join(self.brands)}")
-        return self.default_brand
+        wanted = name or self.own_brand or self.default_brand
+        if not self.brands or wanted in self.brands:
+            return wanted
+        if self.unknown_brand == "default":
+            return self.default_brand
+        there_are = ", ".join(self.brands)
+        if name:
+            raise UnknownBrand(self.source, "brands", repr(name), f"is not one of the brands: {there_are}")
+        mend = f"give one of {there_are} as brand= to callback(), attach() or using(), or set TIERLENS_BRAND"
+        raise UnknownBrand(self.source, "brands", "a call names no brand", f"where unknown_brand is reject; {mend}")
 
     def experiment(self, brand: str, agent: AgentPolicy | None = None) -> str:
         """The experiment of a brand: the root's, or with ``agent`` that of the agent's own runs.

@@ -105,7 +105,7 @@ _APPLICATION = """\
 app: {app}
 {brands}
 unknown_brand: default      # what a brand not listed gets: default (recorded under default_brand), or reject
-default_brand: default      # the brand of calls that name none
+default_brand: default      # the brand of calls that name none; with reject, one of those listed
 
 naming:                     # fields: {{app}} {{brand}} {{tier}} {{agent}} {{environment}} {{date}}
   experiment: "{{app}}/{{brand}}"   # one MLflow experiment a brand, made on first use

@@ -105,9 +105,11 @@ class ApplicationFile(_Strict):
     brands: list[Name] = Field(default=[], description="The brands there are. Left out: every brand is allowed.")
     unknown_brand: Literal["default", "reject"] = Field(
         default="default",
-        description="What a brand not listed gets: recorded under default_brand, or an error.",
+        description="What a brand not listed, or none, gets: recorded under default_brand, or an error.",
     )
-    default_brand: Name = Field(default="default", description="The brand of calls that name none.")
+    default_brand: Name = Field(
+        default="default", description="The brand of calls that name none; with reject, only if listed."
+    )
     naming: Naming = Field(default=Naming(), description=Naming.__doc__)
     question: ValuePath | None = Field(
         default=None, description="What the trace list shows as request, e.g. inputs.question."

@@ -9,7 +9,7 @@ from typing import Any
 from tests.performance.rows import Reading
 from tests.performance.stage import Backend, Stage, say
 
-TRACES = 120
+TRACES = 300
 BURST = 300
 METRICS = 3
 

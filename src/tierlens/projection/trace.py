@@ -38,19 +38,21 @@ class Share:
     tokens: bool = False
     cost: bool = False
 
-    def __or__(self, other: Share) -> Share:
-        return Share(self.rooted or other.rooted, self.tokens or other.tokens, self.cost or other.cost)
-
 
 def shares(spans: Sequence[Json]) -> dict[str, Share]:
     """What there is of each trace, by trace id, in OTLP JSON spans."""
-    found: dict[str, Share] = {}
+    every, rooted, tokens, cost = set[str](), set[str](), set[str](), set[str]()
     for span in spans:
-        named = {attribute["key"] for attribute in span.get("attributes", ())}
-        share = Share(not span.get("parentSpanId"), keys.TOKEN_USAGE in named, keys.COST in named)
-        before = found.get(span["traceId"])
-        found[span["traceId"]] = before | share if before else share
-    return found
+        trace_id = span["traceId"]
+        every.add(trace_id)
+        if not span.get("parentSpanId"):
+            rooted.add(trace_id)
+        for attribute in span.get("attributes", ()):
+            if attribute["key"] == keys.TOKEN_USAGE:
+                tokens.add(trace_id)
+            elif attribute["key"] == keys.COST:
+                cost.add(trace_id)
+    return {trace_id: Share(trace_id in rooted, trace_id in tokens, trace_id in cost) for trace_id in every}
 
 
 def mlflow_id(trace_id: str) -> str:

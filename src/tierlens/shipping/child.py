@@ -29,13 +29,14 @@ def main(journal: str, descriptor: str, destination: str) -> None:
     sys.modules["httpx._main"] = None  # type: ignore[assignment]  # so Python spells "cannot be imported"
     from tierlens.journal.lock import FileLock
     from tierlens.journal.segment import SHIPPER_LOCK
-    from tierlens.shipping.run import run_forever
+    from tierlens.shipping.run import collect_rarely, run_forever
     from tierlens.sinks.configured import sink_from
 
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
     directory = Path(journal)
     lock = FileLock.inherited(directory / SHIPPER_LOCK, int(descriptor))
     sink = sink_from(os.environ)
+    collect_rarely()
     try:
         run_forever(directory, sink, _told_to_stop(), alone_s=ALONE_S, lock=lock, destination=destination)
     finally:

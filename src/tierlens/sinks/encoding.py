@@ -9,12 +9,14 @@ from typing import Any, Final
 
 import orjson
 
+from tierlens import keys
 from tierlens.errors import Rejected
 from tierlens.projection.prices import put_cost
 from tierlens.sinks.base import Batch
 from tierlens.sinks.protobuf import Json, export_request
 
 SCOPE: Final = {"name": "tierlens", "version": "1"}
+_COUNTED: Final = keys.TOKEN_USAGE.encode()
 CONTENT_TYPE: Final = {"Content-Type": "application/x-protobuf"}
 _NOT_OTLP: Final = (ValueError, TypeError, KeyError, AttributeError, struct.error)
 
@@ -55,6 +57,7 @@ def parsed(batch: Batch) -> Spans:
         raise Rejected(f"not JSON: {e}") from e
     if not all(isinstance(found, dict) for found in (resource, *spans)):
         raise Rejected("not an OTLP span: a JSON object is wanted")
-    for span in spans:
-        put_cost(span)
+    for payload, span in zip(batch.spans, spans, strict=True):
+        if _COUNTED in payload:
+            put_cost(span)
     return Spans(resource, spans)

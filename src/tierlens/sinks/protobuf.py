@@ -16,11 +16,13 @@ from typing import Any, Final
 
 Json = Mapping[str, Any]
 
-_SMALL: Final = [bytes([n]) for n in range(128)]
 _FIXED64: Final = struct.Struct("<Q").pack
+_TIMES: Final = struct.Struct("<cQcQ").pack
 _FIXED32: Final = struct.Struct("<I").pack
 _DOUBLE: Final = struct.Struct("<d").pack
 _UINT64: Final = (1 << 64) - 1
+_SHORT: Final = 64
+_SIZED: Final = 4096
 
 
 def export_request(resource: Json, scope: Json, spans: Sequence[Json]) -> bytes:
@@ -37,25 +39,25 @@ def export_request(resource: Json, scope: Json, spans: Sequence[Json]) -> bytes:
 def span_message(span: Json) -> bytes:
     """One ``Span``; fields that are missing keep protobuf's defaults, unknown ones are left out."""
     parts = [
-        _field(b"\x0a", bytes.fromhex(span["traceId"])),
-        _field(b"\x12", bytes.fromhex(span["spanId"])),
-        _text(b"\x1a", span.get("traceState")),
-        _hex(b"\x22", span.get("parentSpanId")),
+        _ids(span["traceId"], span["spanId"], span.get("parentSpanId")),
         _text(b"\x2a", span.get("name")),
         _number(b"\x30", span.get("kind")),
-        b"\x39" + _FIXED64(int(span["startTimeUnixNano"])),
-        b"\x41" + _FIXED64(int(span["endTimeUnixNano"])),
+        _TIMES(b"\x39", int(span["startTimeUnixNano"]), b"\x41", int(span["endTimeUnixNano"])),
         _attributes(b"\x4a", span),
-        _number(b"\x50", span.get("droppedAttributesCount")),
-        *[_field(b"\x5a", _event(e)) for e in span.get("events", ())],
-        _number(b"\x60", span.get("droppedEventsCount")),
-        *[_field(b"\x6a", _link(e)) for e in span.get("links", ())],
-        _number(b"\x70", span.get("droppedLinksCount")),
-        _status(span.get("status")),
     ]
-    if flags := span.get("flags"):
-        parts.append(b"\x85\x01" + _FIXED32(flags))
+    if (status := span.get("status")) is not None:
+        message = status.get("message")
+        parts.append(_status(status.get("code"), message) if message else _plain_status(status.get("code")))
+    for name, encode in _RARE:
+        if content := span.get(name):
+            parts.append(encode(content))
     return b"".join(parts)
+
+
+def _ids(trace: str, span: str, parent: str | None) -> bytes:
+    if parent and len(trace) == 32 and len(span) == len(parent) == 16:
+        return bytes.fromhex(f"0a10{trace}1208{span}2208{parent}")
+    return _field(b"\x0a", bytes.fromhex(trace)) + _field(b"\x12", bytes.fromhex(span)) + _hex(b"\x22", parent)
 
 
 def _event(event: Json) -> bytes:
@@ -80,10 +82,13 @@ def _link(link: Json) -> bytes:
     )
 
 
-def _status(status: Json | None) -> bytes:
-    if status is None:
-        return b""
-    return _field(b"\x7a", _text(b"\x12", status.get("message")) + _number(b"\x18", status.get("code")))
+def _status(code: int | None, message: str | None) -> bytes:
+    return _field(b"\x7a", _text(b"\x12", message) + _number(b"\x18", code))
+
+
+@lru_cache(maxsize=8)
+def _plain_status(code: int | None) -> bytes:
+    return _status(code, None)
 
 
 def _scope(scope: Json) -> bytes:
@@ -91,20 +96,45 @@ def _scope(scope: Json) -> bytes:
 
 
 def _attributes(tag: bytes, owner: Json) -> bytes:
-    return b"".join([_field(tag, _pair(pair)) for pair in owner.get("attributes", ())])
+    return b"".join([_attribute(tag, pair["key"], pair["value"]) for pair in owner.get("attributes", ())])
 
 
-def _pair(pair: Json) -> bytes:
-    value = pair["value"]
+def _attribute(tag: bytes, key: str, value: Json) -> bytes:
     text = value.get("stringValue")
-    # Nine in ten attributes are strings: no dispatch for them.
-    content = _any(value) if text is None else _field(b"\x0a", text.encode())
-    return _key(pair["key"]) + _field(b"\x12", content)
+    # Nine in ten attributes are strings, and most of the short ones are the same in many spans.
+    if text is None:
+        return _field(tag, _pair(key, _any(value)))
+    return _short(tag, key, text) if len(text) < _SHORT else _string_attribute(tag, key, text)
+
+
+@lru_cache(maxsize=4096)
+def _short(tag: bytes, key: str, text: str) -> bytes:
+    return _string_attribute(tag, key, text)
+
+
+def _string_attribute(tag: bytes, key: str, text: str) -> bytes:
+    """``_field(tag, _pair(key, _string(text)))``, its four nested lengths worked out before anything is put
+    together."""
+    content = text.encode()
+    size = len(content)
+    string = b"\x0a" + (_SIZES[size] if size < _SIZED else _varint(size))
+    size += len(string)
+    head = _key(key) + b"\x12" + (_SIZES[size] if size < _SIZED else _varint(size)) + string
+    size += len(head) - len(string)
+    return tag + (_SIZES[size] if size < _SIZED else _varint(size)) + head + content
+
+
+def _pair(key: str, value: bytes) -> bytes:
+    return _key(key) + _field(b"\x12", value)
 
 
 @lru_cache(maxsize=4096)
 def _key(key: str) -> bytes:
     return _field(b"\x0a", key.encode())
+
+
+def _string(text: str) -> bytes:
+    return _field(b"\x0a", text.encode())
 
 
 def _any(value: Json) -> bytes:
@@ -118,11 +148,11 @@ def _array(content: Json) -> bytes:
 
 
 def _kvlist(content: Json) -> bytes:
-    return _field(b"\x32", b"".join([_field(b"\x0a", _pair(p)) for p in content.get("values", ())]))
+    return _field(b"\x32", b"".join([_attribute(b"\x0a", p["key"], p["value"]) for p in content.get("values", ())]))
 
 
 _ANY: Final[Mapping[str, Callable[[Any], bytes]]] = {
-    "stringValue": lambda text: _field(b"\x0a", text.encode()),
+    "stringValue": _string,
     "boolValue": lambda flag: b"\x10\x01" if flag else b"\x10\x00",
     "intValue": lambda number: b"\x18" + _varint(int(number) & _UINT64),
     "doubleValue": lambda number: b"\x21" + _DOUBLE(float(number)),
@@ -141,17 +171,20 @@ def _hex(tag: bytes, digits: str | None) -> bytes:
 
 
 def _number(tag: bytes, number: int | None) -> bytes:
-    return tag + _varint(number) if number else b""
+    return _numbered(tag, number) if number else b""
+
+
+@lru_cache(maxsize=256)
+def _numbered(tag: bytes, number: int) -> bytes:
+    return tag + _varint(number)
 
 
 def _field(tag: bytes, payload: bytes) -> bytes:
     size = len(payload)
-    return tag + (_SMALL[size] if size < 128 else _varint(size)) + payload
+    return tag + (_SIZES[size] if size < _SIZED else _varint(size)) + payload
 
 
 def _varint(number: int) -> bytes:
-    if 127 < number < 16_384:
-        return bytes((number & 127 | 128, number >> 7))
     if number < 0:
         raise ValueError(f"{number} is negative")
     out = bytearray()
@@ -160,3 +193,15 @@ def _varint(number: int) -> bytes:
         number >>= 7
     out.append(number)
     return bytes(out)
+
+
+_SIZES: Final = [_varint(number) for number in range(_SIZED)]
+_RARE: Final[Sequence[tuple[str, Callable[[Any], bytes]]]] = (
+    ("traceState", lambda text: _text(b"\x1a", text)),
+    ("droppedAttributesCount", lambda count: _number(b"\x50", count)),
+    ("events", lambda events: b"".join([_field(b"\x5a", _event(event)) for event in events])),
+    ("droppedEventsCount", lambda count: _number(b"\x60", count)),
+    ("links", lambda links: b"".join([_field(b"\x6a", _link(link)) for link in links])),
+    ("droppedLinksCount", lambda count: _number(b"\x70", count)),
+    ("flags", lambda flags: b"\x85\x01" + _FIXED32(flags)),
+)

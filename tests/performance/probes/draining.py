@@ -10,13 +10,14 @@ from pathlib import Path
 
 from tests.performance import database
 from tierlens import settings
-from tierlens.shipping.run import run_once
+from tierlens.shipping.run import collect_rarely, run_once
 from tierlens.sinks.configured import sink_for
 
 
 def main() -> None:
     journal, path = Path(sys.argv[1]), Path(os.environ["BENCH_DATABASE"])
     sink = sink_for(settings.load(journal_dir=journal))
+    collect_rarely()
     before = database.stored(path)
     start, cpu = time.perf_counter(), time.process_time()
     report = run_once(journal, sink)

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -139,6 +141,20 @@ def test_a_server_that_gives_up_shows_why(tmp_path):
         MlflowServer(ServerPlan(tmp_path, port=0)).start()
 
     assert is_free_again(tmp_path)
+
+
+@pytest.mark.server
+def test_a_database_that_is_served_logs_ahead_and_is_one_file_again_afterwards(tmp_path):
+    with MlflowServer(ServerPlan(tmp_path, port=0)):
+        while_served = journal_mode(tmp_path)
+
+    assert (while_served, journal_mode(tmp_path)) == ("wal", "delete")
+    assert [path.name for path in tmp_path.glob("mlflow.db*")] == ["mlflow.db"]
+
+
+def journal_mode(folder: Path) -> str:
+    with contextlib.closing(sqlite3.connect(folder / "mlflow.db")) as connection:
+        return connection.execute("pragma journal_mode").fetchone()[0]
 
 
 @pytest.mark.postgres

@@ -27,6 +27,7 @@ import httpx
 from tierlens.errors import ServerNotStarted
 from tierlens.local.ports import free_port, is_free
 from tierlens.local.postgres import Postgres
+from tierlens.local.sqlite import log_ahead, settle
 from tierlens.local.tenancy import Tenancy
 
 FIRST_PORT: Final = 5000
@@ -115,7 +116,9 @@ class MlflowServer:
         self._plan.data.mkdir(parents=True, exist_ok=True)
         self._tenancy.acquire()
         try:
-            backend = self._postgres.start() if self._postgres else f"sqlite:///{self._data}/mlflow.db"
+            backend = self._postgres.start() if self._postgres else f"sqlite:///{self._database}"
+            if self._postgres is None:
+                log_ahead(self._database)
             port = self._port()
             self.uri = f"http://{_reachable(self._plan.host)}:{port}"
             with self.log.open("ab") as log:
@@ -142,6 +145,8 @@ class MlflowServer:
             self._process = None
         if self._postgres is not None:
             self._postgres.stop()
+        else:
+            settle(self._database)
         self._tenancy.release()
 
     def wait(self, timeout_s: float | None = None) -> int | None:
@@ -166,6 +171,10 @@ class MlflowServer:
     @property
     def _data(self) -> Path:
         return self._plan.data.absolute()
+
+    @property
+    def _database(self) -> Path:
+        return self._data / "mlflow.db"
 
     def _port(self) -> int:
         wanted = self._plan.port

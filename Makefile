@@ -6,6 +6,8 @@ WORKERS ?= 2
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := .venv-peers
+# As pip does: a network with a certificate authority of its own then needs nothing more.
+export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo ui test bench lint format schemas screenshots lock clean

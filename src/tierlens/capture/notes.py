@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec
 
-from tierlens.capture import active, current, payload
+from tierlens.capture import active, current, payload, privacy
 from tierlens.capture.paths import as_metric
 from tierlens.capture.recorder import Recorder, add_tags
 from tierlens.capture.trace import Open
@@ -21,6 +21,7 @@ from tierlens.spans import Artifact, Metric
 P = ParamSpec("P")
 log = logging.getLogger("tierlens")
 MAX_ARTIFACT = 32 * 1024 * 1024
+_TEXTS = frozenset({"application/json", "application/xml", "application/yaml", "application/sql", "image/svg+xml"})
 
 
 def current_span() -> Open | None:
@@ -94,6 +95,7 @@ def _attach(recorder: Recorder, span: Open, name: str, content: bytes) -> None:
     if len(content) > MAX_ARTIFACT:
         raise ValueError(f"{len(content)} bytes are more than the {MAX_ARTIFACT} allowed")
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    name, content = privacy.clean_file(span, name, content, is_text=kind.startswith("text/") or kind in _TEXTS)
     span.artifacts += (Artifact(name, recorder.journal.store_blob(content), len(content), kind),)
 
 

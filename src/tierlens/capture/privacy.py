@@ -12,13 +12,15 @@ from tierlens.capture import payload
 from tierlens.capture.messages import content_text, is_message
 from tierlens.capture.redaction import redactor
 from tierlens.capture.trace import Open
-from tierlens.spans import AttributeValue, Event, Metric, Span
+from tierlens.spans import AttributeValue, Event, Link, Metric, Span
 
 Redactor = Callable[[str], str]
 _ATOMS: Final = (int, float, type(None), bytes, bytearray, memoryview)
-PLAIN = frozenset({keys.SPAN_TYPE, keys.MODEL, keys.PROVIDER, keys.TOKEN_USAGE, keys.COST, keys.OUTCOME})
+_PLAIN: Final = frozenset({keys.SPAN_TYPE, keys.MODEL, keys.PROVIDER, keys.TOKEN_USAGE, keys.COST, keys.OUTCOME})
+# Attributes' names can be anybody's as well: tags, metrics, what other libraries say.
+_OUR_NAMES: Final = frozenset(value for value in vars(keys).values() if isinstance(value, str))
 # Said by the configuration and the caller, never by an agent, even where an agent has said the same word.
-_STRUCTURE = frozenset({keys.AGENT, keys.TRACE_NAME, keys.SESSION, keys.USER}) | {
+_STRUCTURE: Final = frozenset({keys.AGENT, keys.TRACE_NAME, keys.SESSION, keys.USER}) | {
     keys.TRACE_TAG + name
     for name in ("app", "brand", "kpi", "user", "session", "environment", "agents", "tiers", "outcome")
 }
@@ -69,45 +71,55 @@ def _withhold(opened: Open, texts: Iterable[str], *, said: bool) -> None:
 
 def clean(span: Span, opened: Open) -> Span:
     """``span`` without private text of other agents and with its policy's redaction rules applied."""
-    redact = redactor(opened.policy.redact) if opened.policy.redact else None
-    without = opened.trace.private.without if opened.trace.private.texts and opened.policy.log_prompts else None
-    if redact is None and without is None:
+    redact = redactor(opened.policy.redact) if opened.policy.redact else _unchanged
+    private = opened.trace.private.texts and opened.policy.log_prompts
+    without = opened.trace.private.without if private else _unchanged
+    if redact is without:
         return span
     return span._replace(
-        name=redact(span.name) if redact else span.name,
-        message=_through(span.message, without, redact),
+        name=redact(span.name),
+        message=redact(without(span.message)),
         attributes=_map(span.attributes, without, redact),
         events=tuple(
-            Event(event.name, event.time_ns, _map(event.attributes, without, redact)) for event in span.events
+            Event(redact(event.name), event.time_ns, _map(event.attributes, without, redact)) for event in span.events
         ),
+        links=tuple(Link(link.trace_id, link.span_id, _map(link.attributes, without, redact)) for link in span.links),
     )
 
 
 def clean_metrics(opened: Open) -> Mapping[str, Metric]:
-    """A span's metrics as they may be stored: a label is text, and may be another agent's."""
+    """A span's metrics as they may be stored: names and labels are text, and may be another agent's."""
     metrics = opened.metrics or {}
-    redact = redactor(opened.policy.redact) if opened.policy.redact else None
-    without = opened.trace.private.without if opened.trace.private.texts else None
+    redact = redactor(opened.policy.redact) if opened.policy.redact else _unchanged
+    without = opened.trace.private.without if opened.trace.private.texts else _unchanged
     return {
-        name: _through(value, without, redact) if isinstance(value, str) else value for name, value in metrics.items()
+        redact(name): redact(without(value)) if isinstance(value, str) else value for name, value in metrics.items()
     }
 
 
-def _map(
-    attributes: Mapping[str, AttributeValue], without: Redactor | None, redact: Redactor | None
-) -> dict[str, AttributeValue]:
+def clean_file(opened: Open, name: str, content: bytes, *, is_text: bool) -> tuple[str, bytes]:
+    """A file's name, and its content where that is text, with the redaction rules applied."""
+    if not opened.policy.redact:
+        return name, content
+    redact = redactor(opened.policy.redact)
+    return redact(name), redact(content.decode("utf-8", "replace")).encode() if is_text else content
+
+
+def _unchanged(text: str) -> str:
+    return text
+
+
+def _map(attributes: Mapping[str, AttributeValue], without: Redactor, redact: Redactor) -> dict[str, AttributeValue]:
     return {
-        key: _through(value, without if key not in _STRUCTURE else None, redact)
-        if isinstance(value, str) and key not in PLAIN
+        key if key in _OUR_NAMES else redact(key): redact(_hidden(key, value, without))
+        if isinstance(value, str)
         else value
         for key, value in attributes.items()
     }
 
 
-def _through(text: str, without: Redactor | None, redact: Redactor | None) -> str:
-    if without is not None:
-        text = without(text)
-    return redact(text) if redact is not None and text else text
+def _hidden(key: str, value: str, without: Redactor) -> str:
+    return value if key in _PLAIN or key in _STRUCTURE else without(value)
 
 
 def _texts(root: object) -> Iterator[str]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final, get_args
 
 from tierlens.errors import ConfigError
+from tierlens.patterns import own_rule, pattern_fault
 from tierlens.policy import RedactionRule
 
 if TYPE_CHECKING:
@@ -17,23 +18,34 @@ if TYPE_CHECKING:
 
 DROPPED: Final = "[redacted:failed]"
 RULES: Final[tuple[str, ...]] = get_args(RedactionRule)
+# Names, ids and prompts come again and again. What is remembered was clean, so no secret stays in memory for it.
+_REMEMBERED: Final = 256
+_LONGEST: Final = 16_384
 
 
 @functools.cache
 def redactor(rules: tuple[str, ...]) -> Callable[[str], str]:
     """A function that redacts one text.
 
+    Args:
+        rules: of ``RULES``, or ``name=pattern``.
+
     Raises:
         ConfigError: a rule is not one of those there are.
     """
-    for rule in rules:
-        if rule not in RULES:
-            raise ConfigError("redact", "", repr(rule), f"is not one of the rules: {', '.join(RULES)}")
-    recognisers = [(rule, _recogniser(rule)) for rule in rules]
+    recognisers = [_named(rule) for rule in rules]
+    clean: dict[str, None] = {}
 
     def redact(text: str) -> str:
         try:
-            return _redacted(text, recognisers)
+            if text in clean:
+                return text
+            redacted = _redacted(text, recognisers)
+            if redacted is text and len(text) <= _LONGEST:
+                if len(clean) >= _REMEMBERED:
+                    clean.clear()
+                clean[text] = None
+            return redacted
         except Exception:
             # Whatever went wrong, the text may hold what a rule was to keep back.
             return f'"{DROPPED}"' if str(text).lstrip()[:1] in ("{", "[", '"') else DROPPED
@@ -41,18 +53,26 @@ def redactor(rules: tuple[str, ...]) -> Callable[[str], str]:
     return redact
 
 
-def _recogniser(rule: str) -> Recogniser:
+def _named(rule: str) -> tuple[str, Recogniser]:
+    """What a rule's findings are called, and how they are found."""
     # Compiling the patterns takes 15 ms, which `import tierlens` should not.
-    from tierlens.capture.redaction import personal, secrets
+    from tierlens.capture.redaction import own, personal, phones, secrets
 
     recognisers: dict[str, Recogniser] = {
         "secrets": secrets.secrets,
         "email": personal.email,
-        "phone": personal.phone,
+        "phone": phones.phone,
         "record_number": personal.record_number,
         "card": personal.card,
     }
-    return recognisers[rule]
+    if rule in recognisers:
+        return rule, recognisers[rule]
+    named = own_rule(rule)
+    if named is None:
+        raise ConfigError("redact", "", repr(rule), f"is not one of the rules: {', '.join(RULES)}; or name=pattern")
+    if fault := pattern_fault(named[1]):
+        raise ConfigError("redact", "", repr(rule), fault)
+    return named[0], own.own(named[1])
 
 
 def _redacted(raw: str, recognisers: Iterable[tuple[str, Recogniser]]) -> str:

@@ -9,20 +9,34 @@ from __future__ import annotations
 import re
 import string
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Final
 
 # A beginning that is not inside a word; the letter of an escape (\n) is no part of the word behind it.
 START: Final = r"(?:(?<!\w)|(?<=\\[nrtbf]))"
+# Where a word may begin that may be the last part of a name: patient_mrn, homePhone.
+NAME_START: Final = r"(?:(?<![a-z])|(?<=\\[nrtbf]))"
+NUMBER_START: Final = START + r"(?<![.\d-])"
+NUMBER_END: Final = r"(?![\w-]|\.\d)"
 
-_LOWER: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 # With all digits made one, a pattern can begin with a literal: found ten times as fast as a class.
 _SHAPE: Final = bytes.maketrans(b"0123456789", b"0000000000")
-_GROUP: Final = re.compile(rb"0(?:(\.)0{4,}+|0{3,}+)")
-_AFTER_GROUP: Final = re.compile(rb"[0)][ .-]")
-# As far as a number in groups can reach to either side of its longest group.
-_REACH: Final = 20
+_WORD_CHARACTERS: Final = (string.ascii_letters + string.digits + "_-").encode()
+_WORDS: Final = bytes(ord("a") if byte in _WORD_CHARACTERS else ord(" ") for byte in range(256))
+LONG: Final = 20
+# How far a match may begin before its place, and end behind it.
+_BEFORE: Final = 3
+_BEYOND: Final = 24
+_LONG_WORD: Final = b"a" * LONG
+# Two digits, and then: decimals, which are passed over; or, at the beginning of a number that is no date, five
+# digits more with little between them.
+_NUMBER: Final = re.compile(
+    rb"00(?:(?<=\.00)0*+"
+    rb"|(?<![0.]00)(?:(?<![A-Za-z_]00)|(?<=\\[nrtbf]00))(?=(?:[ )./-]{0,2}0){5})(?!00[-/.]00[-/.]00(?!0))"
+    rb"(0*+(?:[ )./-]{1,2}0++){0,6}+))"
+)
+_SHORT_NUMBER: Final = re.compile(rb"0[0A-Za-z-]{2,20}+")
 # A run of backslashes is looked at from its first one only, or a long run would cost its square.
 _QUOTE: Final = re.compile(r'(?<!\\)(\\*+)"')
 _ESCAPED_UNICODE: Final = re.compile(r"u[0-9a-fA-F]{4}")
@@ -31,55 +45,69 @@ Range = tuple[int, int]
 
 
 class Text:
-    """A plain string, or JSON that was dumped already; nobody says which."""
+    """A plain string, or JSON that was dumped already; nobody says which.
+
+    Attributes:
+        raw: the text.
+        lower: the same with ASCII capitals made small, and a ? for what Latin-1 does not have.
+        has_digits: whether there is an ASCII digit in it.
+    """
+
+    __slots__ = ("_bytes", "_numbers", "_quotes", "_shape", "has_digits", "lower", "raw")
 
     def __init__(self, raw: str) -> None:
         self.raw = raw
+        # One byte a character; what is not Latin is none of the letters that any name is written in.
+        self._bytes = raw.encode("latin-1", "replace")
+        self.lower = self._bytes.lower().decode("latin-1")
+        self._shape = self._bytes.translate(_SHAPE)
+        self.has_digits = b"0" in self._shape
+        self._numbers: list[Range] | None = None
+        self._quotes: list[int] | None = None
 
-    @cached_property
-    def lower(self) -> str:
-        """In lower case, every character at its place in ``raw``."""
-        lower = self.raw.lower()
-        # A few capitals have lower-case forms of two characters.
-        return lower if len(lower) == len(self.raw) else self.raw.translate(_LOWER)
+    @property
+    def numbers(self) -> list[Range]:
+        """Where a number of seven digits or more stands, in groups or in a row, and is no decimal and no date."""
+        if self._numbers is None:
+            found = _NUMBER.finditer(self._shape) if self.has_digits else ()
+            self._numbers = [match.span() for match in found if match.lastindex]
+        return self._numbers
 
-    @cached_property
-    def _shape(self) -> bytes:
-        """One byte a character, every digit a 0."""
-        return self.raw.encode("latin-1", "replace").translate(_SHAPE)
+    def long_words(self) -> Iterator[Range]:
+        """Words of ``LONG`` letters, digits, hyphens and underscores or more."""
+        words = self._bytes.translate(_WORDS)
+        start = words.find(_LONG_WORD)
+        while start >= 0:
+            end = words.find(b" ", start)
+            end = end if end >= 0 else len(words)
+            yield start, end
+            start = words.find(_LONG_WORD, end)
 
-    @cached_property
-    def has_digits(self) -> bool:
-        return b"0" in self._shape
+    def looks_generated(self, start: int, end: int) -> bool:
+        """Whether there is a digit in a word, or letters of both cases."""
+        if self._shape.find(b"0", start, end) >= 0:
+            return True
+        word = self.raw[start:end]
+        return not word.islower() and not word.isupper()
 
-    @cached_property
-    def numbers(self) -> list[tuple[int, int]]:
-        """Windows in which a number of seven digits or more may stand; years and decimals lie in none."""
-        windows: list[tuple[int, int]] = []
-        for start, end in _long_groups(self._shape):
-            start = max(0, start - _REACH)
-            if windows and start <= windows[-1][1]:
-                start = windows.pop()[0]
-            windows.append((start, end + _REACH))
-        return windows
-
-    @cached_property
+    @property
     def like_json(self) -> bool:
-        """False only where this cannot be JSON that holds a string."""
+        """False only where this cannot be JSON that holds a string or a number."""
         return self.raw.lstrip()[:1] in ("{", "[", '"')
 
-    @cached_property
-    def _quotes(self) -> list[int]:
-        """Where JSON's own quotes stand: those that open or close a string."""
-        return [match.end() - 1 for match in _QUOTE.finditer(self.raw) if len(match[1]) % 2 == 0]
+    def _quotes_before(self, position: int) -> int:
+        """How many of JSON's own quotes, those that open or close a string, stand there."""
+        if self._quotes is None:
+            self._quotes = [match.end() - 1 for match in _QUOTE.finditer(self.raw) if len(match[1]) % 2 == 0]
+        return bisect_left(self._quotes, position)
 
     def between_strings(self, position: int) -> bool:
         """Whether JSON's structure stands at ``position``, not the inside of a string."""
-        return self.like_json and bisect_left(self._quotes, position) % 2 == 0
+        return self.like_json and self._quotes_before(position) % 2 == 0
 
     def closes_string(self, position: int) -> bool:
         """Whether the quote at ``position`` is the end of a JSON string."""
-        return self.like_json and bisect_left(self._quotes, position) % 2 == 1
+        return self.like_json and self._quotes_before(position) % 2 == 1
 
     def positions(self, anchor: str, *, lower: bool = False) -> Iterator[int]:
         """Where a literal begins."""
@@ -88,6 +116,17 @@ class Text:
         while found >= 0:
             yield found
             found = text.find(anchor, found + len(anchor))
+
+    def before_numbers(self, reach: int) -> Iterable[Range]:
+        """Where a word may stand that announces a number of four characters or more: ``reach`` before each.
+
+        Where there are many numbers, the whole text, which is sooner searched.
+        """
+        many = 2 + len(self.raw) // 512
+        found = list(islice(_SHORT_NUMBER.finditer(self._shape), many)) if self.has_digits else []
+        if len(found) == many:
+            return ((0, len(self.raw)),)
+        return [(max(0, match.start() - reach), match.start()) for match in found]
 
     def after_escape(self, start: int) -> int:
         """``start``, or the end of the escape that a cut there would leave in two."""
@@ -109,11 +148,10 @@ class Text:
 Recogniser = Callable[[Text], Iterator[Range]]
 
 
-def _long_groups(shape: bytes) -> Iterator[tuple[int, int]]:
-    """Groups of four digits that follow another group, and longer ones that are no decimals."""
-    for group in _GROUP.finditer(shape):
-        if group.lastindex:
-            continue
-        start, end = group.span()
-        if end - start > 4 or _AFTER_GROUP.match(shape, max(0, start - 2), start):
-            yield start, end
+def matches_near(text: Text, places: Iterable[Range], pattern: re.Pattern[str]) -> Iterator[re.Match[str]]:
+    """Matches of ``pattern`` that begin in one of ``places``, or a bracket or prefix before it."""
+    done = 0
+    for start, end in places:
+        for match in pattern.finditer(text.raw, max(done, start - _BEFORE), min(end + _BEYOND, len(text.raw))):
+            done = match.end()
+            yield match

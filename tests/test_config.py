@@ -83,7 +83,8 @@ environment: staging
 brands: [Kisqali, Fabhalta]
 unknown_brand: reject
 default_brand: Kisqali
-naming: {experiment: "{environment}/{brand}", trace: "{agent}"}
+naming: {trace: "{agent}"}
+defaults: {mlflow_experiment: "{environment}/{brand}"}
 question: inputs.question
 answer: outputs.answer
 runnables: {bm25: retriever, fuse: reranker}
@@ -132,7 +133,7 @@ def test_an_agent_takes_from_the_defaults_what_it_leaves_out(tmp_path: Path) -> 
 
 
 def test_settings_win_over_the_file(tmp_path: Path) -> None:
-    path = folder(tmp_path, 'environment: file\nnaming: {experiment: "file/{brand}"}', a="agent: a")
+    path = folder(tmp_path, 'environment: file\ndefaults: {mlflow_experiment: "file/{brand}"}', a="agent: a")
 
     policies = config.load_policies(path, environment="env", experiment="env/{brand}")
 
@@ -236,7 +237,7 @@ def test_the_example_of_the_documentation_is_word_for_word(tmp_path: Path) -> No
         ("brands: [NO]", "1: brands[0]: false is not a name of 1 to 250 characters"),
         ("unknown_brand: reject", "1: unknown_brand: reject needs brands: to be listed"),
         ("unknown_brand: refuse", "1: unknown_brand: 'refuse' is not one of 'default' or 'reject'"),
-        ("naming: {experiment: a}\ndefaults: {mlflow_experiment: b}", "2: defaults.mlflow_experiment: this is given"),
+        ("settings: {mlflow_experiment: a}", "1: settings.mlflow_experiment: this belongs under defaults:, or into an"),
         ("runnables: {a: searcher}", "1: runnables.a: 'searcher' is not one of 'retriever', 'reranker'"),
         ("defaults: {agent: x}", "1: defaults: agent is not a known key"),
         ("settings:\n  shipper: tread", "2: settings.shipper: 'tread' is not one of 'thread', 'process' or 'external'"),

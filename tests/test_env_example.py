@@ -34,5 +34,5 @@ def test_it_is_a_valid_env_file_once_uncommented(tmp_path: Path) -> None:
     loaded = load(environ={}, env_file=tmp_path / ".env")
 
     assert loaded.tracking_uri == "http://localhost:5000"
-    assert loaded.experiment == "{app}/{brand}"
+    assert loaded.mlflow_experiment == "{app}/{brand}"
     assert loaded.enabled

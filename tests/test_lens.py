@@ -257,7 +257,8 @@ AUTOLOG = """
     late = sys.argv[3] == "late"
     if not late:
         mlflow.langchain.autolog()
-    lens = tierlens.init(tracking_uri=sys.argv[1], experiment=sys.argv[2], config_dir=sys.argv[4], shipper="thread")
+    given = {"mlflow_experiment": sys.argv[2], "config_dir": sys.argv[4], "shipper": "thread"}
+    lens = tierlens.init(tracking_uri=sys.argv[1], **given)
     if late:
         mlflow.langchain.autolog()
     for _ in range(2):

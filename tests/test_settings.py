@@ -73,7 +73,7 @@ def test_mlflows_own_variables_are_understood(tmp_path: Path) -> None:
     )
 
     assert loaded.tracking_uri == "https://mlflow.example"
-    assert (loaded.experiment, loaded.artifact_location) == ("prod", "s3://bucket")
+    assert (loaded.mlflow_experiment, loaded.artifact_location) == ("prod", "s3://bucket")
     assert loaded.tracking_token is not None
     assert "hush" not in repr(loaded)
 
@@ -154,8 +154,10 @@ def test_an_unknown_setting_in_yaml_is_refused_with_the_nearest_one(tmp_path: Pa
         load(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["tracking_token", "tracking_password", "config_dir", "otlp_headers"])
-def test_credentials_do_not_belong_into_yaml(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["tracking_token", "tracking_password", "config_dir", "otlp_headers", "mlflow_experiment"]
+)
+def test_what_does_not_belong_into_yaml_is_said_to_belong_elsewhere(tmp_path: Path, name: str) -> None:
     write(tmp_path / "config/tierlens.yaml", f"settings:\n  {name}: hush\n")
 
     with pytest.raises(SettingsError, match=f"settings.{name}: this .* give") as caught:
@@ -216,6 +218,12 @@ def test_a_config_file_that_is_not_yaml_is_named(tmp_path: Path) -> None:
 def test_the_experiment_must_be_a_naming_template(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"MLFLOW_EXPERIMENT_NAME: 'x/\{brnd\}' has the unknown field \{brnd\}"):
         load(tmp_path, environ={"MLFLOW_EXPERIMENT_NAME": "x/{brnd}"})
+
+
+def test_the_experiment_has_one_name_wherever_it_is_given(tmp_path: Path) -> None:
+    assert load(tmp_path, mlflow_experiment="a/{brand}").mlflow_experiment == "a/{brand}"
+    with pytest.raises(SettingsError, match=r"keyword: experiment is not a setting; did you mean mlflow_experiment\?"):
+        load(tmp_path, experiment="a")
 
 
 def test_an_unknown_variable_of_ours_is_warned_of_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

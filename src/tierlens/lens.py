@@ -273,7 +273,7 @@ def init(
 def _start(chosen: Settings, steps: tuple[Step, ...]) -> Lens:
     if not chosen.enabled:
         return Off(chosen)
-    policies = config.load_policies(chosen.config_dir, environment=chosen.environment, experiment=chosen.experiment)
+    policies = config.load_policies(chosen.config_dir, environment=chosen.environment, experiment=chosen.mlflow_experiment)
     if chosen.brand is not None:
         policies = replace(policies, own_brand=policies.brand(chosen.brand))
     return Lens(chosen, policies, steps)

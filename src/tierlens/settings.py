@@ -24,7 +24,7 @@ MLFLOW_VARIABLES: Final = {
     "enable_tracking": "MLFLOW_ENABLE_TRACKING",
     "enable_tracing": "MLFLOW_ENABLE_TRACING",
     "tracking_uri": "MLFLOW_TRACKING_URI",
-    "experiment": "MLFLOW_EXPERIMENT_NAME",
+    "mlflow_experiment": "MLFLOW_EXPERIMENT_NAME",
     "artifact_location": "MLFLOW_ARTIFACT_LOCATION",
     "tracking_token": "MLFLOW_TRACKING_TOKEN",
     "tracking_username": "MLFLOW_TRACKING_USERNAME",
@@ -37,6 +37,7 @@ MLFLOW_VARIABLES: Final = {
 OTEL_VARIABLES: Final = {"otlp_headers": "OTEL_EXPORTER_OTLP_HEADERS"}
 NOT_IN_YAML: Final = {
     "config_dir": "says where this very file lies; give it as TIERLENS_CONFIG_DIR",
+    "mlflow_experiment": "belongs under defaults:, or into an agent's file; or give it as MLFLOW_EXPERIMENT_NAME",
     "tracking_token": "is a credential; give it as MLFLOW_TRACKING_TOKEN",
     "tracking_password": "is a credential; give it as MLFLOW_TRACKING_PASSWORD",
     "otlp_headers": "may hold credentials; give them as OTEL_EXPORTER_OTLP_HEADERS",
@@ -73,8 +74,8 @@ class Settings(BaseModel):
         default=None, description="PEM file with our own certificate and key, for a server that asks."
     )
     workspace: str | None = Field(default=None, description="MLflow workspace that experiments belong to.")
-    experiment: str | None = Field(
-        default=None, min_length=1, description="Experiment name or template, over naming.experiment."
+    mlflow_experiment: str | None = Field(
+        default=None, min_length=1, description="Experiment name or template, over that of `defaults:`."
     )
     artifact_location: str | None = Field(
         default=None, description="Where new experiments keep artifacts; MLflow decides if unset."
@@ -132,7 +133,7 @@ class Settings(BaseModel):
     def _home(cls, path: Path) -> Path:
         return _expanded(path)
 
-    @field_validator("experiment")
+    @field_validator("mlflow_experiment")
     @classmethod
     def _template(cls, template: str | None) -> str | None:
         if template and (fault := template_fault(template)):

@@ -52,7 +52,7 @@ def _read(config_dir: Path | None) -> tuple[Path, Policies, Sequence[ConfigError
     folder = found.config_dir
     if errors := config.check(folder) if folder.exists() else ():
         return folder, Policies(), errors
-    policies = config.load_policies(folder, environment=found.environment, experiment=found.experiment)
+    policies = config.load_policies(folder, environment=found.environment, experiment=found.mlflow_experiment)
     return folder, policies, ()
 
 

@@ -70,7 +70,7 @@ def _config(loaded: Settings) -> Iterator[tuple[Finding, Policies]]:
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         yield Finding("config", "fail", f"{errors[0]}{more}", "`tierlens check` lists all"), Policies()
         return
-    policies = config.load_policies(folder, environment=loaded.environment, experiment=loaded.experiment)
+    policies = config.load_policies(folder, environment=loaded.environment, experiment=loaded.mlflow_experiment)
     if folder.exists():
         found, mend = f"{folder}: {summary(policies)}", ""
     else:

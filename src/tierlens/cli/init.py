@@ -108,8 +108,7 @@ unknown_brand: default      # what a brand not listed gets: default (recorded un
 default_brand: default      # the brand of calls that name none; with reject, one of those listed
 
 naming:                     # fields: {{app}} {{brand}} {{tier}} {{agent}} {{environment}} {{date}}
-  experiment: "{{app}}/{{brand}}"   # one MLflow experiment a brand, made on first use
-  trace: "{{app}} {{brand}}"        # what a trace is called
+  trace: "{{app}} {{brand}}"  # what a trace is called
 
 # question: inputs.question   # what the trace list shows as request; left out: a guess
 # answer: outputs.answer      # and as response
@@ -118,6 +117,7 @@ naming:                     # fields: {{app}} {{brand}} {{tier}} {{agent}} {{env
 #   my_retriever: retriever   # retriever, reranker, tool, agent, embedding or guardrail
 
 defaults:                   # any flag of an agent's file can stand here, for all of them
+  mlflow_experiment: "{{app}}/{{brand}}"   # one MLflow experiment a brand, made on first use
   log_prompts: true
   sample: 1.0
   keep: [error]
@@ -131,7 +131,7 @@ agent: {agent}
 # tier: 1                   # its tier in the system: a tag on its spans, and {{tier}} in names
 
 # What is left out holds as tierlens.yaml's `defaults:` has it.
-# mlflow_experiment: "{{app}}/{{brand}}"   # where this agent's runs go
+# mlflow_experiment: "{{app}}/{{brand}}"   # experiment of its traces, where it is called outside a graph
 # log_prompts: true         # false: no prompt or completion text leaves the process, not even to the journal
 # log_artifacts: true       # false: files set by tierlens.artifact() are not stored
 # sample: 1.0               # share of traces that is kept

@@ -62,7 +62,7 @@ class Flags(_Strict):
 
     mlflow_experiment: Template | None = Field(
         default=None,
-        description="Where this agent's runs go. Fields: {app} {brand} {tier} {agent} {environment} {date}.",
+        description="Experiment of its traces. Fields: {app} {brand} {tier} {agent} {environment} {date}.",
     )
     log_prompts: bool = Field(
         default=True,
@@ -89,9 +89,8 @@ class AgentFile(Flags):
 
 
 class Naming(_Strict):
-    """Templates. Fields: {app} {brand} {tier} {agent} {environment} {date}."""
+    """Templates of names. Fields: {app} {brand} {tier} {agent} {environment} {date}."""
 
-    experiment: Template = Field(default="{app}/{brand}", description="The experiment of a brand's traces.")
     trace: Template = Field(default="{app} {brand}", description="What a trace is called.")
 
 

@@ -68,9 +68,6 @@ def _contradictions(application: Parsed[ApplicationFile]) -> Iterator[ConfigErro
             yield ConfigError(yaml.where(("brands", index)), f"brands[{index}]", repr(brand), "is listed already")
     if model.unknown_brand == "reject" and not model.brands:
         yield ConfigError(yaml.where(("unknown_brand",)), "unknown_brand", "reject", "needs brands: to be listed")
-    if model.defaults.mlflow_experiment and "experiment" in model.naming.model_fields_set:
-        key = ("defaults", "mlflow_experiment")
-        yield ConfigError(yaml.where(key), ".".join(key), "this", "is given as naming.experiment already")
 
 
 def _twice(agents: Sequence[Parsed[AgentFile]]) -> Iterator[ConfigError]:
@@ -96,8 +93,8 @@ def _policies(
     experiment: str | None,
 ) -> Policies:
     model = application.model or ApplicationFile()
-    named = AgentPolicy(experiment=experiment or model.defaults.mlflow_experiment or model.naming.experiment)
-    defaults = replace(_over(named, model.defaults), experiment=named.experiment)
+    defaults = _over(AgentPolicy(), model.defaults)
+    defaults = replace(defaults, experiment=experiment or defaults.experiment)
     return Policies(
         app=model.app,
         environment=environment or model.environment,

@@ -60,8 +60,8 @@ def _call_as_a_host(orders: Orders) -> None:
     lens = tierlens.init(
         tracking_uri=orders.uri,
         journal_dir=orders.journal,
-        config_dir=Path("no-config"),
-        experiment=f"host/{orders.experiment}",
+        config_dir=Path.cwd(),
+        mlflow_experiment=f"host/{orders.experiment}",
         shipper="external",
     )
     good = sum(answer(f"call {number}") == {"answer": f"found: call {number}"} for number in range(CALLS))

@@ -45,7 +45,7 @@ def lens_of(orders: Orders, witness: Witness, **settings: Any) -> tierlens.Lens:
         tracking_uri=orders.uri,
         journal_dir=orders.journal,
         config_dir=Path.cwd(),
-        experiment=orders.experiment,
+        mlflow_experiment=orders.experiment,
         steps=[witness],
         **settings,
     )

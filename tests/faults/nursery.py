@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any, Final
 
 _NEEDED: Final = ["tests.faults.workers.needed"]
@@ -22,6 +23,13 @@ def nursery() -> ForkServerContext:
     return context
 
 
+def _logged(log: Path, work: Callable[..., None], *arguments: Any, **named: Any) -> None:
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    work(*arguments, **named)
+
+
 @dataclass(frozen=True, slots=True)
 class Worker:
     """A worker's process."""
@@ -29,14 +37,14 @@ class Worker:
     process: BaseProcess
 
     @classmethod
-    def started(cls, work: Callable[..., None], *arguments: Any, **named: Any) -> Worker:
-        """A worker born in the nursery."""
-        return cls._begun(nursery().Process(target=work, args=arguments, kwargs=named))
+    def started(cls, log: Path, work: Callable[..., None], *arguments: Any, **named: Any) -> Worker:
+        """A worker born in the nursery, whose output goes to a file."""
+        return cls._begun(nursery().Process(target=_logged, args=(log, work, *arguments), kwargs=named))
 
     @classmethod
-    def cold(cls, work: Callable[..., None], *arguments: Any) -> Worker:
+    def cold(cls, log: Path, work: Callable[..., None], *arguments: Any) -> Worker:
         """A worker in an interpreter of its own, that has imported no more than ``work`` needs."""
-        return cls._begun(multiprocessing.get_context("spawn").Process(target=work, args=arguments))
+        return cls._begun(multiprocessing.get_context("spawn").Process(target=_logged, args=(log, work, *arguments)))
 
     @classmethod
     def _begun(cls, process: BaseProcess) -> Worker:

@@ -35,6 +35,10 @@ class Receipts:
     def __init__(self, pipe: Path) -> None:
         self._fd = os.open(pipe, os.O_WRONLY | os.O_CLOEXEC)
 
+    def fileno(self) -> int:
+        """The descriptor of the pipe."""
+        return self._fd
+
     def announce(self, span_id: str, digest: bytes) -> None:
         """The append of this span is about to be called."""
         self._say(ANNOUNCED, bytes.fromhex(span_id) + digest)

@@ -54,10 +54,15 @@ def results(rows: Collection[Row], folder: Path, form: Form) -> Iterator[Result]
                     finding, broke = row.run(scene), ""
             except Exception as error:  # one row's failure must not cost the others
                 traceback.print_exc()
+                say(_end_of(folder / row.key / "workers.log"))
                 finding, broke = None, f"{type(error).__name__}: {error}"
             result = Result(row, finding, time.monotonic() - began, broke)
             say(f"  {'passed' if result.passed else 'FAILED'} in {result.took_s:.1f} s")
             yield result
+
+
+def _end_of(log: Path) -> str:
+    return log.read_text(errors="replace")[-2_000:] if log.exists() else ""
 
 
 def say(text: str) -> None:

@@ -82,11 +82,15 @@ class Scene:
 
     def start(self, work: Callable[..., None], *arguments: Any, orders: Orders | None = None, **named: Any) -> Worker:
         """A worker that ends with the scene."""
-        return self._ending(Worker.started(work, orders or self.orders(), *arguments, **named))
+        return self._ending(Worker.started(self._log, work, orders or self.orders(), *arguments, **named))
 
     def start_cold(self, work: Callable[..., None], *arguments: Any, orders: Orders | None = None) -> Worker:
         """The same in an interpreter of its own, where everything is still to be imported."""
-        return self._ending(Worker.cold(work, orders or self.orders(), *arguments))
+        return self._ending(Worker.cold(self._log, work, orders or self.orders(), *arguments))
+
+    @property
+    def _log(self) -> Path:
+        return self.folder / "workers.log"
 
     def _ending(self, worker: Worker) -> Worker:
         self._workers.append(worker)

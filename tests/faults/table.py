@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.faults import answers, disks, endings, kills, outages
+from tests.faults import answers, damage, disks, endings, kills, outages
 from tests.faults.rows import Row
 
 ROWS = (
@@ -25,4 +25,7 @@ ROWS = (
     Row(17, "401 for 10 min, then a new token", "0 lost, ≤ 1 alarm a minute", outages.kept_out),
     Row(18, "disk full (8 MB), RLIMIT_FSIZE", "host never raises, writes again ≤ 5 s after space", disks.full_disk),
     Row(19, "journal's quota reached (10 MB)", "disk ≤ quota + one segment, loss marker exact", disks.quota),
+    Row(20, "bit flip, truncation, zero fill", "every undamaged line recovered", damage.files),
+    Row(21, "any order of events, crashes included", "0 counterexamples", damage.any_order),
+    Row(22, "crash between every two system calls", "no accepted loss, no crash loop", damage.every_system_call),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,9 @@ LINES = [encode(filled(number, 40 * (number % 7 + 1)), ROUTING, RESOURCE) for nu
 CONTENT = b"".join(LINES)
 ENDS = [sum(len(line) for line in LINES[: number + 1]) for number in range(len(LINES))]
 
-many = settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+many = settings(
+    max_examples=int(os.environ.get("READER_CASES", "400")), suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 def spans_in(path: Path, about: int = 512, longest: int = 1 << 20, final: bool = True) -> tuple[list[int], int]:

@@ -71,6 +71,16 @@ class Emitter:
             self.append(span, routing)
         return made[-1][0]
 
+    def next(self) -> tuple[Span, Routing]:
+        """The next span, which is the caller's to append."""
+        return next(self._spans)
+
+    def append_with_start(self) -> None:
+        """Record a span as open, then append it."""
+        span, routing = self.next()
+        self._journal.append_start(span._replace(end_ns=0, status="UNSET"), routing)
+        self.append(span, routing)
+
     def append(self, span: Span, routing: Routing) -> bool:
         """Append one span; whether it was accepted."""
         digest = digest_of(span)

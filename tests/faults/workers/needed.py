@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.faults.workers import appending, asking, cramped, forking, pacing, shipping, signalled
+from tests.faults.workers import appending, asking, cramped, crashing, forking, pacing, shipping, signalled
 
-__all__ = ["appending", "asking", "cramped", "forking", "pacing", "shipping", "signalled"]
+__all__ = ["appending", "asking", "cramped", "crashing", "forking", "pacing", "shipping", "signalled"]

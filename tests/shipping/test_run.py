@@ -29,6 +29,17 @@ def test_once_delivers_what_lies_there_and_the_deads_open_spans(scene: Scene) ->
     assert list(scene.directory.glob("*.jsonl")) == []
 
 
+def test_once_delivers_the_metrics_of_a_trace_whose_root_died(scene: Scene) -> None:
+    journal = scene.journal()
+    journal.append(span(1_001, trace=1, parent=1_000), Routing(EXPERIMENT, BRAND, metrics={"score": 0.5}))
+    journal.close()
+
+    assert run_once(scene.directory, scene.sink, clock=scene.clock).drained
+
+    assert scene.sink.metrics == {(f"{1_001:016x}", "score"): 0.5}
+    assert list(scene.directory.glob("*.jsonl")) == []
+
+
 def test_once_delivers_what_a_living_writer_has_written_so_far(scene: Scene) -> None:
     append_trace(scene.journal(), 1)
 

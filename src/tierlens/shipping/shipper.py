@@ -82,8 +82,6 @@ class Shipper:
         read = self._read()
         now = self._clock.monotonic()
         self._gathering.ripen(now, self.urgent)
-        for destination, finish in self._finishes.overdue(now):
-            self._outbox.put(Parcel(destination, [], (finish,)))
         parcel = self._next_parcel(now)
         if parcel is not None:
             self._delivery.attempt(parcel)
@@ -101,6 +99,8 @@ class Shipper:
         for feed in self._intake.feeds.values():
             if feed.buried:
                 self._finishes.expedite(feed.writer, now)
+        for destination, finish in self._finishes.overdue(now):
+            self._outbox.put(Parcel(destination, [], (finish,)))
         # Positions also move past lines that nothing has to be stored for.
         self._delivery.touched.update(self._intake.feeds)
         if not self._intake.feeds:

@@ -84,6 +84,23 @@ def test_traces_of_two_brands_never_share_a_request(scene: Scene) -> None:
     assert scene.sink.experiments == {f"{1:032x}": "app/Kisqali", f"{2:032x}": "app/Fabhalta"}
 
 
+def test_a_dead_letters_metrics_survive_the_shipper_that_delivered_its_span(scene: Scene) -> None:
+    (number,) = append_trace(scene.journal(), 1, children=0, metrics={"score": 0.5})
+    refusing = FlakySink(scene.sink, rule=lambda request: Rejected("400", 400))
+    scene.run(scene.shipper(refusing))
+    # Takes the span, and then nothing until its shipper is gone.
+    spans_only = FlakySink(scene.sink, [None], rule=lambda request: Unavailable("503", 503))
+    first = scene.shipper(spans_only)
+    scene.run(first, seconds=100)
+    scene.crash(first)
+
+    scene.run(scene.shipper(), seconds=100)
+
+    assert scene.stored() == {number}
+    assert scene.sink.metrics == {(f"{number:016x}", "score"): 0.5}
+    assert DeadLetters(scene.directory).names() == []
+
+
 def test_a_running_trace_shows_before_its_root_has_ended(scene: Scene) -> None:
     journal = scene.journal()
     append_trace(journal, 1, root=False)

@@ -94,7 +94,8 @@ class Delivery:
         # By span: a request may hold two groups of one trace, of which only the one with the root has a finish.
         said = {span for finish in parcel.finishes for span in finish.speakers}
         for entry in parcel.entries():
-            if entry.has_findings and entry.line.span not in said:
+            # What a dead letter says of its trace stays with the letters: no segment has that line any more.
+            if entry.has_findings and entry.line.span not in said and not parcel.letter:
                 self._hold(entry, parcel.destination, now)
             self._settle(entry, STORED)
         for finish in parcel.finishes:

@@ -73,12 +73,18 @@ class Retries:
             self._due[name] = self._clock.monotonic() + pause_after(kept.tries, self._limits)
 
     def delivered(self, name: str) -> Letter | None:
-        """Take a letter away whose span was taken after all, unless it is the whole of a truncated one."""
+        """Take a letter away whose span was taken after all, unless it is the whole of a truncated one.
+
+        The span's metrics and files become a letter of their own first, and are sent next.
+        """
         try:
-            letter, _ = self._letters.read(name)
+            letter, line = self._letters.read(name)
+            if letter.final:
+                return None
+            if letter.part == "span" and (line.metrics or line.artifacts):
+                metrics = self._letters.put(line, replace(letter, part="metrics", tries=0))
+                self._due[metrics] = self._clock.monotonic()
         except (OSError, DamagedLine):
-            return None
-        if letter.final:
             return None
         self._letters.remove(name)
         return letter

@@ -61,7 +61,7 @@ def test_a_child_process_delivers_and_ends_once_its_parent_has(directory: Path, 
 
     eventually(lambda: len(numbers(mlflow)) == 6, seconds=SLOW_START_S)
     eventually(shipper_ended(directory), seconds=SLOW_START_S)
-    assert sorted(path.name for path in directory.iterdir()) == ["ship.log", "shipper.lock"]
+    assert sorted(path.name for path in directory.iterdir()) == ["ship.log", "shipper.lock", "totals"]
     beside.shipping.close()
 
 

@@ -180,11 +180,13 @@ class Recorder:
             self.rewrite(opened, outcome, end_ns or trace.clock_ns + perf_counter_ns())
             if opened.own_hold is not None:
                 kept = opened.policy.keep.wants(outcome.status == "ERROR", (opened.end_ns - opened.start_ns) / 1e9)
+                if not kept:
+                    trace.spans -= len(opened.own_hold.spans)
                 sampling.decide(opened.own_hold, kept, self._write)
 
     def rewrite(self, opened: Open, outcome: Outcome, end_ns: int) -> None:
         """Journal ``opened`` as ended so; for a span already journalled, the later record replaces the earlier."""
-        opened.end_ns = end_ns
+        first, opened.end_ns = not opened.end_ns, end_ns
         fine = outcome is outcomes.FINE
         if not fine or opened.kind == "AGENT" or opened.parent is None:
             self._tell(opened, outcome)
@@ -193,6 +195,8 @@ class Recorder:
         span = self._span(opened, end_ns, "OK") if fine else self._span(opened, end_ns, outcome.status, outcome.detail)
         if span is None:
             return
+        if first:
+            opened.trace.spans += 1
         if hold := opened.own_hold or opened.hold:
             sampling.emit(span, self._routing(opened), hold, self._write)
         else:
@@ -262,6 +266,7 @@ class Recorder:
         add_tags(root.attributes, tags)
         name = policies.names(policies.trace_name, brand=trace.brand, agent=root.agent, tier=root.policy.tier)
         root.attributes[keys.TRACE_NAME] = name.strip() or root.name
+        root.attributes[keys.TRACE_TAG + keys.SPANS_STARTED] = str(trace.spans + 1)
         if trace.session:
             root.attributes[keys.SESSION] = str(trace.session)[:250]
         if trace.context.user:

@@ -39,6 +39,9 @@ class Trace:
 
     Times are the wall clock at the trace's start plus a monotonic difference, so that a clock that is set
     while a trace runs neither turns its spans round nor makes one last a day.
+
+    Attributes:
+        spans: how many of it were handed to the journal, taken or not.
     """
 
     __slots__ = (
@@ -54,6 +57,7 @@ class Trace:
         "root_routing",
         "routing",
         "session",
+        "spans",
         "tiers",
         "trace_id",
     )
@@ -68,6 +72,7 @@ class Trace:
         self.root_routing = Routing(experiment, brand, root=True)
         self.ledger = StateLedger()
         self.open: set[Open] = set()
+        self.spans = 0
         self.agents: dict[str, None] = {}
         self.tiers: dict[str, None] = {}
         self.documents: dict[str, str] = {}

@@ -65,7 +65,7 @@ class DeadLetters:
             OSError: it could not be written.
         """
         create_directory(self.directory)
-        name = _name(line, letter)
+        name = _name(line, letter.part)
         earlier = self._facts(name)
         if earlier is not None:
             letter = replace(letter, tries=earlier.tries + letter.tries, first_ns=earlier.first_ns)
@@ -94,6 +94,10 @@ class DeadLetters:
         facts, _, line = (self.directory / name).read_bytes().partition(b"\n")
         return _letter(facts), decode(line.rstrip(b"\n"))
 
+    def holds(self, line: Line) -> bool:
+        """Whether there is a letter for the whole span."""
+        return (self.directory / _name(line, "span")).exists()
+
     def all(self) -> Iterator[tuple[str, Letter, Line]]:
         """Every letter that can be read."""
         for name in self.names():
@@ -113,10 +117,10 @@ class DeadLetters:
             return None
 
 
-def _name(line: Line, letter: Letter) -> str:
-    part = ".metrics" if letter.part == "metrics" else ""
+def _name(line: Line, part: Part) -> str:
+    suffix = ".metrics" if part == "metrics" else ""
     ids = (_UNSAFE.sub("_", text)[:64] for text in (line.trace, line.span))
-    return f"{'-'.join(ids)}{part}.jsonl"
+    return f"{'-'.join(ids)}{suffix}.jsonl"
 
 
 def _letter(facts: bytes) -> Letter:

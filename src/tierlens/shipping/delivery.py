@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from tierlens.errors import DeliveryError, Forbidden, Rejected, TooLarge, Unavailable
 from tierlens.shipping.alarm import Alarms
+from tierlens.shipping.audit import Audit
 from tierlens.shipping.blobrest import BlobRest
 from tierlens.shipping.clock import Clock
 from tierlens.shipping.entry import STORED, Destination, Entry
@@ -40,6 +41,7 @@ class Delivery:
         *,
         outbox: Outbox,
         finishes: Finishes,
+        audit: Audit,
         retries: Retries,
         blobs: BlobRest,
         alarms: Alarms,
@@ -48,6 +50,7 @@ class Delivery:
     ) -> None:
         self._tell = tell
         self._sink, self.feeds, self._outbox, self._finishes = sink, feeds, outbox, finishes
+        self._audit = audit
         self._retries, self._blobs, self._alarms, self._clock = retries, blobs, alarms, clock
         self.touched: set[str] = set()
         self.stored = 0
@@ -73,7 +76,7 @@ class Delivery:
     def _send(self, parcel: Parcel) -> DeliveryError | None:
         try:
             if parcel.groups:
-                self._sink.send(parcel.batch())
+                self._sink.send(parcel.batch(self._audit.tags(parcel)))
             else:
                 self._sink.finish(parcel.finishes[0])
         except DeliveryError as error:
@@ -88,6 +91,7 @@ class Delivery:
     def _taken(self, parcel: Parcel) -> None:
         now = self._clock.monotonic()
         self.stored += parcel.spans
+        self._audit.taken(parcel)
         for group in parcel.groups:
             if group.rooted:
                 self._finishes.root_stored(group.trace)

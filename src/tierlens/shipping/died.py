@@ -22,4 +22,7 @@ def died(start: Line, last_ns: int) -> Line:
     span["endTimeUnixNano"] = str(max(int(span["startTimeUnixNano"]), last_ns))
     span["status"] = {"code": 2, "message": DIED}
     span["attributes"] += attribute_list({keys.OUTCOME: "error", keys.OUTCOME_DETAIL: DIED})
+    if start.root:
+        # Nobody is left who could say how many spans there were.
+        span["attributes"] += attribute_list({keys.TRACE_TAG + keys.COMPLETE: "false"})
     return start._replace(kind="span", payload=orjson.dumps(span))

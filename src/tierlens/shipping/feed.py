@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from tierlens.errors import DamagedLine
 from tierlens.journal.chain import Chain
+from tierlens.journal.codec import Line
 from tierlens.journal.cursor import Cursor, Place, read_cursor, write_cursor
 from tierlens.journal.lock import FileLock
 from tierlens.journal.moments import latest_ns
@@ -18,6 +21,8 @@ from tierlens.journal.totals import read_totals, write_totals
 from tierlens.shipping.alarm import Alarms
 from tierlens.shipping.died import died
 from tierlens.shipping.entry import STORED, Entry
+
+_SLICE: Final = 128 << 10
 
 
 class Feed:
@@ -121,6 +126,30 @@ class Feed:
     def seen(self, place: Place) -> None:
         """The sink has it, or cannot be asked."""
         self._unseen.pop(place, None)
+
+    def line_at(self, place: Place) -> Line:
+        """A line read earlier.
+
+        Raises:
+            OSError, DamagedLine: it is not there any more, or no longer what it was.
+        """
+        return self._chain.line_at(place)
+
+    def unseen_entries(self) -> Iterator[Entry]:
+        """Spans that had been taken, and not been seen in the sink, when the cursor was written."""
+        cursor = self._saved
+        chain = Chain(self.directory, self.writer, *cursor.seen)
+        chain.look(self._chain.numbers, self.dead)
+        with suppress(OSError):
+            while (chain.segment, chain.offset) < (cursor.segment, cursor.offset):
+                records = chain.read(_SLICE)
+                for record in records:
+                    place = (chain.segment, record.start, record.end - record.start)
+                    if record.line.kind == "span" and place[:2] < (cursor.segment, cursor.offset):
+                        yield Entry(record.line, self.writer, place, len(record.line.payload), STORED)
+                if not records:
+                    break
+        chain.close()
 
     def redeem(self, outcome: str) -> None:
         """A span counted as refused was taken after all."""

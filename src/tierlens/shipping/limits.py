@@ -22,6 +22,9 @@ class Limits:
         letter_tries, letter_hours: a refused span is given up after both.
         letter_first_s: pause before a refused span's second try; it doubles with each.
         blob_rest_s: how long an artifact's bytes stay after they were delivered.
+        audit_s: how long after a request was taken the sink is asked whether it holds it.
+        audit_rootless_s: the same for spans that came without their trace's root.
+        audit_spans: how many spans may wait to be seen; beyond, the oldest count as seen.
     """
 
     traces_per_request: int = 60
@@ -37,3 +40,6 @@ class Limits:
     letter_hours: float = 24.0
     letter_first_s: float = 60.0
     blob_rest_s: float = 3600.0
+    audit_s: float = 1.0
+    audit_rootless_s: float = 30.0
+    audit_spans: int = 50_000

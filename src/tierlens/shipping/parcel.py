@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
@@ -23,6 +23,7 @@ class Parcel:
         tries: how often it was sent.
         passes: how many parcels had been taken when this one first was not.
         letter: name of the dead letter it was made from, or "".
+        delivery: names the latest try to send it.
     """
 
     destination: Destination
@@ -33,6 +34,7 @@ class Parcel:
     truncated: bool = False
     letter: str = ""
     payloads: dict[str, bytes] = field(default_factory=dict)
+    delivery: str = ""
 
     def entries(self) -> Iterator[Entry]:
         for group in self.groups:
@@ -46,9 +48,10 @@ class Parcel:
     def spans(self) -> int:
         return sum(len(group.entries) for group in self.groups)
 
-    def batch(self) -> Batch:
+    def batch(self, tags: Mapping[str, Mapping[str, str]]) -> Batch:
+        """What a sink is sent, with tags by trace id."""
         spans = [self.payloads.get(entry.line.span, entry.line.payload) for entry in self.entries()]
-        return Batch(self.destination.experiment, self.destination.resource, spans, self.finishes)
+        return Batch(self.destination.experiment, self.destination.resource, spans, self.finishes, tags)
 
     def attempt(self, passes: int) -> Attempt:
         """This parcel as the answer table sees it, ``passes`` parcels having been taken so far."""

@@ -24,6 +24,7 @@ _HANDOVER_POLL_S = 0.25
 _STANDBY_S = 0.5
 _GRACE_S = 2.0
 _HANDOVER_S = 5.0
+_SETTLE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +34,14 @@ class RunReport:
     Attributes:
         stored: spans the sink took.
         drained: nothing that can be sent was left.
+        missing: spans that the sink had taken and, asked a moment later, did not hold; they were sent again.
         busy: another process ships from this directory, so this one did nothing.
     """
 
     stored: int
     drained: bool
     busy: bool = False
+    missing: int = 0
 
 
 def collect_rarely() -> None:
@@ -100,6 +103,7 @@ def _taken_over(directory: Path, lock: FileLock, clock: Clock) -> bool:
 def _drain(shipper: Shipper, clock: Clock, patience_s: float) -> RunReport:
     never = threading.Event()
     taken, since = -1, clock.monotonic()
+    shipper.settle()
     shipper.look()
     shipper.look()
     while True:
@@ -108,10 +112,10 @@ def _drain(shipper: Shipper, clock: Clock, patience_s: float) -> RunReport:
             taken, since = shipper.stored, clock.monotonic()
         if quiet and shipper.drained:
             shipper.look()
-            if shipper.drained:
-                return RunReport(shipper.stored, drained=True)
+            if shipper.settled or (shipper.drained and clock.monotonic() - since >= _SETTLE_S):
+                return RunReport(shipper.stored, drained=True, missing=shipper.missing)
         if quiet and clock.monotonic() - since >= patience_s:
-            return RunReport(shipper.stored, drained=False)
+            return RunReport(shipper.stored, shipper.drained, missing=shipper.missing)
         if quiet:
             clock.wait(never, quiet)
 
@@ -171,7 +175,7 @@ class _Service:
                 break
             if quiet and not self._hurries():
                 self._clock.wait(stop, min(quiet, _POLL_S))
-        return RunReport(self._shipper.stored, self._shipper.drained)
+        return RunReport(self._shipper.stored, self._shipper.drained, missing=self._shipper.missing)
 
     def _hurries(self) -> bool:
         """Whether somebody waits who did not a moment ago."""
@@ -190,4 +194,8 @@ class _Service:
         if handover.is_in_the_way(self._directory, self._destination, alone=not living):
             return True
         alone_for = now - self._company
-        return alone_for >= (_GRACE_S if self._shipper.drained else alone_s)
+        if not self._shipper.drained:
+            return alone_for >= alone_s
+        if not living:
+            self._shipper.settle()
+        return alone_for >= (_GRACE_S if self._shipper.settled else _SETTLE_S)

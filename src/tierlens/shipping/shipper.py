@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tierlens.shipping.alarm import Alarms
+from tierlens.shipping.audit import Audit
 from tierlens.shipping.blobrest import BlobRest
 from tierlens.shipping.clock import Clock, SystemClock
 from tierlens.shipping.deadletter import DeadLetters
@@ -17,11 +18,13 @@ from tierlens.shipping.feed import Feed
 from tierlens.shipping.finishes import Finishes
 from tierlens.shipping.health import Health
 from tierlens.shipping.intake import Intake
+from tierlens.shipping.keeping import KeptLines
 from tierlens.shipping.letters import Retries
 from tierlens.shipping.limits import Limits
 from tierlens.shipping.outbox import Outbox
 from tierlens.shipping.parcel import Parcel
 from tierlens.sinks.base import Sink
+from tierlens.sinks.witness import witness_of
 
 
 class Shipper:
@@ -54,11 +57,21 @@ class Shipper:
         self._outbox = Outbox(self._limits, rng or random.Random())  # noqa: S311  # jitter is no secret
         self._retries = Retries(DeadLetters(directory), self._finishes, self._limits, self._clock)
         self._blobs = BlobRest(directory, self._limits.blob_rest_s)
+        self._letters, names = DeadLetters(directory), rng or random.Random()  # noqa: S311  # a name is no secret
+        self._audit = Audit(
+            witness_of(sink),
+            KeptLines(self._intake.feeds, self._gathering, self._retries, self._clock, self._alarms),
+            limits=self._limits,
+            clock=self._clock,
+            alarms=self._alarms,
+            name=lambda: f"{names.getrandbits(48):012x}",
+        )
         self._delivery = Delivery(
             sink,
             self._intake.feeds,
             outbox=self._outbox,
             finishes=self._finishes,
+            audit=self._audit,
             retries=self._retries,
             blobs=self._blobs,
             alarms=self._alarms,
@@ -85,8 +98,9 @@ class Shipper:
         parcel = self._next_parcel(now)
         if parcel is not None:
             self._delivery.attempt(parcel)
+        asked = not self.health.failing and self._audit.step()
         self._save()
-        return 0.0 if read or parcel is not None else self._quiet_s()
+        return 0.0 if read or parcel is not None or asked else self._quiet_s()
 
     def look(self) -> None:
         """List the directory, adopt the dead, and tidy up behind them."""
@@ -129,6 +143,20 @@ class Shipper:
         return self._intake.drained and not self._gathering and not self._outbox
 
     @property
+    def settled(self) -> bool:
+        """Whether, beyond that, all that was stored has been seen in the sink, where that can be asked."""
+        return self.drained and not self._audit
+
+    @property
+    def missing(self) -> int:
+        """Spans that the sink had taken and did not hold."""
+        return self._audit.missing
+
+    def settle(self) -> None:
+        """Ask without delay whether the sink holds what it took."""
+        self._audit.hurry = True
+
+    @property
     def living(self) -> int:
         """How many writers are not known to be dead."""
         return self._intake.living
@@ -148,6 +176,9 @@ class Shipper:
             destination = Destination(entry.line.experiment, entry.line.resource)
             if not self._finishes.hold(entry, destination, now):
                 feed.release(entry.line.span)
+        for entry in feed.unseen_entries():
+            if not self._letters.holds(entry.line):
+                self._audit.recall(entry)
 
     def _read(self) -> bool:
         """Read one request's worth, in slices; whether there was anything.
@@ -200,5 +231,5 @@ class Shipper:
 
     def _quiet_s(self) -> float:
         now = self._clock.monotonic()
-        times = (self._look_at, self._gathering.next_ripe_at(), self._outbox.next_at(now))
+        times = (self._look_at, self._gathering.next_ripe_at(), self._outbox.next_at(now), self._audit.next_at())
         return max(min(at for at in times if at is not None) - now, 0.001)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from tierlens.projection.finish import Attached, Finding, Finish
@@ -19,6 +19,7 @@ class Batch:
         experiment: MLflow experiment name.
         resource: OTLP JSON of the resource they share.
         spans: OTLP JSON of one span each.
+        tags: of the traces whose root is among ``spans``, by trace id: what delivery itself has to say of them.
         finishes: of the traces whose root is among ``spans``. A sink may send what it makes of them before
         the
             spans, which costs MLflow half; a finish given here is not given to ``Sink.finish`` again.
@@ -28,6 +29,7 @@ class Batch:
     resource: bytes
     spans: Sequence[bytes]
     finishes: Sequence[Finish] = ()
+    tags: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 class Sink(Protocol):

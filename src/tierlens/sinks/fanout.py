@@ -53,6 +53,11 @@ class FanOut:
         self.lost = 0
         """Spans that the second destination did not get."""
 
+    @property
+    def first(self) -> Sink:
+        """The one whose word counts."""
+        return self._first
+
     def send(self, batch: Batch) -> None:
         self._first.send(batch)
         with self._changed:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, Protocol
 
+from tierlens import keys
 from tierlens.attachments import attachment_id
 from tierlens.errors import Rejected
 from tierlens.projection import trace
 from tierlens.projection.experiments import Experiments, ExperimentStore, UnknownExperiment
+from tierlens.projection.tags import tagged
 from tierlens.projection.trace import Share
 from tierlens.sinks.answers import Answer, verdict
 from tierlens.sinks.base import Batch, Finish
 from tierlens.sinks.encoding import Spans, parsed
 from tierlens.sinks.parallel import in_parallel
+from tierlens.sinks.witness import Request
 
 Json = Mapping[str, Any]
 
+_HOUR_MS: Final = 3_600_000
 _NOT_ACTIVE: Final = "must be in the 'active' state"
 
 
@@ -35,6 +40,16 @@ class Backend(ExperimentStore, Protocol):
     def trace_infos(self, trace_ids: Sequence[str]) -> Sequence[Json]:
         """Those there are, by MLflow's ids."""
         ...
+
+    def count_spans(self, experiment_id: str, tag: str, value: str, window_ms: tuple[int, int]) -> int:
+        """Spans of the traces that have this tag, and began in the window."""
+        ...
+
+    def span_ids(self, trace_id: str) -> Set[str]:
+        """Those there are, in hex, of a trace by MLflow's id."""
+        ...
+
+    def set_tag(self, trace_id: str, key: str, value: str) -> None: ...
 
     def attach(self, location: str, name: str, path: str) -> None:
         """Store a file as ``attachments/<name>`` below a trace's artifact location."""
@@ -65,7 +80,9 @@ class MlflowSink:
         Raises:
             DeliveryError: nothing of the batch may be acknowledged.
         """
-        self._in_experiment(batch.experiment, partial(self._store, parsed(batch), batch.finishes))
+        spans = parsed(batch)
+        spans = replace(spans, spans=tagged(spans.spans, batch.tags))
+        self._in_experiment(batch.experiment, partial(self._store, spans, batch.finishes))
 
     def finish(self, finish: Finish) -> None:
         """Store metrics and files of a trace that MLflow already has."""
@@ -74,6 +91,22 @@ class MlflowSink:
 
     def close(self) -> None:
         self._backend.close()
+
+    def count(self, request: Request) -> int:
+        """As ``Witness`` has it."""
+        # The sender's clock may be set while a trace runs, and a window need only keep the query from all of the past.
+        window = (request.start_ns // 1_000_000 - _HOUR_MS, request.end_ns // 1_000_000 + _HOUR_MS)
+        experiment_id = self._experiments.id_of(request.experiment)
+        return self._backend.count_spans(experiment_id, keys.DELIVERY, request.delivery, window)
+
+    def held(self, trace_ids: Sequence[str]) -> Mapping[str, Set[str]]:
+        """As ``Witness`` has it."""
+        return {trace_id: self._backend.span_ids(trace.mlflow_id(trace_id)) for trace_id in trace_ids}
+
+    def tag(self, trace_id: str, tags: Mapping[str, str]) -> None:
+        """As ``Witness`` has it."""
+        for key, value in tags.items():
+            self._backend.set_tag(trace.mlflow_id(trace_id), key, value)
 
     def _in_experiment(self, name: str, act: Callable[[str], None]) -> None:
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from tierlens.sinks.mlflow import MlflowSink, accepted
 Json = Mapping[str, Any]
 
 _TAKEN: Final = "RESOURCE_ALREADY_EXISTS"
+_MISSING: Final = "RESOURCE_DOES_NOT_EXIST"
 _INTERNAL: Final = "INTERNAL_ERROR"
 
 
@@ -100,6 +101,37 @@ class StoreBackend:
     def trace_infos(self, trace_ids: Sequence[str]) -> Sequence[Json]:
         with _as_answers():
             return [info.to_dict() for info in self._store.batch_get_trace_infos(list(trace_ids))]
+
+    def count_spans(self, experiment_id: str, tag: str, value: str, window_ms: tuple[int, int]) -> int:
+        with _as_answers():
+            from mlflow.entities.trace_metrics import AggregationType, MetricAggregation, MetricViewType
+
+            found = self._store.query_trace_metrics(
+                experiment_ids=[experiment_id],
+                view_type=MetricViewType.SPANS,
+                metric_name="span_count",
+                aggregations=[MetricAggregation(aggregation_type=AggregationType.COUNT)],
+                filters=[f"trace.tag.`{tag}` = '{value}'"],
+                start_time_ms=window_ms[0],
+                end_time_ms=window_ms[1],
+            )
+            return sum(int(point.values["COUNT"]) for point in found)
+
+    def span_ids(self, trace_id: str) -> Set[str]:
+        with _as_answers():
+            from mlflow.exceptions import MlflowException
+
+            try:
+                found = self._store.get_trace(trace_id, allow_partial=True)
+            except MlflowException as e:
+                if e.error_code != _MISSING:
+                    raise
+                return frozenset()
+            return {span.span_id for span in found.data.spans}
+
+    def set_tag(self, trace_id: str, key: str, value: str) -> None:
+        with _as_answers():
+            self._store.set_trace_tag(trace_id, key, value)
 
     def attach(self, location: str, name: str, path: str) -> None:
         try:

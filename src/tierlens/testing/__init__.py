@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from tierlens.testing.claude import ClaudeEndpoint
 from tierlens.testing.clock import FakeClock
-from tierlens.testing.sinks import AnswerLost, FlakySink, MemorySink
+from tierlens.testing.sinks import AnswerLost, FlakySink, KnowingSink, MemorySink
 
-__all__ = ["AnswerLost", "ClaudeEndpoint", "FakeClock", "FlakySink", "MemorySink"]
+__all__ = ["AnswerLost", "ClaudeEndpoint", "FakeClock", "FlakySink", "KnowingSink", "MemorySink"]

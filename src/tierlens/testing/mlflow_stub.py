@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +11,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import orjson
 
+from tierlens.keys import TRACE_TAG
 from tierlens.testing.http_stub import OK, HttpStub, Recorded, Reply
+
+_FILTER = re.compile(r"trace\.tag\.`(.+)` = '(.+)'")
 
 
 @dataclass(slots=True)
@@ -17,6 +22,7 @@ class _Contents:
     experiments: dict[str, str] = field(default_factory=dict)
     spans: dict[str, dict[str, Any]] = field(default_factory=dict)
     assessments: dict[str, dict[str, Any]] = field(default_factory=dict)
+    tags: dict[str, dict[str, str]] = field(default_factory=dict)
     span_requests: int = 0
 
 
@@ -41,6 +47,11 @@ class MlflowStub(HttpStub):
         return self._contents.assessments
 
     @property
+    def tags(self) -> Mapping[str, Mapping[str, str]]:
+        """By trace id, in hex."""
+        return self._contents.tags
+
+    @property
     def span_requests(self) -> int:
         """How often spans were posted, stored or not."""
         return self._contents.span_requests
@@ -49,7 +60,7 @@ class MlflowStub(HttpStub):
         path = urlsplit(request.path).path
         if path == "/v1/traces":
             return self._take_spans(request)
-        return _ROUTES.get(path, _assessment)(self._contents, request)
+        return _ROUTES.get(path, _of_trace)(self._contents, request)
 
     def _take_spans(self, request: Recorded) -> Reply:
         self._contents.span_requests += 1
@@ -58,6 +69,7 @@ class MlflowStub(HttpStub):
             for span in _otlp_spans(request.body):
                 span["experiment"] = request.headers["x-mlflow-experiment-id"]
                 self._contents.spans[span["spanId"]] = span
+                self._contents.tags.setdefault(span["traceId"], {}).update(_tags_of(span))
         return reply
 
 
@@ -80,6 +92,38 @@ def _start_trace(contents: _Contents, request: Recorded) -> Reply:
     return _json({"trace": {"trace_info": info}})
 
 
+def _count_spans(contents: _Contents, request: Recorded) -> Reply:
+    key, value = _FILTER.fullmatch(request.json()["filters"][0]).groups()  # type: ignore[union-attr]  # our own filter
+    count = sum(contents.tags[span["traceId"]].get(key) == value for span in contents.spans.values())
+    return _json({"data_points": [{"metric_name": "span_count", "values": {"COUNT": float(count)}}]})
+
+
+def _trace(contents: _Contents, request: Recorded) -> Reply:
+    trace_id = parse_qs(urlsplit(request.path).query)["trace_id"][0].removeprefix("tr-")
+    spans = [span["spanId"] for span in contents.spans.values() if span["traceId"] == trace_id]
+    if not spans:
+        return _json({"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "none"}, 404)
+    return _json({"trace": {"spans": [{"span_id": b64encode(bytes.fromhex(one)).decode()} for one in spans]}})
+
+
+def _set_tag(contents: _Contents, request: Recorded) -> Reply:
+    trace_id = urlsplit(request.path).path.split("/")[-2].removeprefix("tr-")
+    said = request.json()
+    contents.tags.setdefault(trace_id, {})[said["key"]] = said["value"]
+    return _json({})
+
+
+def _tags_of(span: Mapping[str, Any]) -> Mapping[str, str]:
+    if span["parentSpanId"]:
+        return {}
+    return {k.removeprefix(TRACE_TAG): v for k, v in span["attributes"].items() if k.startswith(TRACE_TAG)}
+
+
+def _of_trace(contents: _Contents, request: Recorded) -> Reply:
+    path = urlsplit(request.path).path
+    return (_set_tag if path.endswith("/tags") else _assessment)(contents, request)
+
+
 def _assessment(contents: _Contents, request: Recorded) -> Reply:
     if not request.path.endswith("/assessments"):
         return _json({"error_code": "ENDPOINT_NOT_FOUND", "message": request.path}, 404)
@@ -92,6 +136,8 @@ _ROUTES: Mapping[str, Callable[[_Contents, Recorded], Reply]] = {
     "/api/2.0/mlflow/experiments/get-by-name": _experiment_by_name,
     "/api/2.0/mlflow/experiments/create": _create_experiment,
     "/api/3.0/mlflow/traces": _start_trace,
+    "/api/3.0/mlflow/traces/metrics": _count_spans,
+    "/api/3.0/mlflow/traces/get": _trace,
     "/api/3.0/mlflow/traces/batchGetInfos": lambda contents, request: _json({"trace_infos": []}),
 }
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
+from tierlens import keys
 from tierlens.errors import DeliveryError
 from tierlens.sinks.base import Batch, Finish, Sink
+from tierlens.sinks.witness import Request
 
 
 class MemorySink:
@@ -55,6 +57,50 @@ class MemorySink:
             attribute["key"]: next(iter(attribute["value"].values()), None)
             for attribute in self.spans[span_id]["attributes"]
         }
+
+
+class KnowingSink(MemorySink):
+    """A MemorySink that can be asked what it holds, and that may lie when it takes something.
+
+    Args:
+        lies: whether a batch is taken and not kept.
+
+    Attributes:
+        tags: each trace's tags, by trace id.
+        questions: how often it was asked.
+        silent: raised by every question, if there is one.
+    """
+
+    def __init__(self, lies: Callable[[Batch], bool] = lambda batch: False) -> None:
+        super().__init__()
+        self.lies = lies
+        self.tags: dict[str, dict[str, str]] = {}
+        self.questions = 0
+        self.silent: DeliveryError | None = None
+
+    def send(self, batch: Batch) -> None:
+        if self.lies(batch):
+            return
+        super().send(batch)
+        for trace_id, tags in batch.tags.items():
+            self.tags.setdefault(trace_id, {}).update(tags)
+
+    def count(self, request: Request) -> int:
+        self._ask()
+        below = {trace_id for trace_id, tags in self.tags.items() if tags.get(keys.DELIVERY) == request.delivery}
+        return sum(span["traceId"] in below for span in self.spans.values())
+
+    def held(self, trace_ids: Sequence[str]) -> Mapping[str, Set[str]]:
+        self._ask()
+        return {one: {k for k, span in self.spans.items() if span["traceId"] == one} for one in trace_ids}
+
+    def tag(self, trace_id: str, tags: Mapping[str, str]) -> None:
+        self.tags.setdefault(trace_id, {}).update(tags)
+
+    def _ask(self) -> None:
+        self.questions += 1
+        if self.silent is not None:
+            raise self.silent
 
 
 @dataclass(frozen=True, slots=True)

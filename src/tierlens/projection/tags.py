@@ -1,0 +1,49 @@
+"""What delivery has to say of a trace, as tags: the request its root came with, and whether it is complete."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from tierlens import keys
+
+Json = Mapping[str, Any]
+
+_STARTED: Final = re.compile(
+    rb'"key":"%b","value":\{"stringValue":"(\d{1,9})"' % re.escape(keys.TRACE_TAG + keys.SPANS_STARTED).encode()
+)
+_PARENT: Final = b'"parentSpanId":"'
+_START: Final = re.compile(rb'"startTimeUnixNano":"(\d{1,19})"')
+
+
+def tagged(spans: Sequence[Json], tags: Mapping[str, Mapping[str, str]]) -> Sequence[Json]:
+    """Spans in OTLP JSON, with tags, given by trace id, on the roots among them: MLflow reads them from there."""
+    return [_tagged(s, tags[s["traceId"]]) if not s.get("parentSpanId") and s["traceId"] in tags else s for s in spans]
+
+
+def _tagged(span: Json, tags: Mapping[str, str]) -> Json:
+    said = ({"key": keys.TRACE_TAG + key, "value": {"stringValue": text}} for key, text in tags.items())
+    return {**span, "attributes": [*span.get("attributes", ()), *said]}
+
+
+def completeness(started: int, stored: int) -> dict[str, str]:
+    """Whether a trace is complete: every span that was started, and meant to be recorded, is stored."""
+    return {keys.SPANS_STORED: str(stored), keys.COMPLETE: "true" if stored >= started else "false"}
+
+
+def spans_started(root: bytes) -> int | None:
+    """How many spans its process had in the trace when the root ended, by the root's OTLP JSON; None if not said."""
+    found = _STARTED.search(root)
+    return int(found[1]) if found else None
+
+
+def is_real_root(payload: bytes) -> bool:
+    """Whether a span, as OTLP JSON, has no parent anywhere, so that MLflow takes its trace's tags from it."""
+    return _PARENT not in payload
+
+
+def started_ns(payload: bytes) -> int:
+    """When a span began, by its OTLP JSON; 0 if it does not say."""
+    found = _START.search(payload)
+    return int(found[1]) if found else 0

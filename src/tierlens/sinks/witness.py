@@ -1,0 +1,48 @@
+"""Sinks that can be asked what they hold, and the question."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from tierlens.sinks.base import Sink
+from tierlens.sinks.fanout import FanOut
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request's traces: those whose root came with it, and is tagged with its name.
+
+    Attributes:
+        delivery: the name.
+        start_ns, end_ns: between which the roots began.
+    """
+
+    experiment: str
+    delivery: str
+    start_ns: int
+    end_ns: int
+
+
+@runtime_checkable
+class Witness(Protocol):
+    """Says what a sink holds, or raises a DeliveryError."""
+
+    def count(self, request: Request) -> int:
+        """How many spans the request's traces have, whenever and by whomever they were sent."""
+        ...
+
+    def held(self, trace_ids: Sequence[str]) -> Mapping[str, Set[str]]:
+        """The ids of each trace's spans; a trace that is not there has none."""
+        ...
+
+    def tag(self, trace_id: str, tags: Mapping[str, str]) -> None:
+        """Put tags on a trace that is there."""
+        ...
+
+
+def witness_of(sink: Sink) -> Witness | None:
+    """Whoever can say what the sink holds, if anybody can: of two destinations, the first."""
+    asked = sink.first if isinstance(sink, FanOut) else sink
+    return asked if isinstance(asked, Witness) else None

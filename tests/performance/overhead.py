@@ -10,7 +10,7 @@ from tests.performance.probes.tracers import PEERS
 from tests.performance.rows import Reading, ratios
 from tests.performance.stage import Backend, ProbeFailed, Stage, say
 
-OURS, OTHER_SHIPPER, AUTOLOG = "tierlens", "tierlens-process", "mlflow"
+OURS, OTHER_SHIPPER, AUTOLOG = "tierlens", "tierlens-thread", "mlflow"
 VARIANTS = (AUTOLOG, OURS, *PEERS, OTHER_SHIPPER)
 Rounds = Mapping[str, Sequence[Mapping[str, Any]]]
 
@@ -61,9 +61,10 @@ def table(taken: Rounds) -> Iterator[tuple[str, str]]:
         "added_thread_cpu_ms": "ms CPU of the agent's thread",
         "added_cpu_ms": "ms CPU in all",
         "rss_added_mb": "MB",
+        "rss_children_mb": "MB of its own processes",
     }
     for name, rounds in taken.items():
-        words = [f"{median(rounds, key):.2f} {unit}" for key, unit in shown.items()]
+        words = [f"{median(rounds, key):.2f} {unit}" for key, unit in shown.items() if key in rounds[0]]
         if "stored_per_s" in rounds[0]:
             stored = f"{median(rounds, 'stored'):.0f} of {rounds[0]['emitted']} stored"
             words += [f"{median(rounds, 'stored_per_s'):.1f} traces/s", stored]
@@ -117,7 +118,7 @@ def _against_peers(taken: Rounds, failed: Mapping[str, str]) -> Reading:
 
 def _memory(taken: Rounds) -> Reading:
     ours = taken[OURS]
-    beside = [f"{name} {median(taken[name], 'rss_added_mb'):.0f} MB" for name in (AUTOLOG, *PEERS) if name in taken]
-    if other := taken.get(OTHER_SHIPPER):
-        beside.append(f"{OTHER_SHIPPER} {median(other, 'rss_added_mb'):.0f} MB")
+    others = [name for name in (OTHER_SHIPPER, AUTOLOG, *PEERS) if name in taken]
+    beside = [f"the shipping process by itself {median(ours, 'rss_children_mb'):.0f} MB"]
+    beside += [f"{name} {median(taken[name], 'rss_added_mb'):.0f} MB" for name in others]
     return Reading(tuple(values(ours, "rss_added_mb")), "growth of the peak resident size", ", ".join(beside))

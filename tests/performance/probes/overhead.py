@@ -19,6 +19,11 @@ from tests.performance import database
 from tests.performance.probes.tracers import open_tracer
 from tests.performance.reference import workload
 
+try:  # before memory is looked at, which it would be part of
+    import psutil
+except ImportError:  # the peers' environment has none, and no peer starts a process
+    psutil = None
+
 QUESTION = {"q": "Why did new starts fall in Q3?", "notes": []}
 WARM_UP = 10
 FIRST = 5
@@ -48,11 +53,7 @@ def own_cpu_ms() -> float:
 
 def children() -> list[Any]:
     """The processes that the tracer has started and that run."""
-    try:
-        import psutil
-    except ImportError:  # the peers' environment has none, and no peer starts a process
-        return []
-    found: list[Any] = psutil.Process().children(recursive=True)
+    found: list[Any] = psutil.Process().children(recursive=True) if psutil is not None else []
     return found
 
 
@@ -63,12 +64,12 @@ def children_cpu_ms() -> float:
     return (used.ru_utime + used.ru_stime + sum(each.user + each.system for each in living)) * 1e3
 
 
-def peak_mb() -> float:
-    """The most memory this program has had resident.
+def peak_mb(pid: int | str = "self") -> float:
+    """The most memory a process, this one by default, has had resident.
 
     Linux hands ``ru_maxrss`` on from the process that started this one, which then hides what is added.
     """
-    status = Path("/proc/self/status")
+    status = Path(f"/proc/{pid}/status")
     if status.exists():
         (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) / 1024
@@ -104,6 +105,7 @@ def run(name: str, n: int) -> dict[str, Any]:
         "added_cpu_own_ms": own / invocations - bare_cpu,
         "added_cpu_until_flush_ms": own_emitting / invocations - bare_cpu,
         "rss_added_mb": peak_mb() - rss,
+        "rss_children_mb": sum(peak_mb(child.pid) for child in children()),
         "mlflow_imported": "mlflow" in sys.modules,
     }
     if before is not None and (after := _stored()) is not None:

@@ -13,7 +13,7 @@ from langgraph.types import Command
 from tests.capture.conftest import Capture
 from tests.capture.pausing import approval
 from tierlens import keys
-from tierlens.capture import previews, state
+from tierlens.capture import ledger, previews
 from tierlens.spans import Span
 
 PATH = "inputs.question"
@@ -96,4 +96,4 @@ def test_a_pause_and_its_end_read_well_in_the_trace_list(capture: Capture) -> No
     ],
 )
 def test_a_reference_says_what_it_refers_to(value: Any, first_words: str) -> None:
-    assert state.head(value) == first_words
+    assert ledger.head(value) == first_words

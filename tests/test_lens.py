@@ -17,7 +17,7 @@ from langchain_core.runnables import RunnableLambda
 import tierlens
 from tests.capture.graphs import chain
 from tests.conftest import StoredMlflow
-from tierlens.errors import SettingsError, UnknownBrand
+from tierlens.errors import ConfigError, SettingsError, UnknownBrand
 from tierlens.lens import Lens
 
 QUESTION = {"question": "Why did new starts fall?"}
@@ -214,6 +214,59 @@ def test_init_again_is_the_same_lens_and_with_other_settings_a_new_one(
     other = start(journal_dir=tmp_path / "other")
     assert other is not lens
     assert tierlens.init(journal_dir=tmp_path / "other", config_dir=tmp_path / "config", shipper="external") is other
+
+
+def test_init_again_reads_the_files_again_and_says_what_has_changed(
+    start: Callable[..., Lens], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = config(tmp_path, "app: before\n") / "tierlens.yaml"
+    lens = start()
+    file.write_text("# the same, and a comment\napp: before\n")
+    assert start() is lens
+    assert caplog.messages == []
+
+    file.write_text("app: after\n")
+    other = start()
+
+    assert (lens.closed, other.closed, other.policies.app) == (True, False, "after")
+    assert f"with something else (the files in {tmp_path}/config): the Lens that ran is closed" in caplog.text
+    assert start() is other
+
+
+def test_what_changed_is_said_by_name_and_not_by_value(
+    start: Callable[..., Lens], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    start(tracking_token="hush")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "tierlens.yaml").write_text("app: other\n")
+    lens = start(tracking_token="other-hush", config_dir=elsewhere, environment="prod", steps=(lambda span: span,))
+
+    assert lens.policies.app == "other"
+    assert "with something else (tracking_token, config_dir, environment, steps):" in caplog.text
+    assert "hush" not in caplog.text
+
+
+def test_after_a_wrong_file_the_lens_that_runs_goes_on(start: Callable[..., Lens], tmp_path: Path) -> None:
+    file = config(tmp_path, "app: right\n") / "tierlens.yaml"
+    lens = start()
+    file.write_text("apq: wrong\n")
+    with pytest.raises(ConfigError, match="apq is not a known key"):
+        start()
+
+    RunnableLambda(str).invoke(1, {"callbacks": [lens.callback()]})
+    assert (lens.closed, lens.flush(timeout_s=0).accepted) == (False, 1)
+
+
+def test_a_lens_that_was_closed_is_not_started_again(
+    start: Callable[..., Lens], caplog: pytest.LogCaptureFixture
+) -> None:
+    start().close()
+    assert not start().closed
+    assert start(enabled=False) is start(enabled=False)
+    start(enabled=False).close()
+    assert not start(enabled=True).closed
+    assert caplog.text.count("with something else (enabled)") == 1
 
 
 @pytest.mark.parametrize("switch", ["TIERLENS_ENABLED", "MLFLOW_ENABLE_TRACKING", "MLFLOW_ENABLE_TRACING"])

@@ -103,7 +103,7 @@ class Policies:
     runnables: Mapping[str, RunnableKind] = field(default_factory=dict)
     question: str = ""
     answer: str = ""
-    source: str = "config/tierlens.yaml"
+    source: str = field(default="config/tierlens.yaml", compare=False)
 
     def brand(self, name: str | None) -> str:
         """The brand to record under.

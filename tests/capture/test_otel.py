@@ -335,7 +335,8 @@ print(len(trace.get_tracer_provider()._active_span_processor._span_processors))
 
 
 def test_a_lens_joins_the_provider_that_is_set_once(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", PROVIDED, str(tmp_path)], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", PROVIDED, str(tmp_path)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "1"
     for folder in ("0", "1"):
         journalled = b"".join(path.read_bytes() for path in (tmp_path / folder).rglob("*") if path.is_file())

@@ -5,7 +5,7 @@ length. Here a value that this trace already holds is stored as a reference to t
 
 - ``{"$same": "<span>", "head": "The estimated…"}``: as in that span's inputs, under the same key;
 - ``{"$same": "<span>", "kept": 9, "added": [...]}``: its first 9 items, then these;
-- ``{"$same": "<span>", "changed": {...}, "dropped": [...]}``: that mapping with these entries set and those gone;
+- ``{"$same": "<span>", "head": "…", "changed": {...}, "dropped": [...]}``: that mapping, these entries set, those gone;
 - ``{"$from": "<span>/notes/0", "head": "…"}``: as in that span's outputs, at that JSON pointer (RFC 6901);
 - ``{"$from": "<span>/reply", "head": "…"}``: as the model of that span said;
 - ``{"$cut": {"bytes": 99, "sha256": "…"}, "head": "…"}``: longer than the policy stores of a value;
@@ -192,7 +192,8 @@ class StateLedger:
         if len(changed) == len(tokens) or merged != list(tokens):
             return None
         fields = {key: orjson.Fragment(self._item(value[key], max_bytes, True)) for key in changed}
-        grown = {"$same": seen.span_id, "changed": fields} | ({"dropped": dropped} if dropped else {})
+        said = {"head": head(value)} if self.heads else {}
+        grown = {"$same": seen.span_id, **said, "changed": fields} | ({"dropped": dropped} if dropped else {})
         try:
             encoded = orjson.dumps(grown)
         except TypeError:  # a lone surrogate in a name

@@ -12,6 +12,7 @@ from typing import Final
 from tierlens import config, settings
 from tierlens.cli.check import summary
 from tierlens.cli.destination import destination_findings
+from tierlens.cli.filesystem import filesystem_findings
 from tierlens.cli.finding import Finding
 from tierlens.cli.output import counted, megabytes
 from tierlens.errors import ConfigError
@@ -90,6 +91,7 @@ def _journal(loaded: Settings) -> Iterator[Finding]:
         yield Finding("journal", "fail", f"{nearest} cannot be written to", mend)
         return
     yield _space(loaded, nearest)
+    yield from filesystem_findings(nearest)
     if directory.exists():
         try:
             state = survey(directory)

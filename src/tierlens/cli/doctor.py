@@ -15,9 +15,9 @@ _MARKS: Final = {"ok": "✓ ok", "warn": "! warn", "fail": "✗ fail"}
 def doctor(as_json: AsJson = False) -> None:
     """Say what is wrong with a set-up, and how to mend it.
 
-    Looks at the settings, config/, the journal and its disk, the MLflow server or database, its permissions,
-    the brands' experiments, the clock, and who delivers. Nothing is changed. The exit code is 1 if anything
-    would keep traces from being stored.
+    Looks at the settings, config/, the journal with its disk and file system, the MLflow server or database,
+    its permissions, the brands' experiments, the clock, and who delivers. Nothing is changed. The exit code is
+    1 if anything would keep traces from being stored.
 
     Examples:
 

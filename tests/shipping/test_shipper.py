@@ -101,6 +101,15 @@ def test_a_dead_letters_metrics_survive_the_shipper_that_delivered_its_span(scen
     assert DeadLetters(scene.directory).names() == []
 
 
+def test_the_metrics_of_a_span_arrive_however_often_it_was_too_large(scene: Scene) -> None:
+    (number,) = append_trace(scene.journal(), 1, children=0, metrics={"score": 0.5})
+    sink = FlakySink(scene.sink, [TooLarge("413", 413)] * 3)
+    scene.run(scene.shipper(sink), seconds=200)
+
+    assert scene.stored() == {number}
+    assert scene.sink.metrics == {(f"{number:016x}", "score"): 0.5}
+
+
 def test_a_running_trace_shows_before_its_root_has_ended(scene: Scene) -> None:
     journal = scene.journal()
     append_trace(journal, 1, root=False)

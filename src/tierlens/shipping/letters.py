@@ -79,12 +79,12 @@ class Retries:
         """
         try:
             letter, line = self._letters.read(name)
-            if letter.final:
-                return None
             if letter.part == "span" and (line.metrics or line.artifacts):
-                metrics = self._letters.put(line, replace(letter, part="metrics", tries=0))
+                metrics = self._letters.put(line, replace(letter, part="metrics", tries=0, final=False))
                 self._due[metrics] = self._clock.monotonic()
         except (OSError, DamagedLine):
+            return None
+        if letter.final:
             return None
         self._letters.remove(name)
         return letter

@@ -47,6 +47,7 @@ class Scene:
         full: the long form is wanted.
         hour_s: how long row 10's hour is to take; 0 for as long as its form says.
         ledger: what workers said.
+        workers: all that were started.
         experiment: where their spans go; a name no other row's begins with.
     """
 
@@ -56,7 +57,7 @@ class Scene:
         self.journal = folder / "journal"
         self.experiment = f"faults/{number:02}-{secrets.token_hex(4)}"
         self._stack = ExitStack()
-        self._workers: list[Worker] = []
+        self.workers: list[Worker] = []
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -66,7 +67,7 @@ class Scene:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for worker in self._workers:
+        for worker in self.workers:
             worker.process.kill()
             worker.process.join()
         self._stack.close()
@@ -93,7 +94,7 @@ class Scene:
         return self.folder / "workers.log"
 
     def _ending(self, worker: Worker) -> Worker:
-        self._workers.append(worker)
+        self.workers.append(worker)
         return worker
 
     def gate(self, rule: Rule = fine, port: int = 0) -> Gate:
@@ -103,15 +104,19 @@ class Scene:
     @contextmanager
     def sidecar(self, uri: str | None = None, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
         """``tierlens ship`` on the journal."""
-        environment = self.environment(uri) | variables
-        with (self.folder / "sidecar.log").open("ab") as log:
-            process = subprocess.Popen(self._ship(), env=environment, stdout=log, stderr=log, cwd=self.folder)
+        process = self.begin_sidecar(uri, **variables)
         try:
             yield process
         finally:
             process.send_signal(signal.SIGCONT)
             process.terminate()
             process.wait(30)
+
+    def begin_sidecar(self, uri: str | None = None, **variables: str) -> subprocess.Popen[bytes]:
+        """A sidecar that is the caller's to end."""
+        environment = self.environment(uri) | variables
+        with (self.folder / "sidecar.log").open("ab") as log:
+            return subprocess.Popen(self._ship(), env=environment, stdout=log, stderr=log, cwd=self.folder)
 
     def tierlens(self, *arguments: str, uri: str | None = None) -> tuple[int, str]:
         """A command of the product's; its exit code, and the last line of what it said."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.faults import answers, damage, disks, endings, kills, outages
+from tests.faults import answers, clocks, damage, disks, endings, kills, outages, poison, soaks
 from tests.faults.rows import Row
 
 ROWS = (
@@ -22,10 +22,14 @@ ROWS = (
     Row(13, "the same on PostgreSQL", "0 duplicate rows, equal token totals", answers.answer_lost, "PostgreSQL"),
     Row(14, "200 but 1 % not stored", "reconciliation finds all, re-sends", answers.not_stored),
     Row(15, "413 at 1 MB; one 3 MB span", "truncated with digest, whole in dead-letter", answers.too_large),
+    Row(16, "poison: values and spans", "only the poison isolated, 0 innocent lost", poison.among_innocents),
     Row(17, "401 for 10 min, then a new token", "0 lost, ≤ 1 alarm a minute", outages.kept_out),
     Row(18, "disk full (8 MB), RLIMIT_FSIZE", "host never raises, writes again ≤ 5 s after space", disks.full_disk),
     Row(19, "journal's quota reached (10 MB)", "disk ≤ quota + one segment, loss marker exact", disks.quota),
     Row(20, "bit flip, truncation, zero fill", "every undamaged line recovered", damage.files),
     Row(21, "any order of events, crashes included", "0 counterexamples", damage.any_order),
     Row(22, "crash between every two system calls", "no accepted loss, no crash loop", damage.every_system_call),
+    Row(23, "clock ± 1 day", "no drop, no early lease, order kept", clocks.a_day_off),
+    Row(24, "frozen process: SIGSTOP, SIGCONT", "0 lost, no retry storm", clocks.frozen),
+    Row(25, "soak: 8 threads, random faults", "p50 ≤ 15 µs, p99 ≤ 50 µs, memory's slope about 0", soaks.soak),
 )

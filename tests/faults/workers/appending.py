@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 
 from tests.faults.workers.emitting import RESOURCE, Emitter
+from tests.faults.workers.histogram import Histogram
 from tests.faults.workers.orders import Orders
 from tests.faults.workers.pacing import steadily
 from tierlens.journal import Journal
@@ -18,19 +19,18 @@ from tierlens.journal import Journal
 
 def for_ever(orders: Orders, per_s: float, **arguments: Any) -> None:
     """Append at a steady pace until killed."""
-    emitter = Emitter.under(orders, Journal(orders.journal, resource=RESOURCE), **arguments)
+    emitter = Emitter.under(orders, Journal(orders.journal, resource=RESOURCE), took_us=Histogram(), **arguments)
     steadily(emitter, per_s, math.inf)
 
 
 def for_a_while(orders: Orders, count: int, seconds: float, quota_bytes: int) -> None:
     """Append so many in so many seconds, and tell by how many MB this process has grown."""
     journal = Journal(orders.journal, resource=RESOURCE, quota_bytes=quota_bytes)
-    emitter = Emitter.under(orders, journal)
+    emitter = Emitter.under(orders, journal, took_us=Histogram())
     emitter.emit(100)
     before, due = _resident_mb(), time.monotonic()
     for _ in range(count - 100):
         emitter.emit()
-        emitter.took_us.clear()
         due += seconds / count
         if (early := due - time.monotonic()) > 0:
             time.sleep(early)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol
 
 import orjson
 
@@ -21,6 +21,12 @@ from tierlens.spans import NONE, Metric, Routing, Span
 RESOURCE: Final = {"service.name": "faults"}
 _WORDS: Final = "The quick brown fox jumps over the lazy dog. "
 _MS: Final = 1_000_000
+
+
+class Timings(Protocol):
+    """Takes what each append took, in µs: a list, or what keeps less."""
+
+    def append(self, took_us: float, /) -> None: ...
 
 
 class Emitter:
@@ -46,14 +52,17 @@ class Emitter:
         spans_a_trace: int = 10,
         tokens: int = 0,
         metrics: dict[str, Metric] | None = None,
+        time_ns: Callable[[], int] = time.time_ns,
+        took_us: Timings | None = None,
     ) -> None:
         self._journal, self._receipts, self._experiment = journal, receipts, experiment
         self._size, self._spans_a_trace, self._tokens = size, spans_a_trace, tokens
-        self._metrics = metrics or NONE
+        self._metrics, self._time_ns = metrics or NONE, time_ns
+        self._left_open: list[tuple[Span, Routing]] = []
         self._text = _WORDS * (size // len(_WORDS) + 1)
         self._spans = self._made()
         self.refused: dict[str, int] = {}
-        self.took_us: list[float] = []
+        self.took_us = took_us if took_us is not None else list[float]()
 
     @classmethod
     def under(cls, orders: Orders, journal: Journal, **arguments: object) -> Emitter:
@@ -75,11 +84,21 @@ class Emitter:
         """The next span, which is the caller's to append."""
         return next(self._spans)
 
-    def append_with_start(self) -> None:
-        """Record a span as open, then append it."""
+    def open_span(self) -> None:
+        """Record a span as open; ``close`` ends it."""
         span, routing = self.next()
         self._journal.append_start(span._replace(end_ns=0, status="UNSET"), routing)
-        self.append(span, routing)
+        self._left_open.append((span, routing))
+
+    def close(self) -> None:
+        """End the spans that are open, and the journal."""
+        self.end_open_spans()
+        self._journal.close()
+
+    def end_open_spans(self) -> None:
+        for span, routing in self._left_open:
+            self.append(span, routing)
+        self._left_open.clear()
 
     def append(self, span: Span, routing: Routing) -> bool:
         """Append one span; whether it was accepted."""
@@ -106,7 +125,7 @@ class Emitter:
                 yield self._span(trace_id, span_id, None if last else ids[-1], number), root if last else inside
 
     def _span(self, trace_id: str, span_id: str, parent: str | None, number: int) -> Span:
-        now = time.time_ns()
+        now = self._time_ns()
         attributes: dict[str, str | bool | int | float] = {
             keys.INPUTS: orjson.dumps({"number": number, "text": span_id + self._text[: self._size]}).decode(),
             keys.OUTPUTS: orjson.dumps({"of": span_id}).decode(),

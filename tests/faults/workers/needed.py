@@ -2,6 +2,30 @@
 
 from __future__ import annotations
 
-from tests.faults.workers import appending, asking, cramped, crashing, forking, pacing, shipping, signalled
+from tests.faults.workers import (
+    appending,
+    asking,
+    cramped,
+    crashing,
+    forking,
+    pacing,
+    poisoned,
+    shifting,
+    shipping,
+    signalled,
+    soaking,
+)
 
-__all__ = ["appending", "asking", "cramped", "crashing", "forking", "pacing", "shipping", "signalled"]
+__all__ = [
+    "appending",
+    "asking",
+    "cramped",
+    "crashing",
+    "forking",
+    "pacing",
+    "poisoned",
+    "shifting",
+    "shipping",
+    "signalled",
+    "soaking",
+]

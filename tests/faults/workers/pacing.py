@@ -15,9 +15,9 @@ def paced(orders: Orders, told: Connection, per_s: float) -> None:
     """For each number of seconds told: append at a steady pace for so long, and answer with what each took, in µs."""
     emitter = Emitter.under(orders, Journal(orders.journal, resource=RESOURCE))
     while seconds := told.recv():
-        emitter.took_us.clear()
+        emitter.took_us = took_us = list[float]()
         steadily(emitter, per_s, seconds, pause=_spin_until)
-        told.send(emitter.took_us)
+        told.send(took_us)
 
 
 def _sleep_until(due: float) -> None:

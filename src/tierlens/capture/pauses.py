@@ -5,10 +5,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import orjson
+
+_DAY_S: Final = 86_400.0
+KEPT_S: Final = 30 * _DAY_S
+# What a pause keeps private, the trace that resumes it must know: lost, it would let that text through.
+KEPT_WITH_SECRETS_S: Final = 365 * _DAY_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +29,8 @@ class Pause:
 
 
 class Pauses:
-    """Pauses by thread and checkpoint, one file each in ``directory`` (0600), kept until the thread moves on.
+    """Pauses by thread and checkpoint, one file each in ``directory`` (0600), kept until the thread moves on,
+    or until they are swept.
 
     A checkpoint id alone is unique, but a resumed graph may pause twice at the same one.
     """
@@ -47,6 +55,27 @@ class Pauses:
     def forget(self, thread: str, checkpoint: str) -> None:
         self._path(thread, checkpoint).unlink(missing_ok=True)
 
+    def sweep(self, now_s: float | None = None) -> None:
+        """Remove pauses that nobody has resumed for 30 days, or for a year where they keep something private.
+
+        Args:
+            now_s: Unix time; a pause's age is that of its file.
+        """
+        now_s = time.time() if now_s is None else now_s
+        with contextlib.suppress(OSError), os.scandir(self._directory) as entries:
+            for entry in entries:
+                # Another process may sweep at the same time, or its thread move on.
+                with contextlib.suppress(OSError):
+                    age_s = now_s - entry.stat().st_mtime
+                    if age_s > KEPT_S and (age_s > KEPT_WITH_SECRETS_S or not _keeps_secrets(Path(entry.path))):
+                        Path(entry.path).unlink()
+
     def _path(self, thread: str, checkpoint: str) -> Path:
         name = hashlib.sha256(f"{thread}\0{checkpoint}".encode()).hexdigest()[:32]
         return self._directory / f"{name}.json"
+
+
+def _keeps_secrets(path: Path) -> bool:
+    with contextlib.suppress(orjson.JSONDecodeError, TypeError):
+        return bool(Pause(**orjson.loads(path.read_bytes())).private)
+    return False

@@ -93,7 +93,7 @@ class Lens:
         self.closed = False
         active.activate(self._recorder)
         autolog.take_over()
-        threading.Thread(target=_warm_up, args=(policies,), name="tierlens-warm-up", daemon=True).start()
+        threading.Thread(target=_warm_up, args=(policies, self._pauses), name="tierlens-warm-up", daemon=True).start()
         if chosen.propagate_threads:
             threads.install()
         bridge_installed_provider()
@@ -212,10 +212,11 @@ class Off(Lens):
         self.closed = True
 
 
-def _warm_up(policies: Policies) -> None:
-    """Compile what the first span would otherwise wait for on the agent's thread: redaction patterns."""
+def _warm_up(policies: Policies, pauses: Pauses) -> None:
+    """Compile what the first span would otherwise wait for on the agent's thread, redaction patterns; then tidy."""
     for policy in (policies.defaults, *policies.agents.values()):
         redactor(policy.redact)
+    pauses.sweep()
 
 
 def _brand_at(path: str, inputs: object) -> str | None:

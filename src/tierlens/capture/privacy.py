@@ -11,6 +11,7 @@ from tierlens import keys
 from tierlens.capture import payload
 from tierlens.capture.messages import content_text, is_message
 from tierlens.capture.redaction import redactor
+from tierlens.capture.redaction.cuts import whole_words
 from tierlens.capture.trace import Open
 from tierlens.spans import AttributeValue, Event, Link, Metric, Span
 
@@ -18,6 +19,8 @@ Redactor = Callable[[str], str]
 _ATOMS: Final = (int, float, type(None), bytes, bytearray, memoryview)
 _PLAIN: Final = frozenset({keys.SPAN_TYPE, keys.MODEL, keys.PROVIDER, keys.TOKEN_USAGE, keys.COST, keys.OUTCOME})
 # Attributes' names can be anybody's as well: tags, metrics, what other libraries say.
+_PREFIXES: Final = (keys.TRACE_TAG, keys.METRIC)
+_CONTENTS: Final = frozenset({keys.INPUTS, keys.OUTPUTS})
 _OUR_NAMES: Final = frozenset(value for value in vars(keys).values() if isinstance(value, str))
 # Said by the configuration and the caller, never by an agent, even where an agent has said the same word.
 _STRUCTURE: Final = frozenset({keys.AGENT, keys.TRACE_NAME, keys.SESSION, keys.USER}) | {
@@ -111,14 +114,21 @@ def _unchanged(text: str) -> str:
 
 def _map(attributes: Mapping[str, AttributeValue], without: Redactor, redact: Redactor) -> dict[str, AttributeValue]:
     return {
-        key if key in _OUR_NAMES else redact(key): redact(_hidden(key, value, without))
-        if isinstance(value, str)
-        else value
+        _name(key, redact): redact(_prepared(key, value, without, redact)) if isinstance(value, str) else value
         for key, value in attributes.items()
     }
 
 
-def _hidden(key: str, value: str, without: Redactor) -> str:
+def _name(key: str, redact: Redactor) -> str:
+    if key in _OUR_NAMES:
+        return key
+    prefix = next((known for known in _PREFIXES if key.startswith(known)), "")
+    return prefix + redact(key[len(prefix) :])
+
+
+def _prepared(key: str, value: str, without: Redactor, redact: Redactor) -> str:
+    if redact is not _unchanged and key in _CONTENTS:
+        value = whole_words(value)
     return value if key in _PLAIN or key in _STRUCTURE else without(value)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from tierlens.invalid import expected
+from tierlens.patterns import NAME, own_rule, pattern_fault
 from tierlens.policy import RedactionRule, RunnableKind, template_fault
 from tierlens.settings import Settings
 
@@ -28,11 +29,30 @@ def _template(template: str) -> str:
     return template
 
 
+_RULES: Final = get_args(RedactionRule)
+_ONE_OF: Final = ", ".join(map(repr, _RULES[:-1])) + f" or {_RULES[-1]!r}"
+
+
+def _rule(rule: str) -> str:
+    named = own_rule(rule)
+    if rule not in _RULES and named is None:
+        text = f"is not one of {_ONE_OF}, nor name=pattern"
+        raise PydanticCustomError("expected", "{text}", {"text": text})
+    if named is not None and (fault := pattern_fault(named[1])):
+        raise PydanticCustomError("expected", "{text}", {"text": fault})
+    return rule
+
+
 Name = Annotated[str, Field(min_length=1, max_length=250), expected("a name of 1 to 250 characters")]
 Template = Annotated[str, Field(min_length=1), AfterValidator(_template)]
 Share = Annotated[float, Field(ge=0, le=1), expected("a share between 0 and 1")]
 Bytes = Annotated[int, Field(ge=0), expected("a number of bytes, 0 or more")]
 Tier = Annotated[int, Field(ge=0), expected("a whole number, 0 or more")]
+Rule = Annotated[
+    str,
+    AfterValidator(_rule),
+    WithJsonSchema({"anyOf": [{"enum": [*_RULES]}, {"type": "string", "pattern": f"^{NAME}=.+"}]}),
+]
 ValuePath = Annotated[
     str,
     Field(pattern=r"^(inputs|outputs)(\.[^.\s]+)*$"),
@@ -72,8 +92,9 @@ class Flags(_Strict):
     sample: Share = Field(default=1.0, description="Share of traces that is kept.")
     keep: list[KeepRule] = Field(default=[], description="What is kept whole whatever `sample` says: error, slow>30s.")
     state: State = Field(default=State(), description=State.__doc__)
-    redact: list[RedactionRule] = Field(
-        default=[], description="Rules applied to all text before it reaches the journal."
+    redact: list[Rule] = Field(
+        default=[],
+        description="Rules applied to all text before it reaches the journal: by name, or name=pattern of your own.",
     )
     metrics: dict[Name, ValuePath] = Field(
         default={}, description="Custom metrics, by name: where in the output each lies."

@@ -11,7 +11,7 @@ from tierlens.capture.redaction.text import Range, Text
 # What may close a name and stand between it and its value, and the quote that opens the value.
 _GAP: Final = (
     r"(?:\\*+[\"'])?"
-    r"(?:\s{0,8}(?:=>|:=|[:=]|%3d)\s{0,8}(?:[|>][+-]?\s{1,16})?|(?P<tag>>)|(?P<space>\s{1,4})(?P<verb>(?:is|was):?\s{1,4})?)"
+    r"(?:\s{0,8}(?:={1,3}>?|:=?|%3d)\s{0,8}(?:[|>][+-]?(?:\s|\\++[nr]){1,16})?|(?P<tag>>)|(?P<space>\s{1,4})(?P<verb>(?:is|was):?\s{1,4})?)"
     r"(?P<quote>\\*+[\"'])?(?P<scheme>)"
 )
 _SCHEME: Final = r"(?P<scheme>(?:basic|bearer|digest|negotiate|token|apikey)\s{1,4})?"
@@ -42,9 +42,12 @@ _BARE: Final = re.compile(
     r"|&(?!amp;|\s|[\w.-]{1,40}=)|;(?!\s|[\w .-]{1,40}=)(?=[^\s\"'\\]))*+",
     re.ASCII,
 )
+# What tells a value that was generated from a word; in prose, passwords are told by their capitals, too.
+_UNLIKE_WORDS: Final = re.compile(r"[\d!#%^*~$@]")
+_ODD_CASE: Final = re.compile(r"[a-z][A-Z]|[A-Z]{2}[a-z]")
 _NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?", re.ASCII)
 _NO_VALUE: Final = re.compile(
-    r"(?:null|none|nil|undefined|true|false|str|string|[\[{(\]})*.]+|\[redacted:\w+)",
+    r"(?:null|none|nil|undefined|true|false|str|string|bytes|any|final|[\[{(\]})*.]+|\[redacted:\w+)",
     re.IGNORECASE | re.ASCII,
 )
 # Where code and templates say from where they take the value.
@@ -52,6 +55,7 @@ _REFERENCE: Final = re.compile(
     r"os\.(?:environ|getenv)|self\.|settings\.|config\.|args\.|request\.|process\.env|environ[.\[(]|getpass|input\("
     r"|\$\{|\$\(|\$[A-Z_]{3,}(?![a-z])|\{\{"
 )
+_CALL: Final = re.compile(r"[A-Za-z_][\w.]*[(\[]", re.ASCII)
 _CLOSER: Final = re.compile(r"""(?<!\\)(\\*+)(["'])""")
 
 
@@ -99,9 +103,12 @@ def _is_secret(text: Text, word: str, match: re.Match[str], value: str) -> bool:
         return True
     if match["space"] and match["whole"] not in ("word", "wd", "pwd"):
         return False
-    generated = any(map(str.isdigit, value)) and not _NUMBER.fullmatch(value)
+    generated = _UNLIKE_WORDS.search(value) is not None and not _NUMBER.fullmatch(value)
+    generated = generated or (word in ("pass", "pwd") and _ODD_CASE.search(value) is not None)
     long = len(value) >= 16 and not match["space"]
-    return len(value) >= 6 and (generated or long) and " " not in value and not value.endswith((":", "="))
+    if len(value) < 6 or " " in value or value.endswith(":"):
+        return False
+    return (generated or long) and (bool(match["quote"]) or not _CALL.match(value))
 
 
 def _speaks_for_itself(text: Text, word: str, match: re.Match[str], value: str) -> bool:

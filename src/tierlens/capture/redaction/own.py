@@ -28,5 +28,5 @@ def own(pattern: str) -> Recogniser:
 
 
 def _is_value(text: Text, start: int, end: int) -> bool:
-    """Whether JSON stays JSON without it."""
+    """Whether JSON stays JSON without it: between its strings, only whole numbers can go."""
     return text.is_number(start, end) or not text.between_strings(start)

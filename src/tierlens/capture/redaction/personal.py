@@ -57,13 +57,24 @@ _CARD: Final = re.compile(
     r"|3[47](?:[ -]?\d){13}|3[068](?:[ -]?\d){12}|(?:50|5[6-9]|6\d)(?:[ -]?\d){10,17})" + NUMBER_END,
     re.ASCII,
 )
+_USUAL: Final = 16
 
 
 def card(text: Text) -> Iterator[Range]:
     """Payment cards: 13 to 19 digits that begin as card numbers do and pass the Luhn check."""
     for match in matches_near(text, text.numbers, _CARD):
-        if luhn(re.sub(r"[ -]", "", match[0])):
+        digits = re.sub(r"[ -]", "", match[0])
+        # Longer numbers in JSON are ids.
+        if luhn(digits) and (len(digits) <= _USUAL or not _is_json_number(text, match.start())):
             yield match.span()
+
+
+_AFTER_NAME: Final = re.compile(r"[\"']\s{0,2}:\s{0,2}$")
+
+
+def _is_json_number(text: Text, start: int) -> bool:
+    """Whether the number at ``start`` stands outside all strings, in JSON or in JSON that a string holds."""
+    return _AFTER_NAME.search(text.raw, max(0, start - 6), start) is not None or text.between_strings(start)
 
 
 _TEN_DIGITS: Final = re.compile(NUMBER_START + r"[12]\d{9}" + NUMBER_END, re.ASCII)
@@ -84,11 +95,11 @@ def record_number(text: Text) -> Iterator[Range]:
     """Numbers that name one person: NPI by its check digit, US social security, and what a word announces.
 
     An NPI is ten digits from 1 or 2, its Luhn digit computed with the prefix 80840 (45 CFR 162.406). Ten digits
-    outside JSON's strings are far more often a time.
+    that are a number in JSON are far more often a time.
     """
     if text.numbers:
         for match in matches_near(text, text.numbers, _TEN_DIGITS):
-            if luhn(f"80840{match[0]}") and not text.between_strings(match.start()):
+            if luhn(f"80840{match[0]}") and not _is_json_number(text, match.start()):
                 yield match.span()
         for match in matches_near(text, text.numbers, _SOCIAL_SECURITY):
             yield match.span()

@@ -11,10 +11,11 @@ from tierlens.capture.redaction.text import NAME_START, NUMBER_END, NUMBER_START
 _NORTH_AMERICAN: Final = r"(?:1[ .-])?(?:\([2-9]\d\d\) ?|[2-9]\d\d[ .-])[2-9]\d\d[ .-]\d{4}"
 # The national prefix 0, then groups: 020 7946 0958, (02) 9876 5432, 0171/123 4567, 090-1234-5678.
 _TRUNK: Final = (
-    r"(?=(?:[ ()/-]{0,2}\d){9,12}(?![ -]?\d))\(?0[1-9]\d{0,3}\)?[ /-]?\d{2,8}(?:[ -]\d{2,5}){0,2}[ -]\d{3,5}"
+    r"(?=(?:[ ()/-]{0,2}\d){9,12}(?![ -]?\d))\(?0[1-9]\d{0,3}\)?"
+    r"(?:[ /-]\d{6,8}|[ /-]?\d{2,8}(?:[ -]\d{2,5}){0,2}[ -]\d{3,5})"
 )
 # In pairs: 01 23 45 67 89, 044 668 18 00, 0470 12 34 56.
-_PAIRS: Final = r"0[1-9](?:\d{0,2}(?: \d{3})?(?: \d\d){2,4}|(?:[.-]\d\d){4})"
+_PAIRS: Final = r"(?=(?:[ .-]?\d){9,11}(?![ .-]?\d))0[1-9](?:\d{0,2}(?: \d{3})?(?: \d\d){2,4}|(?:[.-]\d\d){4})"
 _ABROAD: Final = r"00[1-9]\d{0,2}(?=(?: ?\d){7,12}(?! ?\d))(?: \d{1,5}){2,5}"
 _NATIONAL: Final = re.compile(
     rf"{NUMBER_START}(?:{_NORTH_AMERICAN}|{_TRUNK}|{_PAIRS}|{_ABROAD}){NUMBER_END}(?! \d{{2,5}}(?!\w))", re.ASCII

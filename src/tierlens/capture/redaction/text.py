@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Final
 
+import orjson
+
 # A beginning that is not inside a word; the letter of an escape (\n) is no part of the word behind it.
 START: Final = r"(?:(?<!\w)|(?<=\\[nrtbf]))"
 # Where a word may begin that may be the last part of a name: patient_mrn, homePhone.
@@ -53,7 +55,7 @@ class Text:
         has_digits: whether there is an ASCII digit in it.
     """
 
-    __slots__ = ("_bytes", "_numbers", "_quotes", "_shape", "has_digits", "lower", "raw")
+    __slots__ = ("_bytes", "_json", "_numbers", "_quotes", "_shape", "has_digits", "lower", "raw")
 
     def __init__(self, raw: str) -> None:
         self.raw = raw
@@ -63,6 +65,7 @@ class Text:
         self._shape = self._bytes.translate(_SHAPE)
         self.has_digits = b"0" in self._shape
         self._numbers: list[Range] | None = None
+        self._json: bool | None = None
         self._quotes: list[int] | None = None
 
     @property
@@ -91,9 +94,11 @@ class Text:
         return not word.islower() and not word.isupper()
 
     @property
-    def like_json(self) -> bool:
-        """False only where this cannot be JSON that holds a string or a number."""
-        return self.raw.lstrip()[:1] in ("{", "[", '"')
+    def is_json(self) -> bool:
+        """Whether this is JSON. It is only asked where something was found, and may take a while."""
+        if self._json is None:
+            self._json = self.raw.lstrip()[:1] in ("{", "[", '"') and _parses(self.raw)
+        return self._json
 
     def _quotes_before(self, position: int) -> int:
         """How many of JSON's own quotes, those that open or close a string, stand there."""
@@ -103,11 +108,11 @@ class Text:
 
     def between_strings(self, position: int) -> bool:
         """Whether JSON's structure stands at ``position``, not the inside of a string."""
-        return self.like_json and self._quotes_before(position) % 2 == 0
+        return self.is_json and self._quotes_before(position) % 2 == 0
 
     def closes_string(self, position: int) -> bool:
         """Whether the quote at ``position`` is the end of a JSON string."""
-        return self.like_json and self._quotes_before(position) % 2 == 1
+        return self.is_json and self._quotes_before(position) % 2 == 1
 
     def positions(self, anchor: str, *, lower: bool = False) -> Iterator[int]:
         """Where a literal begins."""
@@ -145,6 +150,14 @@ class Text:
         return before in (":", ",", "[") and after in ("", ",", "]", "}")
 
 
+def _parses(raw: str) -> bool:
+    try:
+        orjson.loads(raw)
+    except ValueError:
+        return False
+    return True
+
+
 Recogniser = Callable[[Text], Iterator[Range]]
 
 
@@ -153,5 +166,7 @@ def matches_near(text: Text, places: Iterable[Range], pattern: re.Pattern[str]) 
     done = 0
     for start, end in places:
         for match in pattern.finditer(text.raw, max(done, start - _BEFORE), min(end + _BEYOND, len(text.raw))):
-            done = match.end()
-            yield match
+            # What begins behind the place may be cut off by where the search ends.
+            if match.start() < end:
+                done = match.end()
+                yield match

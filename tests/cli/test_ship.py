@@ -10,26 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.journals import JOURNAL, recorded
 from tests.cli.running import tierlens
 from tests.conftest import StoredMlflow
-from tests.sinks.traces import Trace, agent_trace
 from tierlens.journal.lock import FileLock
 from tierlens.journal.segment import SHIPPER_LOCK
-from tierlens.journal.writer import Journal
-from tierlens.spans import Routing
-
-JOURNAL = "var/tierlens/journal"
-
-
-def recorded(folder: Path, experiment: str, traces: int = 2) -> list[Trace]:
-    """Traces in the journal of a project, whose process has ended."""
-    journal = Journal(folder / JOURNAL, resource={"service.name": "tests"})
-    made = [agent_trace() for _ in range(traces)]
-    for trace in made:
-        for span in trace.spans:
-            journal.append(span, Routing(experiment, "Kisqali", root=span.parent_id is None))
-    journal.close()
-    return made
 
 
 def _wait_for(so: Callable[[], bool], patience_s: float = 60) -> None:

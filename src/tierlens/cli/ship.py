@@ -42,8 +42,7 @@ def ship(
 
       tierlens ship --journal-dir /var/lib/app/journal
     """
-    from tierlens.shipping.run import run_once
-    from tierlens.shipping.run import collect_rarely
+    from tierlens.shipping.run import collect_rarely, run_once
     from tierlens.sinks.configured import sink_for
 
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)

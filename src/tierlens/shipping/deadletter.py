@@ -107,6 +107,20 @@ class DeadLetters:
                 continue
             yield name, letter, line
 
+    def restore(self, name: str, line: Line, now_ns: int) -> None:
+        """Write a damaged letter anew, with its line as it was, and why it is there, if that can still be read.
+
+        Raises:
+            OSError: it could not be written.
+        """
+        path = self.directory / name
+        facts, _, _ = path.read_bytes().partition(b"\n")
+        try:
+            letter = _letter(facts)
+        except DamagedLine:
+            letter = Letter("rejected", 0, "why cannot be read any more", 1, now_ns, now_ns, final=False, writer="")
+        replace_durably(path, orjson.dumps({"v": 1} | asdict(letter)) + b"\n" + encode_line(line))
+
     def remove(self, name: str) -> None:
         (self.directory / name).unlink(missing_ok=True)
 

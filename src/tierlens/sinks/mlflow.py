@@ -18,7 +18,7 @@ from tierlens.sinks.answers import Answer, verdict
 from tierlens.sinks.base import Batch, Finish
 from tierlens.sinks.encoding import Spans, parsed
 from tierlens.sinks.parallel import in_parallel
-from tierlens.sinks.witness import Request
+from tierlens.sinks.witness import Incomplete, Request
 
 Json = Mapping[str, Any]
 
@@ -50,6 +50,10 @@ class Backend(ExperimentStore, Protocol):
         ...
 
     def set_tag(self, trace_id: str, key: str, value: str) -> None: ...
+
+    def traces_tagged(self, tag: str, value: str, limit: int) -> Sequence[Json]:
+        """The newest traces, in all experiments that are not deleted, that have this tag."""
+        ...
 
     def attach(self, location: str, name: str, path: str) -> None:
         """Store a file as ``attachments/<name>`` below a trace's artifact location."""
@@ -102,6 +106,10 @@ class MlflowSink:
     def held(self, trace_ids: Sequence[str]) -> Mapping[str, Set[str]]:
         """As ``Witness`` has it."""
         return {trace_id: self._backend.span_ids(trace.mlflow_id(trace_id)) for trace_id in trace_ids}
+
+    def incomplete(self, limit: int) -> Sequence[Incomplete]:
+        """As ``Witness`` has it."""
+        return [_incomplete(info) for info in self._backend.traces_tagged(keys.COMPLETE, "false", limit)]
 
     def tag(self, trace_id: str, tags: Mapping[str, str]) -> None:
         """As ``Witness`` has it."""
@@ -161,6 +169,12 @@ class MlflowSink:
 
     def _all(self, calls: Iterable[Callable[[], None]]) -> None:
         in_parallel(list(calls), self._width)
+
+
+def _incomplete(info: Json) -> Incomplete:
+    tags: Mapping[str, str] = info.get("tags", {})
+    started, stored = (int(tags[key]) if key in tags else None for key in (keys.SPANS_STARTED, keys.SPANS_STORED))
+    return Incomplete(info["trace_id"], tags.get("mlflow.traceName", ""), str(info["request_time"]), started, stored)
 
 
 def accepted(answer: Answer) -> Answer:

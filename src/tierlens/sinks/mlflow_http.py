@@ -26,6 +26,8 @@ Json = Mapping[str, Any]
 WIDTH: Final = 2
 _TRACE: Final = 64 * 1024 * 1024
 _INFOS: Final = 4 * 1024 * 1024
+_EXPERIMENTS: Final = 100
+_PAGE: Final = 500
 _TAKEN: Final = "RESOURCE_ALREADY_EXISTS"
 _MISSING: Final = "RESOURCE_DOES_NOT_EXIST"
 
@@ -136,6 +138,28 @@ class RestBackend:
         headers = {"Content-Type": "application/json"}
         body = orjson.dumps({"key": key, "value": value})
         accepted(self._channel.request("PATCH", f"/api/3.0/mlflow/traces/{trace_id}/tags", body, headers))
+
+    def traces_tagged(self, tag: str, value: str, limit: int) -> Sequence[Json]:
+        found: list[Json] = []
+        experiments = list(self._experiments())
+        for some in (experiments[at : at + _EXPERIMENTS] for at in range(0, len(experiments), _EXPERIMENTS)):
+            body = {
+                "locations": [{"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": i}} for i in some],
+                "filter": f"tags.`{tag}` = '{value}'",
+                "max_results": min(limit, _PAGE),
+                "order_by": ["timestamp_ms DESC"],
+            }
+            found += accepted(self._post("/api/3.0/mlflow/traces/search", body, limit=_INFOS)).json().get("traces", ())
+        return sorted(found, key=lambda info: str(info["request_time"]), reverse=True)[:limit]
+
+    def _experiments(self) -> Iterator[str]:
+        page = ""
+        while True:
+            body = {"max_results": 1000, "page_token": page}
+            answer = accepted(self._post("/api/2.0/mlflow/experiments/search", body, limit=_INFOS)).json()
+            yield from (str(one["experiment_id"]) for one in answer.get("experiments", ()))
+            if not (page := answer.get("next_page_token", "")):
+                return
 
     def attach(self, location: str, name: str, path: str) -> None:
         """PUT through the server's artifact proxy.

@@ -133,6 +133,17 @@ class StoreBackend:
         with _as_answers():
             self._store.set_trace_tag(trace_id, key, value)
 
+    def traces_tagged(self, tag: str, value: str, limit: int) -> Sequence[Json]:
+        with _as_answers():
+            experiments = [one.experiment_id for one in self._store.search_experiments()]
+            found, _ = self._store.search_traces(
+                experiment_ids=experiments,
+                filter_string=f"tags.`{tag}` = '{value}'",
+                max_results=min(limit, 500),
+                order_by=["timestamp_ms DESC"],
+            )
+            return [info.to_dict() for info in found]
+
     def attach(self, location: str, name: str, path: str) -> None:
         try:
             content = Path(path).read_bytes()

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from tierlens.errors import TierlensError
 from tierlens.sinks.base import Sink
 from tierlens.sinks.fanout import FanOut
 
@@ -25,6 +26,23 @@ class Request:
     end_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class Incomplete:
+    """A trace that lacks spans.
+
+    Attributes:
+        trace_id: MLflow's id.
+        began: RFC 3339.
+        started, stored: spans there should be, and spans there were when it was tagged; None where nobody says.
+    """
+
+    trace_id: str
+    name: str
+    began: str
+    started: int | None
+    stored: int | None
+
+
 @runtime_checkable
 class Witness(Protocol):
     """Says what a sink holds, or raises a DeliveryError."""
@@ -37,6 +55,10 @@ class Witness(Protocol):
         """The ids of each trace's spans; a trace that is not there has none."""
         ...
 
+    def incomplete(self, limit: int) -> Sequence[Incomplete]:
+        """Traces that are tagged as lacking spans, the newest first."""
+        ...
+
     def tag(self, trace_id: str, tags: Mapping[str, str]) -> None:
         """Put tags on a trace that is there."""
         ...
@@ -46,3 +68,17 @@ def witness_of(sink: Sink) -> Witness | None:
     """Whoever can say what the sink holds, if anybody can: of two destinations, the first."""
     asked = sink.first if isinstance(sink, FanOut) else sink
     return asked if isinstance(asked, Witness) else None
+
+
+def incomplete_traces(sink: Sink, limit: int) -> Sequence[Incomplete]:
+    """The traces in the sink that lack spans; closes the sink.
+
+    Raises:
+        TierlensError: it cannot be asked, or does not answer.
+    """
+    try:
+        if (witness := witness_of(sink)) is None:
+            raise TierlensError("MLFLOW_TRACKING_URI is an OTLP endpoint, which cannot be asked what it holds")
+        return witness.incomplete(limit)
+    finally:
+        sink.close()

@@ -11,7 +11,7 @@ import orjson
 from tierlens import keys
 from tierlens.errors import DeliveryError
 from tierlens.sinks.base import Batch, Finish, Sink
-from tierlens.sinks.witness import Request
+from tierlens.sinks.witness import Incomplete, Request
 
 
 class MemorySink:
@@ -93,6 +93,13 @@ class KnowingSink(MemorySink):
     def held(self, trace_ids: Sequence[str]) -> Mapping[str, Set[str]]:
         self._ask()
         return {one: {k for k, span in self.spans.items() if span["traceId"] == one} for one in trace_ids}
+
+    def incomplete(self, limit: int) -> Sequence[Incomplete]:
+        self._ask()
+        lacking = [one for one, tags in self.tags.items() if tags.get(keys.COMPLETE) == "false"]
+        return [
+            Incomplete(f"tr-{one}", "", "", None, int(self.tags[one][keys.SPANS_STORED])) for one in lacking[:limit]
+        ]
 
     def tag(self, trace_id: str, tags: Mapping[str, str]) -> None:
         self.tags.setdefault(trace_id, {}).update(tags)

@@ -46,3 +46,10 @@ def append(stage: Stage) -> dict[str, Reading]:
     found = [stage.probe("appending") for _ in range(stage.rounds)]
     how = "20,000 spans of 3 KB, one thread"
     return {row: Reading(tuple(figures[row] for figures in found), how) for row in ("append_p50_us", "append_p99_us")}
+
+
+def redaction(stage: Stage) -> dict[str, Reading]:
+    """Microseconds of CPU to redact a KB with all rules on: spans of the reference workload, JSON, code, Markdown."""
+    found = [stage.probe("redacting") for _ in range(stage.rounds)]
+    each = ", ".join(f"{kind} {statistics.median(one[kind] for one in found):.1f}" for kind in sorted(found[0]))
+    return {"redaction_us_kb": Reading(tuple(one["all"] for one in found), "CPU, least of 30 turns", each)}

@@ -35,6 +35,7 @@ MEASURES: Mapping[str, Part] = {
     "privacy": content.privacy,
     "growth": content.growth,
     "append": agent.append,
+    "redaction": agent.redaction,
 }
 
 

@@ -89,8 +89,8 @@ def _value(text: Text, match: re.Match[str]) -> Range | None:
     if match["tag"]:
         end = text.raw.find("</", start, start + 4096)
         return (start, end) if end > start else None
-    number = _NUMBER.match(text.lower, start) if text.between_strings(start) else None
-    if number:
+    number = _NUMBER.match(text.lower, start)
+    if number and text.between_strings(start):
         return number.span()
     value = _BARE.match(text.raw, start, start + 4096)
     return (start, start + len(value[0].rstrip(",.)]}"))) if value else None

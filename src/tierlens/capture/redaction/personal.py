@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from tierlens.capture.redaction.text import NAME_START, NUMBER_END, NUMBER_START, Range, Text, matches_near
+from tierlens.capture.redaction.text import NAME_START, NUMBER_END, NUMBER_START, Range, Text, matches
 
 
 def luhn(digits: str) -> bool:
@@ -57,12 +57,13 @@ _CARD: Final = re.compile(
     r"|3[47](?:[ -]?\d){13}|3[068](?:[ -]?\d){12}|(?:50|5[6-9]|6\d)(?:[ -]?\d){10,17})" + NUMBER_END,
     re.ASCII,
 )
+_CARD_DIGITS: Final = range(13, 20)
 _USUAL: Final = 16
 
 
 def card(text: Text) -> Iterator[Range]:
     """Payment cards: 13 to 19 digits that begin as card numbers do and pass the Luhn check."""
-    for match in matches_near(text, text.numbers, _CARD):
+    for match in matches(text, _CARD, rows=_CARD_DIGITS, groups=_CARD_DIGITS):
         digits = re.sub(r"[ -]", "", match[0])
         # Longer numbers in JSON are ids.
         if luhn(digits) and (len(digits) <= _USUAL or not _is_json_number(text, match.start())):
@@ -98,10 +99,10 @@ def record_number(text: Text) -> Iterator[Range]:
     that are a number in JSON are far more often a time.
     """
     if text.numbers:
-        for match in matches_near(text, text.numbers, _TEN_DIGITS):
+        for match in matches(text, _TEN_DIGITS, rows=(10,), groups=range(10, 20)):
             if luhn(f"80840{match[0]}") and not _is_json_number(text, match.start()):
                 yield match.span()
-        for match in matches_near(text, text.numbers, _SOCIAL_SECURITY):
+        for match in matches(text, _SOCIAL_SECURITY, rows=(), groups=(9,)):
             yield match.span()
     for begin, end in text.before_numbers(_REACH):
         for word in _RECORDS:

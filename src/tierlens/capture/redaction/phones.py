@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from tierlens.capture.redaction.text import NAME_START, NUMBER_END, NUMBER_START, START, Range, Text, matches_near
+from tierlens.capture.redaction.text import NAME_START, NUMBER_END, NUMBER_START, START, Range, Text, matches
 
 _NORTH_AMERICAN: Final = r"(?:1[ .-])?(?:\([2-9]\d\d\) ?|[2-9]\d\d[ .-])[2-9]\d\d[ .-]\d{4}"
 # The national prefix 0, then groups: 020 7946 0958, (02) 9876 5432, 0171/123 4567, 090-1234-5678.
@@ -44,11 +44,20 @@ def phone(text: Text) -> Iterator[Range]:
                 yield found
     if not text.numbers:
         return
-    for match in matches_near(text, text.numbers, _NATIONAL):
+    for match in matches(text, _NATIONAL, rows=(), groups=range(9, 16)):
         yield match.span()
-    for start, _ in text.numbers:
-        if _ANNOUNCED.search(text.lower, max(0, start - _LOOK_BACK), start):
+    for start, _, _ in text.numbers:
+        before = text.lower[max(0, start - _LOOK_BACK) : start]
+        if _may_announce(before) and _ANNOUNCED.search(before):
             yield from _announced(text.raw, start)
+
+
+def _may_announce(before: str) -> bool:
+    # One by one, which takes a tenth of what a loop does.
+    return (
+        "phone" in before or "mobil" in before or "cell" in before or "tel" in before or "fax" in before
+        or "whatsapp" in before or "handy" in before
+    )  # fmt: skip
 
 
 def _announced(raw: str, start: int) -> Iterator[Range]:

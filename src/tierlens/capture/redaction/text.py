@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 import string
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from itertools import islice
 from typing import Final
 
@@ -30,6 +29,7 @@ LONG: Final = 20
 # How far a match may begin before its place, and end behind it.
 _BEFORE: Final = 3
 _BEYOND: Final = 24
+_MOST_DIGITS: Final = 19
 _LONG_WORD: Final = b"a" * LONG
 # Two digits, and then: decimals, which are passed over; or, at the beginning of a number that is no date, five
 # digits more with little between them.
@@ -39,8 +39,6 @@ _NUMBER: Final = re.compile(
     rb"(0*+(?:[ )./-]{1,2}0++){0,6}+))"
 )
 _SHORT_NUMBER: Final = re.compile(rb"0[0A-Za-z-]{2,20}+")
-# A run of backslashes is looked at from its first one only, or a long run would cost its square.
-_QUOTE: Final = re.compile(r'(?<!\\)(\\*+)"')
 _ESCAPED_UNICODE: Final = re.compile(r"u[0-9a-fA-F]{4}")
 
 Range = tuple[int, int]
@@ -55,7 +53,7 @@ class Text:
         has_digits: whether there is an ASCII digit in it.
     """
 
-    __slots__ = ("_bytes", "_json", "_numbers", "_quotes", "_shape", "has_digits", "lower", "raw")
+    __slots__ = ("_bytes", "_json", "_numbers", "_shape", "has_digits", "lower", "raw")
 
     def __init__(self, raw: str) -> None:
         self.raw = raw
@@ -64,16 +62,17 @@ class Text:
         self.lower = self._bytes.lower().decode("latin-1")
         self._shape = self._bytes.translate(_SHAPE)
         self.has_digits = b"0" in self._shape
-        self._numbers: list[Range] | None = None
+        self._numbers: list[tuple[int, int, int]] | None = None
         self._json: bool | None = None
-        self._quotes: list[int] | None = None
 
     @property
-    def numbers(self) -> list[Range]:
-        """Where a number of seven digits or more stands, in groups or in a row, and is no decimal and no date."""
+    def numbers(self) -> list[tuple[int, int, int]]:
+        """Where a number of seven digits or more stands, in groups or in a row, and is no decimal and no date; with
+        how many digits it has."""
         if self._numbers is None:
             found = _NUMBER.finditer(self._shape) if self.has_digits else ()
-            self._numbers = [match.span() for match in found if match.lastindex]
+            places = (match.span() for match in found if match.lastindex)
+            self._numbers = [(start, end, self._shape.count(b"0", start, end)) for start, end in places]
         return self._numbers
 
     def long_words(self) -> Iterator[Range]:
@@ -102,9 +101,9 @@ class Text:
 
     def _quotes_before(self, position: int) -> int:
         """How many of JSON's own quotes, those that open or close a string, stand there."""
-        if self._quotes is None:
-            self._quotes = [match.end() - 1 for match in _QUOTE.finditer(self.raw) if len(match[1]) % 2 == 0]
-        return bisect_left(self._quotes, position)
+        # Without escaped backslashes, every quote behind a backslash is an escaped one.
+        before = self.raw[:position].replace("\\\\", "")
+        return before.count('"') - before.count('\\"')
 
     def between_strings(self, position: int) -> bool:
         """Whether JSON's structure stands at ``position``, not the inside of a string."""
@@ -161,12 +160,25 @@ def _parses(raw: str) -> bool:
 Recogniser = Callable[[Text], Iterator[Range]]
 
 
-def matches_near(text: Text, places: Iterable[Range], pattern: re.Pattern[str]) -> Iterator[re.Match[str]]:
-    """Matches of ``pattern`` that begin in one of ``places``, or a bracket or prefix before it."""
+def matches(
+    text: Text, pattern: re.Pattern[str], *, rows: Container[int], groups: Container[int]
+) -> Iterator[re.Match[str]]:
+    """Matches of ``pattern`` among a text's numbers: at the beginning of those in a row, in and a little before those
+    in groups.
+
+    Args:
+        rows, groups: how many digits the ones and the others must have; several numbers side by side have more.
+    """
     done = 0
-    for start, end in places:
-        for match in pattern.finditer(text.raw, max(done, start - _BEFORE), min(end + _BEYOND, len(text.raw))):
-            # What begins behind the place may be cut off by where the search ends.
-            if match.start() < end:
+    for start, end, digits in text.numbers:
+        if digits == end - start:
+            match = pattern.match(text.raw, start) if digits in rows and start >= done else None
+            if match:
                 done = match.end()
                 yield match
+        elif digits in groups or digits > _MOST_DIGITS:
+            for match in pattern.finditer(text.raw, max(done, start - _BEFORE), min(end + _BEYOND, len(text.raw))):
+                # What begins behind the number may be cut off by where the search ends.
+                if match.start() < end:
+                    done = match.end()
+                    yield match

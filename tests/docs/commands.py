@@ -35,7 +35,9 @@ def install(folder: Path) -> Path:
 
 def goes_on(arguments: list[str]) -> bool:
     """Whether a tierlens command ends only when it is told to."""
-    return arguments[:1] in (["up"], ["ui"]) or (arguments[:1] == ["ship"] and "--once" not in arguments)
+    if arguments[:2] == ["journal", "tail"]:
+        return not {"-f", "--follow"}.isdisjoint(arguments)
+    return arguments[:1] in (["up"], ["ui"]) or (arguments[:1] in (["ship"], ["tail"]) and "--once" not in arguments)
 
 
 def main(kind: str, *arguments: str) -> None:

@@ -139,7 +139,7 @@ class ShippingProcess:
                 return
             if self._thread is not None and self._thread.is_alive():
                 return
-            self._thread = threading.Thread(target=self._run, name="tierlens-shipping", daemon=True)
+            self._thread = threading.Thread(target=self._run, name="tierlens-watch", daemon=True)
             with suppress(RuntimeError):
                 self._thread.start()
 

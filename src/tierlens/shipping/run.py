@@ -154,6 +154,7 @@ def run_forever(
     finally:
         shipper.close()
         handover.clear(directory)
+        handover.take_flush_wish(directory)
         lock.release()
 
 

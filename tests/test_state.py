@@ -204,6 +204,19 @@ def test_what_one_policy_cut_is_not_what_a_wider_one_refers_to() -> None:
     assert json.loads(second) == state
 
 
+def test_what_no_policy_cut_is_what_a_wider_one_refers_to() -> None:
+    narrow, wide = StatePolicy(max_bytes=4_000), StatePolicy(max_bytes=10_000)
+    findings: dict[str, object] = {"first": LONG}
+    ledger, said = StateLedger(), {"report": LONG, "notes": ["x" * 150] * 4}
+    ledger.inputs("s0", {**said, "findings": findings}, narrow, True)
+    later = {**said, "findings": findings | {"second": "y"}}
+    second = json.loads(ledger.inputs("s1", later, wide, True))
+    assert [second[name]["$same"] for name in later] == ["s0"] * 3
+    cut = {**later, "findings": later["findings"] | {"third": "z" * 5_000}}
+    assert b'"$cut"' in ledger.inputs("s2", cut, narrow, True)
+    assert b'"$cut"' not in ledger.inputs("s3", cut, wide, True)
+
+
 def test_what_a_policy_leaves_out_is_never_referred_to() -> None:
     ledger, hidden = StateLedger(), StatePolicy(exclude=frozenset({"report"}))
     assert ledger.outputs({"report": LONG}, hidden, brief=False, span_id="s0") == b"{}"

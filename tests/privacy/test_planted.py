@@ -6,12 +6,15 @@ import json
 from collections import Counter
 from collections.abc import Callable
 
+import orjson
 import pytest
 
 from tests.privacy.clean import clean_texts
 from tests.privacy.conftest import ALL_RULES
-from tests.privacy.planted import Planted, leaked, planted
+from tests.privacy.planted import Planted, leaked, pieces, planted
+from tierlens.capture.ledger import HEAD, head
 from tierlens.capture.redaction import redactor
+from tierlens.capture.redaction.cuts import whole_words
 
 WRITTEN: dict[str, Callable[[str], str]] = {
     "alone": lambda text: text,
@@ -66,3 +69,20 @@ def test_a_cut_through_a_value_is_still_a_leak() -> None:
     one = Planted("x", "0123456789abcdefghij", "")
 
     assert leaked(one.value, "…56789abcde…")
+
+
+def test_nothing_of_it_is_in_a_references_first_words_wherever_they_were_cut() -> None:
+    redact = redactor(ALL_RULES)
+
+    read, came_through = 0, []
+    for one in planted():
+        for before in range(HEAD + 1):
+            text = ("the word " * HEAD)[-9 * HEAD : before - 9 * HEAD] + " " + one.text
+            reference = orjson.dumps({"$same": "00f1", "head": head(text)}).decode()
+            words = orjson.loads(redact(whole_words(reference)))["head"]
+            read += len(words)
+            if any(piece in words for piece in pieces(one.value)):
+                came_through.append((one, before))
+
+    assert came_through == []
+    assert read > 10 * (HEAD + 1) * len(planted())

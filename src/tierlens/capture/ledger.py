@@ -17,6 +17,7 @@ Values below ``SMALL`` bytes are always stored whole: they cost less than a refe
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from itertools import islice
 from typing import Any, NamedTuple
@@ -33,6 +34,7 @@ from tierlens.spans import NONE
 SMALL = 160
 MOST_ITEMS = 1_000
 HEAD = 32
+ALL = sys.maxsize
 _ATOMS = (str, int, float, bool, type(None), bytes)
 _NUMBERS = frozenset({int, float, bool, type(None)})
 _STRINGS = frozenset({str})
@@ -40,8 +42,8 @@ _MARKS = frozenset({"$same", "$from", "$cut", "$value"})
 
 
 class Seen(NamedTuple):
-    """A value as it was last stored in full or by growth: by which span, how much of it at most, and what tells
-    its items unchanged."""
+    """A value as it was last stored in full or by growth: by which span, how much of it at most (``ALL`` where
+    nothing was cut), and what tells its items unchanged."""
 
     span_id: str
     value: object
@@ -146,7 +148,7 @@ class StateLedger:
         if seen is not None and encoded == seen.encoded:
             return self._same(seen, value)
         if remember:
-            self._seen[name] = Seen(span_id, value, encoded, [], max_bytes)
+            self._seen[name] = Seen(span_id, value, encoded, [], _stored(encoded, max_bytes))
         return encoded
 
     def _list(
@@ -154,6 +156,7 @@ class StateLedger:
     ) -> bytes:
         tokens = _tokens(value)
         kept = len(seen.tokens) if seen is not None and type(seen.tokens) is list else 0
+        before = ALL
         if seen is None or not kept or max_bytes > seen.max_bytes or tokens[:kept] != seen.tokens:
             encoded = self._whole(value, max_bytes)
         elif kept == len(tokens):
@@ -161,8 +164,9 @@ class StateLedger:
         else:
             added = b",".join([self._item(item, max_bytes, True) for item in value[kept:]])
             encoded = b'{"$same":"%b","kept":%d,"added":[%b]}' % (seen.span_id.encode(), kept, added)
+            before = seen.max_bytes
         if remember:
-            self._seen[name] = Seen(span_id, value, encoded, tokens, max_bytes)
+            self._seen[name] = Seen(span_id, value, encoded, tokens, min(before, _stored(encoded, max_bytes)))
         return encoded
 
     def _mapping(
@@ -170,15 +174,16 @@ class StateLedger:
     ) -> bytes:
         tokens = dict(zip(value, _tokens(list(value.values())), strict=True))
         grown = self._changes(value, tokens, seen, max_bytes) if seen is not None else None
-        if grown is None:
+        before = ALL
+        if seen is None or grown is None:
             encoded = self._whole(value, max_bytes)
-        elif seen is not None and tokens == seen.tokens:
+        elif tokens == seen.tokens:
             return self._same(seen, value)
         else:
-            encoded = grown
+            encoded, before = grown, seen.max_bytes
         # What was cut has no entries to refer to, and what is short is read as it is.
         if remember and len(encoded) > SMALL and not encoded.startswith(b'{"$cut"'):
-            self._seen[name] = Seen(span_id, value, encoded, tokens, max_bytes)
+            self._seen[name] = Seen(span_id, value, encoded, tokens, min(before, _stored(encoded, max_bytes)))
         return encoded
 
     def _changes(self, value: dict[str, object], tokens: dict[str, object], seen: Seen, max_bytes: int) -> bytes | None:
@@ -228,6 +233,11 @@ class StateLedger:
 
     def _same(self, seen: Seen, value: object) -> bytes:
         return orjson.dumps({"$same": seen.span_id, "head": head(value) if self.heads else ""})
+
+
+def _stored(encoded: bytes, max_bytes: int) -> int:
+    """How much of a value was stored at most."""
+    return max_bytes if b'"$cut"' in encoded else ALL
 
 
 def _is_short(value: object) -> bool:

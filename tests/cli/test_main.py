@@ -55,7 +55,7 @@ def test_an_unknown_command_is_bad_usage(tmp_path: Path) -> None:
 
 
 def test_bad_settings_end_in_one_line_and_not_in_a_traceback(tmp_path: Path) -> None:
-    ran = tierlens(tmp_path, "schema", TIERLENS_SHIPPER="tread")
+    ran = tierlens(tmp_path, "ship", "--once", TIERLENS_SHIPPER="tread")
 
     assert ran.code == 2
     assert ran.err == (

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tests.performance import database
-from tests.performance.probes.overhead import QUESTION
+from tests.performance.probes.bare import QUESTION
 from tests.performance.probes.tracers import BRAND
 from tests.performance.reference import workload
 from tests.performance.rows import Reading

@@ -94,7 +94,7 @@ def _against_autolog(taken: Rounds) -> dict[str, Reading]:
         rate += f"; {OTHER_SHIPPER} {median(other, 'stored_per_s'):.1f}"
     n = theirs[0]["n"]
     return {
-        "added_p50_mlflow": _ratio(theirs, ours, "added_p50_ms", f"{n} invocations, bare then traced", p50),
+        "added_p50_mlflow": _ratio(theirs, ours, "added_p50_ms", f"{n} invocations, bare and traced by turns", p50),
         "added_cpu_mlflow": _ratio(theirs, ours, "added_cpu_ms", "process and children, until flushed", cpu),
         "delivered_mlflow": _ratio(ours, theirs, "stored_per_s", "whole traces in the database", rate),
     }

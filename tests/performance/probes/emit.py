@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.performance import database
-from tests.performance.probes.overhead import QUESTION
+from tests.performance.probes.bare import QUESTION
 from tests.performance.probes.tracers import Tracer, open_tracer
 from tests.performance.reference import workload
 

@@ -1,7 +1,7 @@
 """What a tracer adds to one invocation of the reference graph: python -m tests.performance.probes.overhead NAME N
 
-First the bare graph, then the same graph traced, in one process: every figure is a difference inside it, so that
-the machine's drift cancels.
+The bare graph and the traced one take turns, block by block, each in a process of its own: a machine that is twice as
+slow for some seconds is so for both, and what a tracer does in the background is in the way of its own graph alone.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ import resource
 import sys
 import time
 from pathlib import Path
+from statistics import mean, median
 from typing import Any
 
 from tests.performance import database
+from tests.performance.probes.bare import Bare, Block, block
 from tests.performance.probes.tracers import open_tracer
 from tests.performance.reference import workload
 
@@ -24,22 +26,37 @@ try:  # before memory is looked at, which it would be part of
 except ImportError:  # the peers' environment has none, and no peer starts a process
     psutil = None
 
-QUESTION = {"q": "Why did new starts fall in Q3?", "notes": []}
 WARM_UP = 10
+BLOCK = 10
 FIRST = 5
+NONE: dict[str, Any] = {}
 
 
-def measure(graph: Any, config: dict[str, Any], n: int) -> tuple[list[float], float]:
-    """Sorted wall times of ``n`` invocations, and the main thread's CPU for one; milliseconds."""
-    for _ in range(WARM_UP):
-        graph.invoke(QUESTION, config)
+def take_turns(graph: Any, config: dict[str, Any], bare: Bare, n: int) -> list[tuple[Block, Block]]:
+    """``n`` invocations of each, as pairs of blocks, bare and traced; which of a pair is first alternates."""
+    bare.block(WARM_UP)
+    block(graph, config, WARM_UP)
     gc.collect()
-    walls, cpu = [], time.thread_time()
-    for _ in range(n):
-        start = time.perf_counter()
-        graph.invoke(QUESTION, config)
-        walls.append((time.perf_counter() - start) * 1e3)
-    return sorted(walls), (time.thread_time() - cpu) / n * 1e3
+    pairs = []
+    for pair in range(max(2, n // BLOCK)):
+        if pair % 2:
+            traced = block(graph, config, BLOCK)
+            pairs.append((bare.block(BLOCK), traced))
+        else:
+            before = bare.block(BLOCK)
+            pairs.append((before, block(graph, config, BLOCK)))
+    return pairs
+
+
+def added_ms(pairs: list[tuple[Block, Block]]) -> dict[str, float]:
+    """What is added to an invocation: p50 as the median of the pairs' differences, which drift does not touch."""
+    bare, traced = (sorted(wall for pair in pairs for wall in pair[side].walls) for side in (0, 1))
+    return {
+        "bare_p50_ms": percentile(bare, 0.5),
+        "added_p50_ms": median(median(with_it.walls) - median(without.walls) for without, with_it in pairs),
+        "added_p99_ms": percentile(traced, 0.99) - percentile(bare, 0.99),
+        "added_thread_cpu_ms": mean(with_it.cpu - without.cpu for without, with_it in pairs),
+    }
 
 
 def percentile(ordered: list[float], share: float) -> float:
@@ -51,16 +68,16 @@ def own_cpu_ms() -> float:
     return (used.ru_utime + used.ru_stime) * 1e3
 
 
-def children() -> list[Any]:
-    """The processes that the tracer has started and that run."""
+def children(but: int) -> list[Any]:
+    """The processes that the tracer has started and that run; not ``but``."""
     found: list[Any] = psutil.Process().children(recursive=True) if psutil is not None else []
-    return found
+    return [child for child in found if child.pid != but]
 
 
-def children_cpu_ms() -> float:
+def children_cpu_ms(but: int) -> float:
     """Of the children that ended and of those that live, a shipping process for one."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    living = [child.cpu_times() for child in children()]
+    living = [child.cpu_times() for child in children(but)]
     return (used.ru_utime + used.ru_stime + sum(each.user + each.system for each in living)) * 1e3
 
 
@@ -78,45 +95,49 @@ def peak_mb(pid: int | str = "self") -> float:
 
 def run(name: str, n: int) -> dict[str, Any]:
     """One tracer's figures, delivery included."""
-    graph = workload.build()
-    bare, bare_cpu = measure(graph, {}, n)
+    bare, graph = Bare(), workload.build()
+    block(graph, NONE, n)
     rss = peak_mb()
     tracer = open_tracer(name)
-    config = {"callbacks": tracer.callbacks} if tracer.callbacks else {}
-    for _ in range(FIRST):
-        graph.invoke(QUESTION, config)
+    config = {"callbacks": tracer.callbacks} if tracer.callbacks else NONE
+    block(graph, config, FIRST)
     tracer.flush()
     before = _stored()
-    own, others, start = own_cpu_ms(), children_cpu_ms(), time.perf_counter()
-    traced, traced_cpu = measure(graph, config, n)
+    own, others, start = own_cpu_ms(), children_cpu_ms(bare.pid), time.perf_counter()
+    pairs = take_turns(graph, config, bare, n)
     own_emitting = own_cpu_ms() - own
     tracer.flush()
     took = time.perf_counter() - start
-    own, others = own_cpu_ms() - own, children_cpu_ms() - others
-    invocations = n + WARM_UP
+    own, others = own_cpu_ms() - own, children_cpu_ms(bare.pid) - others
+    invocations = WARM_UP + len(pairs) * BLOCK
+    bare_cpu = mean(without.cpu for without, _ in pairs)
     figures = {
         "variant": name,
         "n": n,
-        "bare_p50_ms": percentile(bare, 0.5),
-        "added_p50_ms": percentile(traced, 0.5) - percentile(bare, 0.5),
-        "added_p99_ms": percentile(traced, 0.99) - percentile(bare, 0.99),
-        "added_thread_cpu_ms": traced_cpu - bare_cpu,
+        **added_ms(pairs),
         "added_cpu_ms": (own + others) / invocations - bare_cpu,
         "added_cpu_own_ms": own / invocations - bare_cpu,
         "added_cpu_until_flush_ms": own_emitting / invocations - bare_cpu,
         "rss_added_mb": peak_mb() - rss,
-        "rss_children_mb": sum(peak_mb(child.pid) for child in children()),
+        "rss_children_mb": sum(peak_mb(child.pid) for child in children(bare.pid)),
         "mlflow_imported": "mlflow" in sys.modules,
     }
-    if before is not None and (after := _stored()) is not None:
-        whole = after.since(before).whole
-        figures |= {"emitted": invocations, "stored": whole, "stored_per_s": whole / took}
+    figures |= _delivered(before, invocations, took)
     tracer.close()
-    for child in children():
+    for child in children(bare.pid):
         # It would go on for a while, and be in the way of the next measurement.
         child.terminate()
         child.wait()
+    bare.close()
     return figures
+
+
+def _delivered(before: database.Stored | None, emitted: int, took_s: float) -> dict[str, float]:
+    after = _stored()
+    if before is None or after is None:
+        return {}
+    whole = after.since(before).whole
+    return {"emitted": emitted, "stored": whole, "stored_per_s": whole / took_s}
 
 
 def _stored() -> database.Stored | None:

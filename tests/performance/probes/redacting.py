@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from json import decoder
 from pathlib import Path
 
-from tests.performance.probes.overhead import QUESTION
+from tests.performance.probes.bare import QUESTION
 from tests.performance.reference import workload
 from tierlens.capture.callback import MlflowCallbackHandler
 from tierlens.capture.pauses import Pauses

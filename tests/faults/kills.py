@@ -70,8 +70,11 @@ def _kill_at_random(scene: Scene, turns: Turns, seed: int) -> None:
 
 
 def _adoption(scene: Scene) -> float:
-    """Seconds from a writer's death until the sidecar has delivered its last spans and cleared up behind it."""
-    worker = scene.start(appending.some_then_wait, 25)
+    """Seconds from a writer's death until the sidecar has delivered its last spans and cleared up behind it.
+
+    Whole traces: of others the lines are kept for longer, since a root may still come from another process.
+    """
+    worker = scene.start(appending.some_then_wait, 25, spans_a_trace=5)
     (said,) = scene.ledger.wait_for("appended")
     worker.kill()
     return scene.until(lambda: not lock_path(scene.journal, said["writer"]).exists())

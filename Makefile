@@ -10,7 +10,7 @@ PEERS := .venv-peers
 export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui test bench lint format schemas screenshots lock clean
+.PHONY: help setup demo ui test faults bench lint format schemas screenshots lock clean
 
 help: ## What there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -34,6 +34,9 @@ ui: $(READY) ## MLflow's UI on the demo's data
 
 test: $(READY) ## All tests, real servers included
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q
+
+faults: $(READY) ## What tierlens survives, row by row; FAULTS=full for the long forms
+	@$(BIN)/python -m tests.faults
 
 bench: $(READY) $(PEERS)/.ready ## Overhead and delivery figures, peers in the same run
 	@$(BIN)/python -m tests.performance.run --peers $(PEERS)/bin/python

@@ -24,7 +24,7 @@ def show(results: Sequence[Result], full: bool) -> None:
     for result in results:
         shown.add_row(*_cells(result))
     console.print(shown)
-    passed = sum(result.passed for result in results)
+    passed = sum(result.passed() for result in results)
     console.print(f"{passed} of {len(results)} rows passed in {sum(result.took_s for result in results):.0f} s")
     console.print(", ".join(f"{name} {value}" for name, value in _environment().items()))
 
@@ -34,13 +34,13 @@ def as_json(results: Sequence[Result], full: bool) -> dict[str, Any]:
     return {
         "form": "full" if full else "short",
         "environment": _environment(),
-        "passed": sum(result.passed for result in results),
+        "passed": sum(result.passed() for result in results),
         "rows": [result.as_json() for result in results],
     }
 
 
 def _cells(result: Result) -> tuple[str, ...]:
-    verdict = "[green]passed[/]" if result.passed else "[bold red]FAILED[/]"
+    verdict = "[green]passed[/]" if result.passed() else "[bold red]FAILED[/]"
     head = (result.row.key, f"{result.row.fault}\n[dim]{result.row.must}[/]")
     if result.finding is None:
         return (*head, *["-"] * 5, verdict, f"broke off: {result.broke.splitlines()[0]}")

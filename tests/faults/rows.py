@@ -12,20 +12,31 @@ if TYPE_CHECKING:
     from tests.faults.scene import Scene
 
 FRESH_WITHIN_S = 10.0
+_TIMES = frozenset({" s", " µs"})
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Something that must show beside the spans, and the figure that was measured for it."""
+    """Something that must show beside the spans, and the figure that was measured for it.
+
+    Attributes:
+        late: of a time, how many times its bound it took; 0 for all else.
+    """
 
     what: str
     measured: str
     met: bool
+    late: float = 0.0
+
+    def within(self, patience: float) -> bool:
+        """Whether it is met where times may be so many times their bounds."""
+        return self.met or 0 < self.late <= patience
 
 
 def at_most(what: str, value: float, bound: float, unit: str = "") -> Check:
     """A figure that must not be larger than its bound."""
-    return Check(what, f"{value:.4g}{unit} (≤ {bound:g}{unit})", value <= bound)
+    late = value / bound if unit in _TIMES else 0.0
+    return Check(what, f"{value:.4g}{unit} (≤ {bound:g}{unit})", value <= bound, late)
 
 
 def at_least(what: str, value: float, bound: float, unit: str = "") -> Check:
@@ -53,11 +64,11 @@ class Finding:
     checks: tuple[Check, ...] = ()
     notes: tuple[str, ...] = ()
 
-    @property
-    def passed(self) -> bool:
+    def passed(self, patience: float = 1.0) -> bool:
+        """Whether all that must show does, where times may be so many times their bounds."""
         spans_are = self.spans is None or (self.spans.clean and self.spans.accepted > 0)
-        fresh_did = self.recovery_s is None or self.recovery_s <= FRESH_WITHIN_S
-        return spans_are and fresh_did and all(check.met for check in self.checks)
+        fresh_did = self.recovery_s is None or self.recovery_s <= FRESH_WITHIN_S * patience
+        return spans_are and fresh_did and all(check.within(patience) for check in self.checks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +103,13 @@ class Result:
     took_s: float
     broke: str = ""
 
-    @property
-    def passed(self) -> bool:
-        return self.finding is not None and self.finding.passed
+    def passed(self, patience: float = 1.0) -> bool:
+        """As the finding's; never where there is none."""
+        return self.finding is not None and self.finding.passed(patience)
 
     def as_json(self) -> Mapping[str, Any]:
         said: dict[str, Any] = {"row": self.row.key, "fault": self.row.fault, "must": self.row.must}
-        said |= {"verdict": "passed" if self.passed else "FAILED", "took_s": round(self.took_s, 1)}
+        said |= {"verdict": "passed" if self.passed() else "FAILED", "took_s": round(self.took_s, 1)}
         if self.finding is None:
             return said | {"broke": self.broke}
         if self.finding.spans is not None:

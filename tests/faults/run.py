@@ -1,9 +1,10 @@
 """The table of faults, row by row.
 
-    python -m tests.faults [--only 1,4] [--skip 14] [--full] [--real-hour] [--json FILE]
+    python -m tests.faults [--only 1,4] [--skip 14] [--full] [--real-hour] [--patience 4] [--json FILE]
 
 ``FAULTS=full`` is ``--full``: the long forms. Progress goes to stderr; the table and one JSON line to stdout. The exit
-code is 1 if a row failed.
+code is 1 if a row failed; with ``--patience 4``, on a machine that does other things as well, not if only times were
+missed, and by less than that.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def results(rows: Collection[Row], folder: Path, form: Form) -> Iterator[Result]
                 say(_end_of(folder / row.key / "workers.log"))
                 finding, broke = None, f"{type(error).__name__}: {error}"
             result = Result(row, finding, time.monotonic() - began, broke)
-            say(f"  {'passed' if result.passed else 'FAILED'} in {result.took_s:.1f} s")
+            say(f"  {'passed' if result.passed() else 'FAILED'} in {result.took_s:.1f} s")
             yield result
 
 
@@ -76,6 +77,7 @@ def main() -> int:
     parser.add_argument("--skip", type=_numbers, default=frozenset(), metavar="14", help="all but these")
     parser.add_argument("--full", action="store_true", default=os.environ.get("FAULTS") == "full", help="long forms")
     parser.add_argument("--real-hour", action="store_true", help="row 10 by the real clock")
+    parser.add_argument("--patience", type=float, default=1.0, help="exit 0 where times are so many times their bounds")
     parser.add_argument("--json", type=Path, help="write the JSON there too")
     given = parser.parse_args()
     wanted = [row for row in ROWS if (not given.only or row.number in given.only) and row.number not in given.skip]
@@ -86,7 +88,7 @@ def main() -> int:
     print(json.dumps(line))
     if given.json:
         given.json.write_text(json.dumps(line, indent=1) + "\n")
-    return int(not all(result.passed for result in found))
+    return int(not all(result.passed(given.patience) for result in found))
 
 
 def _numbers(text: str) -> frozenset[int]:

@@ -162,6 +162,25 @@ def test_a_file_is_copied_and_a_figure_drawn(capture: Capture, tmp_path: Path) -
     assert (capture.journal.blobs[figure.sha256], figure.content_type) == (b"drawn as svg", "image/svg+xml")
 
 
+@pytest.mark.parametrize("name", ["notes", "app.log", "rows.jsonl", ".env", "jdbc:postgresql://db/shop?of=this.txt"])
+def test_what_can_be_read_as_text_is_redacted_whatever_its_name_says(capture_with: Any, name: str) -> None:
+    capture: Capture = capture_with(Policies(agents={"node": AgentPolicy(agent="node", redact=("email",))}))
+    run(
+        capture,
+        lambda: [tierlens.artifact(name, b"to ann@example.org"), tierlens.artifact(name, b"\xff ann@example.org")],
+    )
+    contents = list(capture.journal.blobs.values())
+    assert b"to [redacted:email]" in contents
+    assert sum(b"ann@" in content for content in contents) <= 1  # what is no text is left as it is
+
+
+@pytest.mark.parametrize("name", ["notes", "jdbc:postgresql://db/shop?of=this.txt"])
+def test_a_file_is_of_the_type_that_its_ending_says(capture: Capture, name: str) -> None:
+    run(capture, lambda: tierlens.artifact(name, "text"))
+    (artifact,) = capture.journal.routings[capture.journal.named("node").span_id].artifacts
+    assert artifact.content_type == ("text/plain" if name.endswith(".txt") else "application/octet-stream")
+
+
 def test_an_artifact_that_cannot_be_read_is_said_and_skipped(
     capture: Capture, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -94,7 +94,8 @@ def artifact(name: str, content: Any) -> None:
 def _attach(recorder: Recorder, span: Open, name: str, content: bytes) -> None:
     if len(content) > MAX_ARTIFACT:
         raise ValueError(f"{len(content)} bytes are more than the {MAX_ARTIFACT} allowed")
-    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    # By the ending alone: a name with a colon would be taken for an address, whose ending may be its query's.
+    kind = mimetypes.guess_type(f"file{Path(name).suffix}")[0] or "application/octet-stream"
     name, content = privacy.clean_file(span, name, content, is_text=kind.startswith("text/") or kind in _TEXTS)
     span.artifacts += (Artifact(name, recorder.journal.store_blob(content), len(content), kind),)
 

@@ -101,11 +101,16 @@ def clean_metrics(opened: Open) -> Mapping[str, Metric]:
 
 
 def clean_file(opened: Open, name: str, content: bytes, *, is_text: bool) -> tuple[str, bytes]:
-    """A file's name, and its content where that is text, with the redaction rules applied."""
+    """A file's name and content with the redaction rules applied; a content that can be read as text is some, whatever
+    its name says."""
     if not opened.policy.redact:
         return name, content
     redact = redactor(opened.policy.redact)
-    return redact(name), redact(content.decode("utf-8", "replace")).encode() if is_text else content
+    try:
+        text = content.decode("utf-8", "replace" if is_text else "strict")
+    except UnicodeDecodeError:
+        return redact(name), content
+    return redact(name), redact(text).encode()
 
 
 def _unchanged(text: str) -> str:

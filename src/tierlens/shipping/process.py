@@ -161,7 +161,7 @@ class ShippingProcess:
         while not stop.is_set() and self._instead is None:
             try:
                 self._see_to_it()
-            except OSError as error:
+            except Exception as error:  # nobody else sees to it that somebody ships
                 self._alarms.warn("process", f"whether anybody ships cannot be seen: {error}")
             self._relay.pass_on()
             self._clock.wait(stop, _LOOK_S if self._claim.settled else _INSIST_S)
@@ -216,6 +216,7 @@ def reachable(address: str) -> bool:
         if default is None or not parts.hostname:
             return False
         socket.create_connection((parts.hostname, parts.port or default), _CONNECT_S).close()
-    except (OSError, ValueError):
+    except Exception:
+        # Whatever a resolver or codec raises: Python 3.13.0 has a SystemError where the working directory is gone.
         return False
     return True

@@ -69,7 +69,7 @@ def write_and_ship(orders: Orders, at: int, torn: bool) -> None:
     emitter.open_span()
     emitter.end_open_spans()
     _append_with_a_file(orders, journal, emitter)
-    _append_poison(orders, journal, emitter)
+    receipts.note("poison", span=_append_poison(journal, emitter), journal=str(orders.journal))
     _ship(shipper)
     emitter.emit_trace()
     journal.close()
@@ -92,12 +92,12 @@ def _append_with_a_file(orders: Orders, journal: Journal, emitter: Emitter) -> N
     emitter.append(span, Routing(orders.experiment, artifacts=(file,)))
 
 
-def _append_poison(orders: Orders, journal: Journal, emitter: Emitter) -> None:
-    """A span that MLflow refuses for good."""
+def _append_poison(journal: Journal, emitter: Emitter) -> str:
+    """A span that MLflow refuses for good; its id."""
     span, routing = emitter.next()
     poison = span._replace(attributes={**span.attributes, "session.id": _TOO_LONG_FOR_MLFLOW})
     journal.append(poison, routing)
-    orders.receipts().note("poison", span=poison.span_id, journal=str(orders.journal))
+    return poison.span_id
 
 
 def recover(orders: Orders, at: int) -> None:

@@ -35,8 +35,8 @@ ui: $(READY) ## MLflow's UI on the demo's data
 test: $(READY) ## All tests, real servers included
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q
 
-faults: $(READY) ## What tierlens survives, row by row; FAULTS=full for the long forms
-	@$(BIN)/python -m tests.faults
+faults: $(READY) ## What tierlens survives, row by row; FAULTS=full for the long forms, ONLY=1,5 for some
+	@$(BIN)/python -m tests.faults $(if $(ONLY),--only $(ONLY))
 
 bench: $(READY) $(PEERS)/.ready ## Overhead and delivery figures, peers in the same run
 	@$(BIN)/python -m tests.performance.run --peers $(PEERS)/bin/python

@@ -39,6 +39,20 @@ def as_json(results: Sequence[Result], full: bool) -> dict[str, Any]:
     }
 
 
+def as_markdown(results: Sequence[Result]) -> str:
+    """The table as a page has it."""
+    lines = [
+        "| # | fault | accepted | stored | lost | doubled | recovered | measured beside |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for result in results:
+        figures = _figures(result.finding) if result.finding is not None else ("-",) * 5
+        checks = result.finding.checks if result.finding is not None else ()
+        beside = "; ".join(f"{check.what} {check.measured}{'' if check.met else ', **missed**'}" for check in checks)
+        lines.append("| " + " | ".join((result.row.key, result.row.fault, *figures, beside or result.broke)) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def _cells(result: Result) -> tuple[str, ...]:
     verdict = "[green]passed[/]" if result.passed() else "[bold red]FAILED[/]"
     head = (result.row.key, f"{result.row.fault}\n[dim]{result.row.must}[/]")

@@ -1,6 +1,7 @@
 """The table of faults, row by row.
 
-    python -m tests.faults [--only 1,4] [--skip 14] [--full] [--real-hour] [--patience 4] [--json FILE]
+    python -m tests.faults [--only 1,4] [--skip 14] [--full] [--real-hour] [--patience 4]
+                           [--json FILE] [--markdown FILE]
 
 ``FAULTS=full`` is ``--full``: the long forms. Progress goes to stderr; the table and one JSON line to stdout. The exit
 code is 1 if a row failed; with ``--patience 4``, on a machine that does other things as well, not if only times were
@@ -79,6 +80,7 @@ def main() -> int:
     parser.add_argument("--real-hour", action="store_true", help="row 10 by the real clock")
     parser.add_argument("--patience", type=float, default=1.0, help="exit 0 where times are so many times their bounds")
     parser.add_argument("--json", type=Path, help="write the JSON there too")
+    parser.add_argument("--markdown", type=Path, help="write the table there too")
     given = parser.parse_args()
     wanted = [row for row in ROWS if (not given.only or row.number in given.only) and row.number not in given.skip]
     with tempfile.TemporaryDirectory(prefix="tierlens-faults-") as folder:
@@ -88,6 +90,8 @@ def main() -> int:
     print(json.dumps(line))
     if given.json:
         given.json.write_text(json.dumps(line, indent=1) + "\n")
+    if given.markdown:
+        given.markdown.write_text(report.as_markdown(found))
     return int(not all(result.passed(given.patience) for result in found))
 
 

@@ -6,14 +6,16 @@ WORKERS ?= 2
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := .venv-peers
+FAULTS_PEERS := .venv-faults
+CLIENTS := mlflow otel langfuse langsmith opik
 # As pip does: a network with a certificate authority of its own then needs nothing more.
 export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui test faults bench lint format schemas screenshots lock clean
+.PHONY: help setup demo ui test faults faults-peers bench lint format schemas screenshots lock clean
 
 help: ## What there is to make
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 setup: $(READY) ## Install everything into .venv
 
@@ -37,6 +39,15 @@ test: $(READY) ## All tests, real servers included
 
 faults: $(READY) ## What tierlens survives, row by row; FAULTS=full for the long forms, ONLY=1,5 for some
 	@$(BIN)/python -m tests.faults $(if $(ONLY),--only $(ONLY))
+
+faults-peers: $(READY) $(CLIENTS:%=$(FAULTS_PEERS)/%/.ready) ## The same faults, other tracing clients
+	@$(BIN)/python -m tests.faults.peers $(FAULTS_PEERS)
+
+$(FAULTS_PEERS)/%/.ready: requirements/peer-%.txt $(READY)
+	@echo "Setting up $(@D) …"
+	@$(PYTHON) -m venv $(@D)
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(@D)/bin/python --require-hashes -r $<
+	@touch $@
 
 bench: $(READY) $(PEERS)/.ready ## Overhead and delivery figures, peers in the same run
 	@$(BIN)/python -m tests.performance.run --peers $(PEERS)/bin/python

@@ -11,4 +11,7 @@ compile() {
 compile dev.txt pyproject.toml --all-extras --group build --group dev --group examples --upgrade
 compile lowest.txt pyproject.toml --all-extras --group build --group dev --group examples --resolution lowest-direct --upgrade
 compile peers.txt pyproject.toml --group build --group peers --upgrade
+for peer in mlflow otel langfuse langsmith opik; do
+  compile "peer-$peer.txt" --group "pyproject.toml:peer-$peer" --upgrade
+done
 echo "uv>=0.9" | compile uv.txt - --upgrade

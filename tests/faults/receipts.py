@@ -10,6 +10,7 @@ or not at all, whoever else writes and whenever the worker is killed:
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import threading
@@ -19,8 +20,6 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
-
-import orjson
 
 ANNOUNCED: Final = b"a"
 ACCEPTED: Final = b"+"
@@ -49,7 +48,7 @@ class Receipts:
 
     def note(self, note: str, **facts: object) -> None:
         """Anything else worth telling, by name."""
-        self._say(NOTE, orjson.dumps({"note": note, **facts}))
+        self._say(NOTE, json.dumps({"note": note, **facts}).encode())
 
     def _say(self, kind: bytes, body: bytes) -> None:
         message = len(body).to_bytes(2) + kind + body
@@ -143,7 +142,7 @@ class Ledger:
 
     def _take(self, kind: bytes, body: bytes) -> None:
         if kind == NOTE:
-            self.notes.append(orjson.loads(body))
+            self.notes.append(json.loads(body))
             return
         spans = self.accepted if kind == ACCEPTED else self.announced
         spans[body[:8].hex()] = body[8:]

@@ -135,6 +135,13 @@ class Feed:
         """
         return self._chain.line_at(place)
 
+    def start_of(self, span: str) -> Line | None:
+        """The start record of a span that was open at the last acknowledgement, or that has begun since."""
+        place = self._open.get(span)
+        with suppress(OSError, DamagedLine):
+            return self._chain.line_at(place) if place is not None else None
+        return None
+
     def unseen_entries(self) -> Iterator[Entry]:
         """Spans that had been taken, and not been seen in the sink, when the cursor was written."""
         cursor = self._saved

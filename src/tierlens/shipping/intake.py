@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
+from tierlens.journal.codec import Line
 from tierlens.journal.lock import is_orphan
 from tierlens.journal.segment import Writer, lock_path, writers
 from tierlens.shipping.alarm import Alarms
@@ -72,6 +73,11 @@ class Intake:
     def living(self) -> int:
         """How many writers are not known to be dead."""
         return sum(not feed.dead for feed in self.feeds.values())
+
+    def start_of(self, span: str) -> Line | None:
+        """The start record of a span, whoever's, that has not been dealt with yet; None where there is none."""
+        feed = self._opens.get(span)
+        return feed.start_of(span) if feed is not None else None
 
     def close(self) -> None:
         for feed in self.feeds.values():

@@ -1,0 +1,243 @@
+"""What a stored span says to metrics: a model call's duration, tokens and cost, an agent's duration, a graph's."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from tierlens import keys
+from tierlens.journal.codec import Line
+from tierlens.projection import instruments
+from tierlens.projection.prices import cost_of
+from tierlens.projection.tags import is_real_root
+from tierlens.spans import NONE
+
+OPERATION: Final = "gen_ai.operation.name"
+PROVIDER: Final = "gen_ai.provider.name"
+MODEL: Final = "gen_ai.request.model"
+AGENT: Final = "gen_ai.agent.name"
+WORKFLOW: Final = "gen_ai.workflow.name"
+TOKEN_TYPE: Final = "gen_ai.token.type"  # noqa: S105  # a name, no secret
+ERROR_TYPE: Final = "error.type"
+BRAND: Final = keys.BRAND
+TIER: Final = keys.TIER
+OUTCOME: Final = keys.OUTCOME
+CACHE: Final = "tierlens.cache"
+
+_OPERATIONS: Final = {"CHAT_MODEL": "chat", "LLM": "text_completion", "EMBEDDING": "embeddings"}
+_PROVIDERS: Final = {
+    "amazon_bedrock": "aws.bedrock",
+    "bedrock": "aws.bedrock",
+    "azure": "azure.ai.openai",
+    "google_genai": "gcp.gemini",
+    "google_vertexai": "gcp.vertex_ai",
+    "ibm": "ibm.watsonx.ai",
+    "mistralai": "mistral_ai",
+    "xai": "x_ai",
+}
+_KIND: Final = re.compile(rb'"key":"%b","value":\{"stringValue":"([A-Z_]*)"' % re.escape(keys.SPAN_TYPE).encode())
+_PARENT: Final = b'"parentSpanId":"'
+_ERROR: Final = 2
+_OTHER_ERROR: Final = "_OTHER"
+
+
+class Agent(NamedTuple):
+    """An agent by name and tier; "" where it has none."""
+
+    name: str = ""
+    tier: str = ""
+
+
+class Kin(NamedTuple):
+    """What a span means to those inside it.
+
+    Attributes:
+        parent: the id of the span around it; "" at the root of what its process did.
+        agent: the agent that it is, if it is one.
+        model: it is a model call.
+    """
+
+    parent: str = ""
+    agent: Agent | None = None
+    model: bool = False
+
+
+class Point(NamedTuple):
+    """One value for one metric; labels that are not known are left out."""
+
+    metric: str
+    value: float
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One span's figures.
+
+    Attributes:
+        metric: of its duration.
+        labels: those that the span alone tells; of a model call, not yet whose it is.
+        tokens: by `TOKEN_TYPE`; what was not counted is not there.
+        cached: by `CACHE`.
+        known: the call itself was counted before, without these tokens.
+    """
+
+    span: str
+    metric: str
+    labels: Mapping[str, str]
+    duration_s: float
+    outcome: Mapping[str, str]
+    first_chunk_s: float | None = None
+    tokens: Mapping[str, int] = NONE
+    cached: Mapping[str, int] = NONE
+    cost_usd: float | None = None
+    known: bool = False
+
+    def points(self, agent: Agent | None = None) -> Iterator[Point]:
+        """All its values; ``agent`` is the one that a model call was made in."""
+        labels = self._labels(agent)
+        if not self.known:
+            yield Point(self.metric, self.duration_s, {**labels, **self.outcome})
+        if self.first_chunk_s is not None and not self.known:
+            yield Point(instruments.FIRST_CHUNK, self.first_chunk_s, labels)
+        for kind, count in self.tokens.items():
+            yield Point(instruments.TOKENS, count, {**labels, TOKEN_TYPE: kind})
+        for kind, count in self.cached.items():
+            yield Point(instruments.CACHED, count, {**labels, CACHE: kind})
+        if self.cost_usd is not None:
+            yield Point(instruments.COST, self.cost_usd, labels)
+
+    def _labels(self, agent: Agent | None) -> Mapping[str, str]:
+        return {**self.labels, **_known({AGENT: agent.name, TIER: agent.tier})} if agent is not None else self.labels
+
+
+def kin_of(line: Line) -> Kin:
+    """What a finished or an open span's line says of where it stands.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: the payload is no span in OTLP JSON.
+    """
+    found = _KIND.search(line.payload)
+    kind = found[1].decode() if found else ""
+    agent = _agent(*_parsed(line)) if kind == "AGENT" else None
+    return Kin("" if line.root else _parent(line.payload), agent, kind in _OPERATIONS)
+
+
+def measured(line: Line) -> Measured | None:
+    """The figures of a finished span; None for what nobody counts.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: the payload is no span in OTLP JSON.
+    """
+    found = _KIND.search(line.payload)
+    kind = found[1].decode() if found else ""
+    if kind in _OPERATIONS:
+        return _model_call(line, kind)
+    if kind == "AGENT":
+        span, said = _parsed(line)
+        agent = _agent(span, said)
+        return _lasting(line, instruments.AGENTS, {AGENT: agent.name, TIER: agent.tier}, span, said)
+    if line.root and is_real_root(line.payload):
+        span, said = _parsed(line)
+        return _lasting(line, instruments.WORKFLOWS, {WORKFLOW: str(span.get("name", ""))}, span, said)
+    return None
+
+
+def _lasting(
+    line: Line, metric: str, labels: Mapping[str, str], span: Mapping[str, Any], said: Mapping[str, Any]
+) -> Measured:
+    return Measured(line.span, metric, _known({BRAND: line.brand, **labels}), _duration_s(span), _outcome(span, said))
+
+
+def _model_call(line: Line, kind: str) -> Measured:
+    span, said = _parsed(line)
+    provider = str(said.get(keys.PROVIDER, ""))
+    labels = {
+        OPERATION: _OPERATIONS[kind],
+        PROVIDER: _PROVIDERS.get(provider, provider),
+        MODEL: str(said.get(keys.MODEL, "")),
+        BRAND: line.brand,
+    }
+    usage = _usage(said.get(keys.TOKEN_USAGE))
+    first_ms = _number(said.get(keys.TTFT_MS))
+    return Measured(
+        line.span,
+        instruments.CALLS,
+        _known(labels),
+        _duration_s(span),
+        _outcome(span, said),
+        first_ms / 1e3 if first_ms is not None else None,
+        {kind: usage[f"{kind}_tokens"] for kind in ("input", "output") if f"{kind}_tokens" in usage},
+        _cached(usage),
+        _cost(span, said) if usage else None,
+    )
+
+
+def _parsed(line: Line) -> tuple[dict[str, Any], dict[str, Any]]:
+    span: dict[str, Any] = orjson.loads(line.payload)
+    return span, {a["key"]: next(iter(a["value"].values()), "") for a in span.get("attributes", ())}
+
+
+def _agent(span: Mapping[str, Any], said: Mapping[str, Any]) -> Agent:
+    return Agent(str(said.get(keys.AGENT) or span.get("name", "")), str(said.get(keys.TIER, "")))
+
+
+def _parent(payload: bytes) -> str:
+    at = payload.rfind(_PARENT)
+    return payload[at + len(_PARENT) :].partition(b'"')[0].decode() if at >= 0 else ""
+
+
+def _known(labels: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in labels.items() if value}
+
+
+def _duration_s(span: Mapping[str, Any]) -> float:
+    return max(int(span["endTimeUnixNano"]) - int(span["startTimeUnixNano"]), 0) / 1e9
+
+
+def _outcome(span: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, str]:
+    failed = span.get("status", {}).get("code") == _ERROR
+    outcome = {OUTCOME: str(said.get(keys.OUTCOME) or ("error" if failed else "ok"))}
+    return {**outcome, ERROR_TYPE: _error_type(span)} if failed else outcome
+
+
+def _error_type(span: Mapping[str, Any]) -> str:
+    for event in span.get("events", ()):
+        for attribute in event.get("attributes", ()):
+            if attribute["key"] == "exception.type":
+                return str(attribute["value"].get("stringValue") or _OTHER_ERROR)
+    return _OTHER_ERROR
+
+
+def _usage(told: object) -> dict[str, int]:
+    try:
+        found = orjson.loads(told) if isinstance(told, str) else {}
+        counts = {str(name): count for name, count in found.items()}
+    except (ValueError, AttributeError):
+        return {}
+    return {name: count for name, count in counts.items() if type(count) is int and count >= 0}
+
+
+def _cached(usage: Mapping[str, int]) -> dict[str, int]:
+    kinds = {"read": "cache_read_input_tokens", "write": "cache_creation_input_tokens"}
+    return {kind: usage[key] for kind, key in kinds.items() if usage.get(key)}
+
+
+def _cost(span: Mapping[str, Any], said: Mapping[str, Any]) -> float | None:
+    told = said.get(keys.COST)
+    try:
+        cost = orjson.loads(told) if isinstance(told, str) else cost_of(span)
+        return _number(cost["total_cost"]) if cost else None
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _number(found: object) -> float | None:
+    """A number that a histogram can take."""
+    plain = isinstance(found, int | float) and not isinstance(found, bool) and math.isfinite(found) and found >= 0
+    return float(found) if plain else None  # type: ignore[arg-type]  # plain says it is a number, mypy cannot see it

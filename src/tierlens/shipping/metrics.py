@@ -1,0 +1,73 @@
+"""The tally of whoever ships: what is offered, put together with what there is to say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from tierlens.errors import SettingsError
+from tierlens.projection import instruments
+from tierlens.projection.measurements import Point
+from tierlens.shipping.alarm import Alarms
+from tierlens.shipping.clock import SystemClock
+from tierlens.shipping.tally import Tally
+from tierlens.shipping.vitals import Vitals, VitalSigns
+from tierlens.sinks.metrics_plan import MetricsPlan, plan_from
+from tierlens.spans import NONE
+
+REASON: Final = "tierlens.reason"
+OpenTally = Callable[[], Tally | None]
+"""Called by who begins to ship: opens ports, so nobody else should."""
+
+
+def tally_from(environ: Mapping[str, str], directory: Path) -> OpenTally:
+    """What the settings, given as variables, ask for.
+
+    Where that cannot be had, a warning says why, and spans are delivered all the same.
+    """
+    return partial(_open_or_warn, environ, directory)
+
+
+def _open_or_warn(environ: Mapping[str, str], directory: Path) -> Tally | None:
+    try:
+        plan = plan_from(environ)
+        return open_tally(plan, directory) if plan is not None else None
+    except (SettingsError, ValueError) as error:
+        Alarms(SystemClock()).warn("metrics", f"there are no metrics: {error}")
+        return None
+
+
+def open_tally(plan: MetricsPlan, directory: Path) -> Tally:
+    """A tally that offers what it counts as ``plan`` has it.
+
+    Raises:
+        SettingsError: a package is missing; says what to install.
+    """
+    try:
+        from tierlens.sinks.otel_metrics import OtelMeter
+
+        signs = VitalSigns(directory)
+        meter = OtelMeter(plan, lambda: observed(signs.look(), plan.quota_bytes), Alarms(SystemClock()).warn)
+    except ImportError as error:
+        where = "TIERLENS_METRICS_PORT" if plan.port is not None else "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"
+        raise SettingsError(where, "", str(error), "is needed: pip install 'tierlens[metrics]'") from error
+    return Tally(meter)
+
+
+def observed(vitals: Vitals, quota_bytes: int) -> Iterator[Point]:
+    """Values for the metrics of ``instruments.OBSERVED``."""
+    plain = {
+        instruments.ACCEPTED: vitals.accepted,
+        instruments.STORED: vitals.stored,
+        instruments.PENDING: vitals.pending,
+        instruments.SIZE: vitals.size,
+        instruments.QUOTA: quota_bytes,
+        instruments.LAG: vitals.lag_s,
+        instruments.FAILING: int(vitals.failing),
+    }
+    for metric, value in plain.items():
+        yield Point(metric, value, NONE)
+    for reason, count in vitals.refused.items():
+        yield Point(instruments.REFUSED, count, {REASON: reason})

@@ -1,0 +1,133 @@
+"""What stored spans say to metrics, each span once, and each model call with the agent it was made in."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Final, NamedTuple, Protocol
+
+from tierlens.journal.codec import Line
+from tierlens.projection.measurements import Agent, Kin, Measured, Point, kin_of, measured
+from tierlens.shipping.alarm import Alarms
+from tierlens.shipping.clock import Clock, SystemClock
+
+_REMEMBERED: Final = 20_000
+_DEEPEST: Final = 1_000
+_NOBODY: Final = Agent()
+
+StartOf = Callable[[str], Line | None]
+"""The start record of a span, by its id, if it is open."""
+
+
+class Meter(Protocol):
+    """Takes values for metrics, and never raises."""
+
+    def record(self, points: Iterable[Point]) -> None: ...
+
+    def close(self) -> None: ...
+
+    def abandon(self) -> None: ...
+
+
+class _Waiting(NamedTuple):
+    """A model call whose agent is above a span that has not come yet, nor been begun for long enough."""
+
+    figures: Measured
+    until: float
+
+
+class Tally:
+    """Counts spans that a sink has taken, however often they are sent, for as long as it remembers them.
+
+    It remembers the 20,000 it has seen last; one shipper's memory is not the next one's.
+
+    Args:
+        patience_s: how long a model call waits to learn which agent it was made in; then it has none.
+    """
+
+    def __init__(self, meter: Meter, *, patience_s: float = 600.0, clock: Clock | None = None) -> None:
+        self._meter, self._patience_s, self._clock = meter, patience_s, clock or SystemClock()
+        self._alarms = Alarms(self._clock)
+        self._kin: OrderedDict[str, Kin] = OrderedDict()
+        # Whether each had counted tokens: a stream that outlives its trace is journalled a second time, with them.
+        self._counted: OrderedDict[str, bool] = OrderedDict()
+        self._waiting: OrderedDict[str, list[_Waiting]] = OrderedDict()
+
+    def taken(self, lines: Iterable[Line], start_of: StartOf) -> None:
+        """A sink took these spans. Never raises: figures are not worth a delivery."""
+        try:
+            latest = {line.span: line for line in lines}
+            for line in latest.values():
+                self._learn(line)
+            for line in latest.values():
+                self._count(line, start_of)
+            self._reconsider(latest.keys(), start_of)
+            self._give_up(self._clock.monotonic())
+        except Exception as error:
+            self._alarms.warn("metrics", f"spans are stored, and missing in metrics: {error!r}")
+
+    def close(self) -> None:
+        """Count what still waits, and stop; whoever reads the metrics gets the last of them."""
+        self._give_up(float("inf"))
+        self._meter.close()
+
+    def abandon(self) -> None:
+        """Leave all to the process this one was forked from."""
+        self._meter.abandon()
+
+    def _learn(self, line: Line) -> None:
+        self._kin[line.span] = kin_of(line)
+        if len(self._kin) > _REMEMBERED:
+            self._kin.popitem(last=False)
+
+    def _count(self, line: Line, start_of: StartOf) -> None:
+        figures = measured(line)
+        if figures is None:
+            return
+        before = self._counted.get(line.span)
+        if before is not None and (before or not figures.tokens):
+            return
+        self._counted[line.span] = bool(figures.tokens)
+        if len(self._counted) > _REMEMBERED:
+            self._counted.popitem(last=False)
+        if before is not None:
+            figures = replace(figures, known=True)
+        if self._kin[line.span].model:
+            self._place(_Waiting(figures, self._clock.monotonic() + self._patience_s), line.span, start_of)
+        else:
+            self._meter.record(figures.points())
+
+    def _place(self, waiting: _Waiting, below: str, start_of: StartOf) -> None:
+        """Count a model call for the agent that is nearest above, or wait until one is known."""
+        at = below
+        for _ in range(_DEEPEST):
+            kin = self._kin.get(at) or self._opened(at, start_of)
+            if kin is None:
+                self._waiting.setdefault(at, []).append(waiting)
+                return
+            if kin.model and at != waiting.figures.span:
+                return
+            if kin.agent is not None or not kin.parent:
+                self._meter.record(waiting.figures.points(kin.agent or _NOBODY))
+                return
+            at = kin.parent
+        self._meter.record(waiting.figures.points(_NOBODY))
+
+    def _opened(self, span: str, start_of: StartOf) -> Kin | None:
+        start = start_of(span)
+        return kin_of(start) if start is not None else None
+
+    def _reconsider(self, spans: Iterable[str], start_of: StartOf) -> None:
+        for span in spans:
+            for waiting in self._waiting.pop(span, ()):
+                self._place(waiting, span, start_of)
+
+    def _give_up(self, now: float) -> None:
+        """Count what has waited long enough, or is too much to wait, without an agent."""
+        while self._waiting:
+            first = next(iter(self._waiting))
+            if self._waiting[first][0].until > now and len(self._waiting) <= _REMEMBERED:
+                return
+            for waiting in self._waiting.pop(first):
+                self._meter.record(waiting.figures.points(_NOBODY))

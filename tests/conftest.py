@@ -56,7 +56,7 @@ class StoredMlflow:
 
     def totals(self, trace_id: str) -> tuple[dict[str, int], dict[str, float]]:
         """Token usage and cost of the whole trace."""
-        metadata = self.trace(trace_id)["trace_metadata"]
+        metadata = self.trace(trace_id).get("trace_metadata", {})
         return (
             json.loads(metadata.get("mlflow.trace.tokenUsage", "{}")),
             json.loads(metadata.get("mlflow.trace.cost", "{}")),

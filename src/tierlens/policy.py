@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+import json
 import string
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Final, Literal
 
 from tierlens.errors import UnknownBrand
+from tierlens.spans import RunsMode
 
 RunnableKind = Literal["retriever", "reranker", "tool", "agent", "embedding", "guardrail"]
 RedactionRule = Literal["secrets", "email", "phone", "record_number", "card"]
@@ -59,7 +62,11 @@ class Keep:
 
 @dataclass(frozen=True, slots=True)
 class AgentPolicy:
-    """The flags of one agent: config/agents/<agent>.yaml over the defaults of config/tierlens.yaml."""
+    """The flags of one agent: config/agents/<agent>.yaml over the defaults of config/tierlens.yaml.
+
+    Attributes:
+        version: twelve hex digits that stand for all other fields: the same flags, the same version.
+    """
 
     agent: str = ""
     node: str = ""
@@ -72,6 +79,13 @@ class AgentPolicy:
     state: StatePolicy = StatePolicy()
     redact: tuple[str, ...] = ()
     metrics: Mapping[str, str] = field(default_factory=dict)
+    runs: RunsMode = "per_version"
+    version: str = field(init=False, compare=False, default="")
+
+    def __post_init__(self) -> None:
+        flags = {name: value for name, value in asdict(self).items() if name != "version"}
+        text = json.dumps(flags, sort_keys=True, default=sorted)
+        object.__setattr__(self, "version", hashlib.sha256(text.encode()).hexdigest()[:12])
 
 
 @dataclass(frozen=True, slots=True)

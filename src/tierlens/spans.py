@@ -11,6 +11,7 @@ AttributeValue = str | bool | int | float
 Status = Literal["UNSET", "OK", "ERROR"]
 Metric = float | bool | str
 NONE: Final[Mapping[str, Any]] = MappingProxyType({})
+RunsMode = Literal["per_version", "per_invocation", "off"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,42 @@ class Artifact:
     content_type: str
 
 
+class Call(NamedTuple):
+    """A finished model call: what it takes to say what it cost.
+
+    Attributes:
+        usage: as MLflow has it; empty where nothing was counted.
+        share: the part of the published price that is paid.
+    """
+
+    provider: str
+    model: str
+    temperature: float | None
+    max_tokens: int | None
+    start_ns: int
+    usage: Mapping[str, int] = NONE
+    share: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """What an agent's, or a root's, span has to say to MLflow's runs.
+
+    Attributes:
+        version: of the configuration it ran with.
+        runs: which runs there are of it.
+        experiment: of its runs; "" means its trace's.
+        calls: the model calls made in it, those of agents inside it left out, each a tuple in the order of `Call`.
+        inner: of a root whose runs are by invocation, the calls of the agents inside it.
+    """
+
+    version: str
+    runs: RunsMode = "per_version"
+    experiment: str = ""
+    calls: tuple[tuple[Any, ...], ...] = ()
+    inner: tuple[tuple[Any, ...], ...] = ()
+
+
 class Routing(NamedTuple):
     """What the far side of the disk must know of a span without parsing it.
 
@@ -77,6 +114,7 @@ class Routing(NamedTuple):
         root: the span has no parent in this process: its trace is complete here once it has ended.
         metrics: custom metrics set on this span; they become assessments.
         artifacts: files set on this span.
+        invocation: of an agent or a root whose runs are wanted.
     """
 
     experiment: str
@@ -84,3 +122,4 @@ class Routing(NamedTuple):
     root: bool = False
     metrics: Mapping[str, Metric] = NONE
     artifacts: tuple[Artifact, ...] = ()
+    invocation: Invocation | None = None

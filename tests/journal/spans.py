@@ -6,7 +6,7 @@ import hashlib
 
 from hypothesis import strategies as st
 
-from tierlens.spans import Artifact, Event, Link, Routing, Span
+from tierlens.spans import Artifact, Event, Invocation, Link, Routing, Span
 
 START_NS = 1_700_000_000_000_000_000
 EXPERIMENT = "app/Kisqali"
@@ -58,6 +58,22 @@ spans = st.builds(
     events=st.lists(st.builds(Event, texts, times, attributes), max_size=2).map(tuple),
     links=st.lists(st.builds(Link, st.just("a" * 32), st.just("b" * 16), attributes), max_size=2).map(tuple),
 )
+calls = st.tuples(
+    texts,
+    texts,
+    st.none() | st.floats(0, 2),
+    st.none() | st.integers(1, 2**31),
+    st.integers(0, 2**62),
+    st.dictionaries(st.sampled_from(["input_tokens", "output_tokens"]), st.integers(0, 2**53)),
+    st.floats(0, 1),
+)
+invocations = st.builds(
+    Invocation,
+    texts,
+    st.sampled_from(["per_version", "per_invocation"]),
+    texts,
+    *[st.lists(calls, max_size=2).map(tuple)] * 2,
+)
 routings = st.builds(
     Routing,
     experiment=texts,
@@ -65,4 +81,5 @@ routings = st.builds(
     root=st.booleans(),
     metrics=st.dictionaries(texts, st.one_of(st.floats(), st.booleans(), texts), max_size=3),
     artifacts=st.lists(st.builds(Artifact, texts, texts, st.integers(0, 2**53), texts), max_size=2).map(tuple),
+    invocation=st.none() | invocations,
 )

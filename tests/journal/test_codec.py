@@ -54,6 +54,8 @@ def test_a_span_survives_the_line(sent: Span, routing: Routing) -> None:
     assert {a["key"] for a in told["attributes"]} == {readable(key) for key in sent.attributes}
     assert len(told.get("events", ())) == len(sent.events)
     assert len(told.get("links", ())) == len(sent.links)
+    invoked = (routing.invocation, found.invocation)
+    assert invoked == (None, None) or all(one is not None for one in invoked)
 
 
 @given(spans, routings)

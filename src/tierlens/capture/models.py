@@ -19,6 +19,7 @@ from tierlens.spans import NONE
 _NOT_PARAMETERS = frozenset({"model", "model_name", "messages", "system", "tools", "_type", "stream"}) | frozenset(
     {"api_key", "anthropic_api_key", "extra_headers"}
 )
+_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 
 
 def describe(
@@ -65,6 +66,7 @@ def put_messages(opened: Open, messages: Sequence[Mapping[str, object]]) -> None
 
 def put_parameters(opened: Open, parameters: Mapping[str, Any]) -> None:
     """Store the invocation parameters and the tools that were offered."""
+    opened.asked = (parameters.get("temperature"), next(filter(None, map(parameters.get, _LIMITS)), None))
     private = not opened.policy.log_prompts
     kept = {name: value for name, value in parameters.items() if value is not None and name not in _NOT_PARAMETERS}
     if private:
@@ -130,9 +132,10 @@ def put_usage(opened: Open, usage: Usage | None, response_model: str | None, *, 
     if response_model and keys.MODEL not in attributes:
         attributes[keys.MODEL] = response_model
     if usage is not None and (usage.input is not None or usage.output is not None):
-        attributes[keys.TOKEN_USAGE] = orjson.dumps(usage.as_mlflow()).decode()
+        opened.usage = usage.as_mlflow()
+        attributes[keys.TOKEN_USAGE] = orjson.dumps(opened.usage).decode()
         if share != 1.0:
-            attributes[keys.PRICE_SHARE] = share
+            attributes[keys.PRICE_SHARE] = opened.share = share
     if opened.first_token_ns:
         _put_speed(opened, usage.output if usage is not None else None)
 

@@ -13,7 +13,7 @@ from time import perf_counter_ns
 from typing import Final, Protocol
 
 from tierlens import keys
-from tierlens.capture import files, outcomes, payload, privacy, sampling
+from tierlens.capture import files, invocations, outcomes, payload, privacy, sampling
 from tierlens.capture.outcomes import Outcome
 from tierlens.capture.shield import Shield
 from tierlens.capture.trace import Context, Hold, Open, Trace
@@ -113,6 +113,8 @@ class Recorder:
         trace = Trace(trace_id, context, brand, experiment)
         parent_id = context.remote[1] if context.remote else None
         opened = Open(key, trace, span_id_of(key), parent_id, None, name, kind, policy, agent)
+        if policy.runs == "per_invocation":
+            trace.inner_calls = []
         if rejected or not context.sampled:
             opened.recording = False
         else:
@@ -177,6 +179,8 @@ class Recorder:
         if opened.parent is None:
             self._finish_left_behind(opened, outcome)
         if opened.recording:
+            if opened.asked is not None:
+                invocations.count(opened)
             self.rewrite(opened, outcome, end_ns or trace.clock_ns + perf_counter_ns())
             if opened.own_hold is not None:
                 kept = opened.policy.keep.wants(outcome.status == "ERROR", (opened.end_ns - opened.start_ns) / 1e9)
@@ -234,7 +238,9 @@ class Recorder:
     def _routing(self, opened: Open) -> Routing:
         routing = opened.trace.root_routing if opened.parent is None else opened.trace.routing
         if opened.metrics or opened.artifacts:
-            return routing._replace(metrics=privacy.clean_metrics(opened) or NONE, artifacts=opened.artifacts)
+            routing = routing._replace(metrics=privacy.clean_metrics(opened) or NONE, artifacts=opened.artifacts)
+        if (opened.kind == "AGENT" or opened.parent is None) and opened.policy.runs != "off":
+            return routing._replace(invocation=invocations.of(opened, self.policies))
         return routing
 
     def _write(self, span: Span, routing: Routing) -> None:

@@ -42,6 +42,7 @@ class Trace:
 
     Attributes:
         spans: how many of it were handed to the journal, taken or not.
+        inner_calls: model calls made in agents below the root, where the root's runs are by invocation.
     """
 
     __slots__ = (
@@ -51,6 +52,7 @@ class Trace:
         "context",
         "documents",
         "experiment",
+        "inner_calls",
         "ledger",
         "open",
         "private",
@@ -73,6 +75,7 @@ class Trace:
         self.ledger = StateLedger()
         self.open: set[Open] = set()
         self.spans = 0
+        self.inner_calls: list[tuple[Any, ...]] | None = None
         self.agents: dict[str, None] = {}
         self.tiers: dict[str, None] = {}
         self.documents: dict[str, str] = {}
@@ -114,6 +117,9 @@ class Open:
         given: of an agent that keeps its prompts, the texts it was given by others.
         resumed_at: of a graph, the checkpoint it went on from after a pause.
         before, inner: of retrieval: the documents to re-order, those an inner retriever found.
+        asked: of a model call, temperature and the most tokens it may write.
+        usage, share: of a model call, what was counted, as MLflow has it, and the part of the price that is paid.
+        calls: of an agent or a root, the model calls made in it, as `spans.Call` has them.
     """
 
     recording = True
@@ -138,6 +144,10 @@ class Open:
     resumed_at = ""
     before: list[dict[str, Any]] | None = None
     inner: list[dict[str, Any]] | None = None
+    asked: tuple[Any, Any] | None = None
+    usage: Mapping[str, int] = NONE
+    share = 1.0
+    calls: list[tuple[Any, ...]] | None = None
 
     def __init__(
         self,

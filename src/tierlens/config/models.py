@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from typing import Annotated, Final, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from tierlens.invalid import expected
 from tierlens.patterns import NAME, own_rule, pattern_fault
 from tierlens.policy import RedactionRule, RunnableKind, template_fault
 from tierlens.settings import Settings
+from tierlens.spans import RunsMode
 
 _UNITS_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _KEEP: Final = r"^(?:error|slow>([0-9]+(?:\.[0-9]+)?)(ms|s|m|h))$"
@@ -64,6 +65,9 @@ KeepRule = Annotated[
     expected("error, or slow>DURATION with ms, s, m or h, such as slow>30s"),
 ]
 
+# An unquoted off is false in YAML 1.1, which the reader speaks.
+Runs = Annotated[RunsMode, BeforeValidator(lambda found: "off" if found is False else found)]
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -98,6 +102,10 @@ class Flags(_Strict):
     )
     metrics: dict[Name, ValuePath] = Field(
         default={}, description="Custom metrics, by name: where in the output each lies."
+    )
+    runs: Runs = Field(
+        default="per_version",
+        description="MLflow runs: one for each version of its configuration, one for each invocation, or none.",
     )
 
 

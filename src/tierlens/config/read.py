@@ -132,6 +132,7 @@ def _over(base: AgentPolicy, flags: Flags) -> AgentPolicy:
         state=_state(base.state, flags.state),
         redact=tuple(dict.fromkeys(flags.redact)) if "redact" in given else base.redact,
         metrics={**base.metrics, **flags.metrics},
+        runs=flags.runs if "runs" in given else base.runs,
     )
 
 

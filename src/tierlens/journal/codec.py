@@ -1,7 +1,7 @@
 """The journal line: one record a line, framed so that damage is found without parsing JSON.
 
     {"tierlens":{"v":1,"crc":"<8 hex>","kind":"span","trace":"<32 hex>","span":"<16 hex>",
-    "experiment":"app/Kisqali","brand":"Kisqali"[,"root":true][,"metrics":{…}][,"artifacts":[…]]},
+    "experiment":"app/Kisqali","brand":"Kisqali"[,"root":true][,"metrics":{…}][,"artifacts":[…]][,"invocation":{…}]},
     "resourceSpans":[{"resource":{…},"scopeSpans":[{"scope":{…},"spans":[{SPAN}]}]}]}\\n
 
 The CRC-32 covers every byte after the quote that closes it, up to but not including the newline. Strings
@@ -16,14 +16,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Final, Literal, NamedTuple, cast
+from typing import Any, Final, Literal, NamedTuple, cast
 from zlib import crc32
 
 import orjson
 
 from tierlens.errors import DamagedLine
 from tierlens.journal.otlp import attribute_list, dumps, plain, plain_text, plain_value, span_json
-from tierlens.spans import Artifact, Metric, Routing, Span
+from tierlens.spans import Artifact, Invocation, Metric, Routing, Span
 
 Kind = Literal["span", "start", "loss"]
 
@@ -63,6 +63,7 @@ class Line(NamedTuple):
     resource: bytes = b""
     payload: bytes = b""
     refused: Mapping[str, int] | None = None
+    invocation: Invocation | None = None
 
 
 def encode(span: Span, routing: Routing, resource: bytes, kind: Literal["span", "start"] = "span") -> bytes:
@@ -77,7 +78,7 @@ def encode(span: Span, routing: Routing, resource: bytes, kind: Literal["span", 
 
 def encode_line(line: Line) -> bytes:
     """A finished span's line anew, from what ``decode`` made of one."""
-    routing = Routing(line.experiment, line.brand, line.root, line.metrics or {}, line.artifacts)
+    routing = Routing(line.experiment, line.brand, line.root, line.metrics or {}, line.artifacts, line.invocation)
     return _framed("span", line.trace, line.span, routing, line.resource, line.payload)
 
 
@@ -99,7 +100,7 @@ def cut(span: Span, longest: int) -> Span:
 
 
 def _framed(kind: str, trace: str, span: str, routing: Routing, resource: bytes, payload: bytes) -> bytes:
-    experiment, brand, root, metrics, artifacts = routing
+    experiment, brand, root, metrics, artifacts, invocation = routing
     return _frame(
         b"".join(
             (
@@ -109,6 +110,7 @@ def _framed(kind: str, trace: str, span: str, routing: Routing, resource: bytes,
                 dumps(span),
                 _destination(experiment, brand, root),
                 _attached(metrics, artifacts) if metrics or artifacts else b"",
+                b',"invocation":%b' % dumps(invocation) if invocation is not None else b"",
                 _MARKS[kind],
                 resource,
                 _SCOPE,
@@ -149,7 +151,17 @@ def _plain_routing(routing: Routing) -> Routing:
             Artifact(plain_text(a.name), plain_text(a.sha256), int(a.size), plain_text(a.content_type))
             for a in routing.artifacts
         ),
+        routing.invocation and _plain_invocation(routing.invocation),
     )
+
+
+def _plain_invocation(told: Invocation) -> Invocation:
+    texts = (plain_text(told.version), told.runs, plain_text(told.experiment))
+    return Invocation(*texts, *(tuple(_plain_call(call) for call in calls) for calls in (told.calls, told.inner)))
+
+
+def _plain_call(call: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(plain_value(one) if isinstance(one, str) else one for one in call)
 
 
 def decode(line: bytes) -> Line:
@@ -223,4 +235,10 @@ def _parse_span(line: bytes, mark: int, width: int) -> Line:
         tuple([Artifact(**artifact) for artifact in header["artifacts"]]) if "artifacts" in header else (),
         line[mark + width : scope],
         line[scope + len(_SCOPE) : -len(_TAIL)],
+        invocation=_invocation(header["invocation"]) if "invocation" in header else None,
     )
+
+
+def _invocation(told: dict[str, Any]) -> Invocation:
+    told["calls"], told["inner"] = (tuple(map(tuple, told[key])) for key in ("calls", "inner"))
+    return Invocation(**told)

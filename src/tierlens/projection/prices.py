@@ -99,6 +99,14 @@ def cost_of(span: Json) -> dict[str, float] | None:
         return None
 
 
+def price(
+    provider: str, model: str, usage: Mapping[str, int], start_ns: int, share: float = 1.0
+) -> dict[str, float] | None:
+    """What a call cost, in USD; None where no price is published."""
+    rates = _rates(provider, model, start_ns // _QUARTER_NS)
+    return rates.cost(usage, share) if rates else None
+
+
 def put_cost(span: dict[str, Any]) -> None:
     """Add to a span, as OTLP JSON, the cost of the model call that it is, where that can be told."""
     if cost := cost_of(span):

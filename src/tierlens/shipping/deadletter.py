@@ -1,7 +1,7 @@
 """Spans that no sink would take: kept whole beside the journal, tried again for a while, and never thrown
 away.
 
-``dead-letter/<trace>-<span>[.metrics].jsonl`` has two lines: what happened, as JSON, and the journal line
+``dead-letter/<trace>-<span>[.metrics|.run].jsonl`` has two lines: what happened, as JSON, and the journal line
 itself.
 
     {"v":1,"reason":"rejected","status":400,"detail":"…","tries":3,"first_ns":…,"last_ns":…,"final":false,
@@ -22,7 +22,7 @@ from tierlens.errors import DamagedLine
 from tierlens.journal.codec import Line, decode, encode_line
 from tierlens.journal.segment import DEAD_LETTER, create_directory, replace_durably
 
-Part = Literal["span", "metrics"]
+Part = Literal["span", "metrics", "run"]
 
 _UNSAFE: Final = re.compile(r"[^0-9A-Za-z_-]")
 
@@ -38,7 +38,7 @@ class Letter:
         first_ns, last_ns: Unix time of the first and of the last try.
         final: it is not tried again. A ``too_large`` letter is the whole of a span that was stored truncated.
         writer: whose journal it came from.
-        part: the whole span, or only its metrics and files, the span being stored.
+        part: the whole span; or, the span being stored, only its metrics and files, or what it says to a run.
     """
 
     reason: str
@@ -132,7 +132,7 @@ class DeadLetters:
 
 
 def _name(line: Line, part: Part) -> str:
-    suffix = ".metrics" if part == "metrics" else ""
+    suffix = "" if part == "span" else f".{part}"
     ids = (_UNSAFE.sub("_", text)[:64] for text in (line.trace, line.span))
     return f"{'-'.join(ids)}{suffix}.jsonl"
 

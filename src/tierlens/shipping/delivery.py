@@ -18,6 +18,7 @@ from tierlens.shipping.letters import Retries, reason_of
 from tierlens.shipping.outbox import Outbox
 from tierlens.shipping.parcel import Parcel, detached, halves, truncated
 from tierlens.shipping.retry import Action, decide
+from tierlens.shipping.runs import RunLog
 from tierlens.sinks.base import Finish, Sink
 
 
@@ -43,6 +44,7 @@ class Delivery:
         finishes: Finishes,
         audit: Audit,
         retries: Retries,
+        runs: RunLog,
         blobs: BlobRest,
         alarms: Alarms,
         clock: Clock,
@@ -50,7 +52,7 @@ class Delivery:
     ) -> None:
         self._tell = tell
         self._sink, self.feeds, self._outbox, self._finishes = sink, feeds, outbox, finishes
-        self._audit = audit
+        self._audit, self._runs = audit, runs
         self._retries, self._blobs, self._alarms, self._clock = retries, blobs, alarms, clock
         self.touched: set[str] = set()
         self.stored = 0
@@ -77,6 +79,8 @@ class Delivery:
         try:
             if parcel.groups:
                 self._sink.send(parcel.batch(self._audit.tags(parcel)))
+            elif parcel.records:
+                self._runs.send(parcel)
             else:
                 self._sink.finish(parcel.finishes[0])
         except DeliveryError as error:
@@ -91,6 +95,8 @@ class Delivery:
     def _taken(self, parcel: Parcel) -> None:
         now = self._clock.monotonic()
         self.stored += parcel.spans
+        for entry in self._runs.done(parcel):
+            self._settle(entry, STORED)
         self._audit.taken(parcel)
         for group in parcel.groups:
             if group.rooted:
@@ -101,7 +107,8 @@ class Delivery:
             # What a dead letter says of its trace stays with the letters: no segment has that line any more.
             if entry.has_findings and entry.line.span not in said and not parcel.letter:
                 self._hold(entry, parcel.destination, now)
-            self._settle(entry, STORED)
+            if parcel.letter or not self._runs.hold(entry, now):
+                self._settle(entry, STORED)
         for finish in parcel.finishes:
             self._release(finish, parcel.destination)
         self._blobs.delivered(parcel.finishes, now)
@@ -153,7 +160,8 @@ class Delivery:
             for entry in parcel.entries():
                 self._retries.put(entry.line, error, entry.writer)
                 self._settle(entry, reason_of(error))
-            if not parcel.groups:
+            self._set_records_aside(parcel, error)
+            if parcel.finishes and not parcel.groups:
                 self._set_metrics_aside(parcel, error)
         except OSError as full:
             self._keep(parcel, full)
@@ -165,6 +173,12 @@ class Delivery:
         for entry in self._finishes.done(finish, parcel.destination):
             self._retries.put(entry.line, error, entry.writer, part="metrics")
             self._release_line(entry)
+
+    def _set_records_aside(self, parcel: Parcel, error: DeliveryError) -> None:
+        for entry, _ in parcel.records:
+            self._retries.put(entry.line, error, entry.writer, part="run")
+        for entry in self._runs.done(parcel):
+            self._settle(entry, STORED)
 
     def _keep(self, parcel: Parcel, error: OSError) -> None:
         delay = self._outbox.back_off(parcel, self._clock.monotonic(), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from tierlens.errors import DamagedLine, DeliveryError, TooLarge, Unavailable
@@ -12,6 +13,7 @@ from tierlens.shipping.entry import Destination, Entry, Group
 from tierlens.shipping.finishes import Finishes
 from tierlens.shipping.limits import Limits
 from tierlens.shipping.parcel import Parcel
+from tierlens.shipping.runs import RunLog
 
 
 def reason_of(error: DeliveryError) -> str:
@@ -37,8 +39,9 @@ def pause_after(tries: int, limits: Limits) -> float:
 class Retries:
     """The dead letters of a journal that are still tried, and from when on."""
 
-    def __init__(self, letters: DeadLetters, finishes: Finishes, limits: Limits, clock: Clock) -> None:
-        self._letters, self._finishes, self._limits, self._clock = letters, finishes, limits, clock
+    def __init__(self, letters: DeadLetters, finishes: Finishes, runs: RunLog, limits: Limits, clock: Clock) -> None:
+        self._letters, self._finishes, self._runs = letters, finishes, runs
+        self._limits, self._clock = limits, clock
         now = clock.monotonic()
         self._due = {name: now for name, letter, _ in letters.all() if not letter.final}
 
@@ -75,13 +78,13 @@ class Retries:
     def delivered(self, name: str) -> Letter | None:
         """Take a letter away whose span was taken after all, unless it is the whole of a truncated one.
 
-        The span's metrics and files become a letter of their own first, and are sent next.
+        The span's metrics and files, and what it says to a run, become letters of their own first, and are sent next.
         """
         try:
             letter, line = self._letters.read(name)
-            if letter.part == "span" and (line.metrics or line.artifacts):
-                metrics = self._letters.put(line, replace(letter, part="metrics", tries=0, final=False))
-                self._due[metrics] = self._clock.monotonic()
+            for part in _rest(letter, line):
+                name_of_rest = self._letters.put(line, replace(letter, part=part, tries=0, final=False))
+                self._due[name_of_rest] = self._clock.monotonic()
         except (OSError, DamagedLine):
             return None
         if letter.final:
@@ -94,6 +97,18 @@ class Retries:
         if letter.part == "metrics":
             finish = self._finishes.late(line)
             return Parcel(destination, [], (finish,), letter=name) if finish else None
+        entry = Entry(line, letter.writer, (0, 0, 0), len(line.payload), loose=True)
+        if letter.part == "run":
+            said = self._runs.said(entry)
+            return Parcel(destination, [], records=((entry, said),), letter=name) if said else None
         group = Group(line.trace, destination, self._clock.monotonic())
-        group.add(Entry(line, letter.writer, (0, 0, 0), len(line.payload), loose=True))
+        group.add(entry)
         return Parcel(destination, [group], letter=name)
+
+
+def _rest(letter: Letter, line: Line) -> Iterator[Part]:
+    """What is still to be sent once the span itself was taken."""
+    if letter.part == "span" and (line.metrics or line.artifacts):
+        yield "metrics"
+    if letter.part == "span" and line.invocation:
+        yield "run"

@@ -17,6 +17,7 @@ class Limits:
         breath_s: the pause after each slice; gives the interpreter back to the agent's threads.
         root_patience_s: spans whose root has not ended are sent after this long.
         metrics_patience_s: metrics of a stored span wait for their trace's root this long.
+        records_per_request, runs_patience_s: invocations are put into their runs so many at a time, or after so long.
         look_s: how often the directory is listed and writers are checked for life.
         pause_s: how long an experiment rests after its credentials were refused.
         letter_tries, letter_hours: a refused span is given up after both.
@@ -34,6 +35,8 @@ class Limits:
     breath_s: float = 0.0
     root_patience_s: float = 1.5
     metrics_patience_s: float = 600.0
+    records_per_request: int = 500
+    runs_patience_s: float = 3.0
     look_s: float = 1.0
     pause_s: float = 5.0
     letter_tries: int = 6

@@ -11,7 +11,7 @@ import orjson
 from tierlens.journal.otlp import cut_text
 from tierlens.shipping.entry import Destination, Entry, Group
 from tierlens.shipping.retry import Attempt
-from tierlens.sinks.base import Batch, Finish
+from tierlens.sinks.base import Batch, Finish, Record
 
 
 @dataclass(slots=True, eq=False)
@@ -19,7 +19,8 @@ class Parcel:
     """Traces for one destination, with the metrics and files that go with them.
 
     Attributes:
-        groups: empty where only metrics and files of stored traces are sent.
+        groups: empty where only metrics and files of stored traces, or records of their runs, are sent.
+        records: what stored spans say to runs, each with its span; goes alone.
         tries: how often it was sent.
         passes: how many parcels had been taken when this one first was not.
         letter: name of the dead letter it was made from, or "".
@@ -29,6 +30,7 @@ class Parcel:
     destination: Destination
     groups: list[Group]
     finishes: tuple[Finish, ...] = ()
+    records: tuple[tuple[Entry, Record], ...] = ()
     tries: int = 0
     passes: int | None = None
     truncated: bool = False
@@ -59,6 +61,7 @@ class Parcel:
             spans=self.spans,
             traces=len(self.groups),
             finishes=len(self.finishes),
+            records=len(self.records),
             tries=self.tries,
             others_pass=self.passes is not None and passes > self.passes,
             truncated=self.truncated,
@@ -72,7 +75,10 @@ class Parcel:
 
 
 def halves(parcel: Parcel) -> list[Parcel]:
-    """Two parcels of about half the bytes each: between traces, or inside the only one."""
+    """Two parcels of about half the bytes each: between traces, inside the only one, or between records."""
+    if parcel.records:
+        middle = len(parcel.records) // 2
+        return [replace(parcel, records=part) for part in (parcel.records[:middle], parcel.records[middle:])]
     if len(parcel.groups) > 1:
         at = _middle([group.size for group in parcel.groups])
         parts = [parcel.groups[:at], parcel.groups[at:]]

@@ -40,6 +40,7 @@ class Attempt:
         spans: how many it holds; 0 where only metrics and files of a stored trace are sent.
         traces: how many they belong to.
         finishes: how many traces' metrics and files go with it.
+        records: how many records of runs it holds instead.
         tries: how often it has been sent, this time included.
         others_pass: other parcels have been taken since it first was not.
         truncated: its values have been cut already.
@@ -48,6 +49,7 @@ class Attempt:
     spans: int
     traces: int = 1
     finishes: int = 0
+    records: int = 0
     tries: int = 1
     others_pass: bool = False
     truncated: bool = False
@@ -65,14 +67,14 @@ def decide(error: DeliveryError, attempt: Attempt) -> Action:
     if isinstance(error, Unavailable):
         if not attempt.others_pass or attempt.tries < _TRIES_BEFORE_DOUBT:
             return Action.RETRY
-        return Action.HALVE if attempt.traces > 1 else Action.SET_ASIDE
+        return Action.HALVE if attempt.traces > 1 or attempt.records > 1 else Action.SET_ASIDE
     if isinstance(error, TooLarge) and attempt.spans == 1:
         return Action.SET_ASIDE if attempt.truncated else Action.TRUNCATE
     return _isolate(attempt)
 
 
 def _isolate(attempt: Attempt) -> Action:
-    if attempt.spans > 1:
+    if attempt.spans > 1 or attempt.records > 1:
         return Action.HALVE
     if attempt.spans == 1 and attempt.finishes:
         return Action.DETACH

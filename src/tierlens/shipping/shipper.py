@@ -23,7 +23,9 @@ from tierlens.shipping.letters import Retries
 from tierlens.shipping.limits import Limits
 from tierlens.shipping.outbox import Outbox
 from tierlens.shipping.parcel import Parcel
+from tierlens.shipping.runs import RunLog
 from tierlens.sinks.base import Sink
+from tierlens.sinks.runs import run_sink_of
 from tierlens.sinks.witness import witness_of
 
 
@@ -55,7 +57,8 @@ class Shipper:
         self._gathering = Gathering(self._limits.root_patience_s)
         self._finishes = Finishes(directory, self._alarms, self._limits.metrics_patience_s)
         self._outbox = Outbox(self._limits, rng or random.Random())  # noqa: S311  # jitter is no secret
-        self._retries = Retries(DeadLetters(directory), self._finishes, self._limits, self._clock)
+        self._runs = RunLog(run_sink_of(sink), directory, self._limits, self._alarms)
+        self._retries = Retries(DeadLetters(directory), self._finishes, self._runs, self._limits, self._clock)
         self._blobs = BlobRest(directory, self._limits.blob_rest_s)
         self._letters, names = DeadLetters(directory), rng or random.Random()  # noqa: S311  # a name is no secret
         self._audit = Audit(
@@ -73,6 +76,7 @@ class Shipper:
             finishes=self._finishes,
             audit=self._audit,
             retries=self._retries,
+            runs=self._runs,
             blobs=self._blobs,
             alarms=self._alarms,
             clock=self._clock,
@@ -95,6 +99,8 @@ class Shipper:
         read = self._read()
         now = self._clock.monotonic()
         self._gathering.ripen(now, self.urgent)
+        for records in self._runs.due(now, self.urgent):
+            self._outbox.put(records)
         parcel = self._next_parcel(now)
         if parcel is not None:
             self._delivery.attempt(parcel)
@@ -119,7 +125,7 @@ class Shipper:
         self._delivery.touched.update(self._intake.feeds)
         if not self._intake.feeds:
             self._blobs.abandoned(now)
-        if not self._gathering and not self._outbox and not self._finishes:
+        if not (self._gathering or self._outbox or self._finishes or self._runs):
             self._blobs.sweep(now)
 
     @property
@@ -140,7 +146,7 @@ class Shipper:
     @property
     def drained(self) -> bool:
         """Whether all that lay there at the last step has been stored or set aside."""
-        return self._intake.drained and not self._gathering and not self._outbox
+        return self._intake.drained and not (self._gathering or self._outbox or self._runs)
 
     @property
     def settled(self) -> bool:
@@ -231,5 +237,6 @@ class Shipper:
 
     def _quiet_s(self) -> float:
         now = self._clock.monotonic()
-        times = (self._look_at, self._gathering.next_ripe_at(), self._outbox.next_at(now), self._audit.next_at())
+        times = [self._look_at, self._gathering.next_ripe_at(), self._outbox.next_at(now)]
+        times += [self._audit.next_at(), self._runs.next_at()]
         return max(min(at for at in times if at is not None) - now, 0.001)

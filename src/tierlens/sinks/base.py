@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from tierlens.projection.finish import Attached, Finding, Finish
+from tierlens.projection.runs import Record
 
-__all__ = ["Attached", "Batch", "Finding", "Finish", "Sink"]
+__all__ = ["Attached", "Batch", "Finding", "Finish", "Record", "RunSink", "Sink"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +22,7 @@ class Batch:
         spans: OTLP JSON of one span each.
         tags: of the traces whose root is among ``spans``, by trace id: what delivery itself has to say of them.
         finishes: of the traces whose root is among ``spans``. A sink may send what it makes of them before
-        the
-            spans, which costs MLflow half; a finish given here is not given to ``Sink.finish`` again.
+            the spans, which costs MLflow half; a finish given here is not given to ``Sink.finish`` again.
     """
 
     experiment: str
@@ -45,3 +45,10 @@ class Sink(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class RunSink(Protocol):
+    """A sink that has runs: takes all records of one experiment, or raises a DeliveryError and may have kept some."""
+
+    def log_runs(self, experiment: str, records: Sequence[Record]) -> None: ...

@@ -12,12 +12,14 @@ from tierlens.attachments import attachment_id
 from tierlens.errors import Rejected
 from tierlens.projection import trace
 from tierlens.projection.experiments import Experiments, ExperimentStore, UnknownExperiment
+from tierlens.projection.runs import Record
 from tierlens.projection.tags import tagged
 from tierlens.projection.trace import Share
 from tierlens.sinks.answers import Answer, verdict
 from tierlens.sinks.base import Batch, Finish
 from tierlens.sinks.encoding import Spans, parsed
 from tierlens.sinks.parallel import in_parallel
+from tierlens.sinks.runs import RunBackend, RunBook
 from tierlens.sinks.witness import Incomplete, Request
 
 Json = Mapping[str, Any]
@@ -26,7 +28,7 @@ _HOUR_MS: Final = 3_600_000
 _NOT_ACTIVE: Final = "must be in the 'active' state"
 
 
-class Backend(ExperimentStore, Protocol):
+class Backend(ExperimentStore, RunBackend, Protocol):
     """The calls to MLflow; each can be repeated without harm, each raises DeliveryErrors."""
 
     def log_spans(self, experiment_id: str, request: bytes) -> None:
@@ -77,6 +79,7 @@ class MlflowSink:
     def __init__(self, backend: Backend, *, artifact_location: str = "", width: int = 1) -> None:
         self._backend, self._width = backend, width
         self._experiments = Experiments(backend, artifact_location)
+        self._runs = RunBook(backend, width=width)
 
     def send(self, batch: Batch) -> None:
         """Store spans, metrics and files of a batch.
@@ -92,6 +95,10 @@ class MlflowSink:
         """Store metrics and files of a trace that MLflow already has."""
         if finish.findings or finish.attached:
             self._in_experiment(finish.experiment, partial(self._complete, [finish]))
+
+    def log_runs(self, experiment: str, records: Sequence[Record]) -> None:
+        """As ``RunSink`` has it."""
+        self._in_experiment(experiment, lambda experiment_id: self._runs.log(experiment_id, records))
 
     def close(self) -> None:
         self._backend.close()

@@ -13,11 +13,13 @@ import orjson
 
 from tierlens.errors import Rejected, Unavailable
 from tierlens.projection.experiments import Experiment
+from tierlens.projection.runs import RUN, Point
 from tierlens.sinks.answers import Answer
 from tierlens.sinks.channel import DEFAULT_TIMEOUT, SMALL, Channel
 from tierlens.sinks.credentials import Credentials
 from tierlens.sinks.encoding import CONTENT_TYPE
 from tierlens.sinks.mlflow import MlflowSink, accepted
+from tierlens.sinks.runs import Stored, how_of
 
 Json = Mapping[str, Any]
 
@@ -28,6 +30,7 @@ _TRACE: Final = 64 * 1024 * 1024
 _INFOS: Final = 4 * 1024 * 1024
 _EXPERIMENTS: Final = 100
 _PAGE: Final = 500
+_RUNS: Final = 1_000
 _TAKEN: Final = "RESOURCE_ALREADY_EXISTS"
 _MISSING: Final = "RESOURCE_DOES_NOT_EXIST"
 
@@ -162,19 +165,77 @@ class RestBackend:
                 return
 
     def attach(self, location: str, name: str, path: str) -> None:
-        """PUT through the server's artifact proxy.
+        """As ``Backend`` has it.
 
         Raises:
             Rejected: the trace's artifacts are not behind the server's proxy, or the file is gone.
         """
+        self._put(location, f"attachments/{name}", path)
+
+    def _put(self, location: str, name: str, path: str) -> None:
+        """PUT through the server's artifact proxy.
+
+        Raises:
+            Rejected: the location is not behind the server's proxy, or the file is gone.
+        """
         parts = urlsplit(location)
         if parts.scheme != "mlflow-artifacts" or parts.netloc:
             raise Rejected(f"artifacts at {location} are not behind the server (mlflow-artifacts:/); none is sent")
-        target = quote(f"{parts.path.strip('/')}/attachments/{name}")
+        target = quote(f"{parts.path.strip('/')}/{name}")
         headers = {"Content-Type": "application/octet-stream"}
         accepted(
             self._channel.request("PUT", f"/api/2.0/mlflow-artifacts/artifacts/{target}", _pieces(Path(path)), headers)
         )
+
+    def find_runs(self, experiment_id: str, condition: str) -> Sequence[Stored]:
+        found: list[Stored] = []
+        page = ""
+        while True:
+            body = {
+                "experiment_ids": [experiment_id],
+                "filter": condition,
+                "run_view_type": "ACTIVE_ONLY",
+                "max_results": _RUNS,
+                "page_token": page,
+            }
+            answer = accepted(self._post("/api/2.0/mlflow/runs/search", body, limit=_TRACE)).json()
+            found += [_stored(run) for run in answer.get("runs", ())]
+            if not (page := answer.get("next_page_token", "")):
+                return found
+
+    def create_run(self, experiment_id: str, name: str, start_ms: int, tags: Mapping[str, str]) -> Stored:
+        body = {
+            "experiment_id": experiment_id,
+            "run_name": name,
+            "start_time": start_ms,
+            "tags": [{"key": key, "value": value} for key, value in tags.items()],
+        }
+        return _stored(accepted(self._post("/api/2.0/mlflow/runs/create", body)).json()["run"])
+
+    def log_batch(
+        self, run_id: str, points: Sequence[Point], params: Mapping[str, str], tags: Mapping[str, str]
+    ) -> None:
+        body = {
+            "run_id": run_id,
+            "metrics": [{"key": p.key, "value": p.value, "timestamp": p.timestamp_ms, "step": p.step} for p in points],
+            "params": [{"key": key, "value": value} for key, value in params.items()],
+            "tags": [{"key": key, "value": value} for key, value in tags.items()],
+        }
+        accepted(self._post("/api/2.0/mlflow/runs/log-batch", body))
+
+    def end_run(self, run_id: str, status: str, end_ms: int, name: str) -> None:
+        body = {"run_id": run_id, "status": status, "end_time": end_ms, "run_name": name}
+        accepted(self._post("/api/2.0/mlflow/runs/update", body))
+
+    def delete_run(self, run_id: str) -> None:
+        accepted(self._post("/api/2.0/mlflow/runs/delete", {"run_id": run_id}))
+
+    def link_traces(self, run_id: str, trace_ids: Sequence[str]) -> None:
+        body = {"run_id": run_id, "trace_ids": list(trace_ids)}
+        accepted(self._post("/api/2.0/mlflow/traces/link-to-run", body))
+
+    def attach_to_run(self, run: Stored, name: str, path: str) -> None:
+        self._put(run.artifacts, name, path)
 
     def close(self) -> None:
         self._channel.close()
@@ -182,6 +243,13 @@ class RestBackend:
     def _post(self, path: str, body: Json, *, limit: int = SMALL) -> Answer:
         headers = {"Content-Type": "application/json"}
         return self._channel.request("POST", path, orjson.dumps(body), headers, limit=limit)
+
+
+def _stored(run: Json) -> Stored:
+    info, data = run["info"], run.get("data") or {}
+    tags, params = ({one["key"]: one["value"] for one in data.get(part, ())} for part in ("tags", "params"))
+    began, ended = int(info.get("start_time") or 0), int(info.get("end_time") or 0)
+    return Stored(str(info["run_id"]), tags.get(RUN, ""), began, ended, info.get("artifact_uri", ""), how_of(params))
 
 
 def _hex(span_id: str) -> str:

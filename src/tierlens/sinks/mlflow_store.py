@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, Final
@@ -16,8 +18,10 @@ import orjson
 
 from tierlens.errors import DeliveryError, Forbidden, Rejected, Unavailable
 from tierlens.projection.experiments import Experiment
+from tierlens.projection.runs import RUN, Point
 from tierlens.sinks.answers import Answer
 from tierlens.sinks.mlflow import MlflowSink, accepted
+from tierlens.sinks.runs import Stored, how_of
 
 Json = Mapping[str, Any]
 
@@ -154,6 +158,64 @@ class StoreBackend:
 
             get_artifact_repository(location).upload_attachment(name, content)
 
+    def find_runs(self, experiment_id: str, condition: str) -> Sequence[Stored]:
+        with _as_answers():
+            from mlflow.entities import ViewType
+
+            found: list[Stored] = []
+            page: str | None = None
+            while True:
+                runs = self._store.search_runs([experiment_id], condition, ViewType.ACTIVE_ONLY, 1_000, None, page)
+                found += [_stored(run) for run in runs]
+                if not (page := runs.token):
+                    return found
+
+    def create_run(self, experiment_id: str, name: str, start_ms: int, tags: Mapping[str, str]) -> Stored:
+        with _as_answers():
+            from mlflow.entities import RunTag
+
+            labels = [RunTag(key, value) for key, value in tags.items()]
+            return _stored(self._store.create_run(experiment_id, "", start_ms, labels, name))
+
+    def log_batch(
+        self, run_id: str, points: Sequence[Point], params: Mapping[str, str], tags: Mapping[str, str]
+    ) -> None:
+        with _as_answers():
+            from mlflow.entities import Metric, Param, RunTag
+
+            self._store.log_batch(
+                run_id,
+                [Metric(point.key, point.value, point.timestamp_ms, point.step) for point in points],
+                [Param(key, value) for key, value in params.items()],
+                [RunTag(key, value) for key, value in tags.items()],
+            )
+
+    def end_run(self, run_id: str, status: str, end_ms: int, name: str) -> None:
+        with _as_answers():
+            from mlflow.entities import RunStatus
+
+            self._store.update_run_info(run_id, RunStatus.from_string(status), end_ms, name)
+
+    def delete_run(self, run_id: str) -> None:
+        with _as_answers():
+            self._store.delete_run(run_id)
+
+    def link_traces(self, run_id: str, trace_ids: Sequence[str]) -> None:
+        with _as_answers():
+            self._store.link_traces_to_run(list(trace_ids), run_id)
+
+    def attach_to_run(self, run: Stored, name: str, path: str) -> None:
+        if not Path(path).is_file():
+            raise Rejected(f"artifact file {Path(path).name} is gone")
+        with _as_answers(), tempfile.TemporaryDirectory() as folder:
+            from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+            # MLflow names what it stores after the file it is given.
+            copy = Path(folder) / Path(name).name
+            shutil.copyfile(path, copy)
+            repository: Any = get_artifact_repository(run.artifacts)
+            repository.log_artifact(str(copy))
+
     def close(self) -> None:
         if self._opened is not None:
             self._opened.engine.dispose()
@@ -172,6 +234,12 @@ def _with_driver(uri: str) -> str:
     if uri.startswith("postgresql://") and importlib.util.find_spec("psycopg") is None:
         return uri.replace("postgresql://", "postgresql+psycopg2://", 1)
     return uri
+
+
+def _stored(run: Any) -> Stored:
+    info, key = run.info, run.data.tags.get(RUN, "")
+    how = how_of(run.data.params)
+    return Stored(info.run_id, key, info.start_time, info.end_time or 0, info.artifact_uri, how)
 
 
 def _entities(request: bytes) -> list[Any]:

@@ -1,0 +1,45 @@
+"""What agents' spans say to MLflow's runs: the model calls made in each, and the configuration it ran with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tierlens import keys
+from tierlens.capture.trace import Open
+from tierlens.policy import Policies
+from tierlens.spans import Invocation
+
+
+def count(call: Open) -> None:
+    """A model call has ended: note it with the agent it was made in, or with the root where there is none."""
+    said = call.attributes.get
+    temperature, max_tokens = call.asked or (None, None)
+    noted = (
+        said(keys.PROVIDER, ""),
+        said(keys.MODEL, ""),
+        temperature if isinstance(temperature, int | float) else None,
+        max_tokens if isinstance(max_tokens, int) else None,
+        call.start_ns,
+        call.usage,
+        call.share,
+    )
+    agent = call
+    while agent.parent is not None and agent.kind != "AGENT":
+        agent = agent.parent
+    if agent.calls is None:
+        agent.calls = []
+    agent.calls.append(noted)
+    if agent.parent is not None and (inner := agent.trace.inner_calls) is not None:
+        inner.append(noted)
+
+
+def of(opened: Open, policies: Policies) -> Invocation:
+    """What the span of an agent, or a root, has to say so far."""
+    policy, trace = opened.policy, opened.trace
+    calls = tuple(opened.calls or ())
+    inner: tuple[tuple[Any, ...], ...] = ()
+    if opened.parent is None and trace.inner_calls:
+        inner = tuple(trace.inner_calls)
+    own = policy.experiment != policies.defaults.experiment
+    experiment = policies.experiment(trace.brand, policy) if own else ""
+    return Invocation(policy.version, policy.runs, "" if experiment == trace.experiment else experiment, calls, inner)

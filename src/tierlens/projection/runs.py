@@ -1,0 +1,183 @@
+"""What MLflow's runs get from the spans of agents and roots.
+
+Each such span's line says all it takes: which configuration it ran with and which model calls were made in it, so
+that nothing has to be put together from several spans that may come days apart, or twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, NamedTuple
+
+import orjson
+
+from tierlens import keys
+from tierlens.journal.codec import Line
+from tierlens.projection.finish import Attached
+from tierlens.projection.work import Work, asked, totals, work_of
+from tierlens.spans import Metric
+
+RUN: Final = "tierlens.run"
+MODE: Final = "tierlens.runs"
+_NOT_IN_NAMES: Final = re.compile(r"[^\w.\- :/]")
+_LONGEST_NAME: Final = 250
+_LONGEST_TEXT: Final = 5_000
+_LONGEST_LABEL: Final = 60
+
+
+class Point(NamedTuple):
+    """One value of a run's metric, at Unix time in milliseconds."""
+
+    key: str
+    value: float
+    timestamp_ms: int
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One of MLflow's runs, as one invocation tells of it.
+
+    Attributes:
+        key: stands for it in its experiment, whoever makes it and however often: the tag `RUN`.
+        parent: the key of the run it lies in, or "".
+        start_ms, end_ms: Unix time of the invocation.
+        lasting: there will be further invocations in it.
+        how: params that say which model was asked, and how; empty where none was.
+    """
+
+    key: str
+    name: str
+    start_ms: int
+    end_ms: int
+    parent: str = ""
+    lasting: bool = False
+    failed: bool = False
+    how: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One invocation's share of one run.
+
+    Attributes:
+        experiment: of the run, by name.
+        start_ns: when the invocation began.
+        metrics: numbers, by name.
+        files: of an invocation that has a run to itself.
+    """
+
+    experiment: str
+    trace_id: str
+    run: Run
+    start_ns: int
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    files: Sequence[Attached] = ()
+
+    def points(self, run_start_ms: int) -> Iterator[Point]:
+        """The metrics as MLflow's points. The step is the nanoseconds from the run's beginning, so that no two
+        invocations of a run share one: MLflow would take equal values of theirs for the same point."""
+        step = self.start_ns - run_start_ms * 1_000_000 if self.run.lasting else 0
+        for name, value in self.metrics.items():
+            yield Point(name, value, self.run.end_ms, step)
+
+
+def record(line: Line) -> Record | None:
+    """What a finished span's line says of a run, if anything.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: as ``work_of`` does.
+    """
+    work = work_of(line)
+    if work is None or work.told.runs == "off":
+        return None
+    if work.told.runs == "per_invocation":
+        run = _of_invocation(work)
+    elif work.is_agent or work.calls or line.metrics:
+        run = _of_version(work)
+    else:
+        return None
+    metrics = {
+        "latency_s": (work.end_ns - work.start_ns) / 1e9,
+        "succeeded": float(not work.failed),
+        metric_name(f"outcome/{work.outcome}"): 1.0,
+        **totals(work.calls),
+        **_own(line.metrics or {}),
+    }
+    return Record(work.told.experiment or line.experiment, line.trace, run, work.start_ns, metrics)
+
+
+def _of_version(work: Work) -> Run:
+    """The run of a configuration version."""
+    return Run(
+        f"version/{_digest([work.line.brand, work.agent, work.told.version])}",
+        f"{work.agent} {work.told.version[:6]}",
+        work.start_ms,
+        work.end_ms,
+        lasting=True,
+        how=asked(work.calls),
+        params=_params(work),
+        tags=_tags(work),
+    )
+
+
+def variant(run: Run) -> Run:
+    """The run of a version in which models were asked otherwise than in its first: code has changed, or fallen back."""
+    how = sorted(run.how.items())
+    name = " ".join((run.name, *(f"{key}={value}" if key != "model" else value for key, value in how)))
+    return replace(run, key=f"{run.key}/{_digest(how)}", name=name)
+
+
+def _digest(parts: object) -> str:
+    return hashlib.sha256(orjson.dumps(parts)).hexdigest()[:16]
+
+
+def _of_invocation(work: Work) -> Run:
+    """The run of a graph call, or that of an agent inside it."""
+    trace = f"trace/{work.line.trace}"
+    told = {key: work.said.get(key) for key in (keys.OUTCOME, keys.OUTCOME_DETAIL, keys.SESSION, keys.USER)}
+    labels = {f"label.{name}": value for name, value in (work.line.metrics or {}).items() if isinstance(value, str)}
+    tags = {key: str(text)[:_LONGEST_TEXT] for key, text in {**told, **labels}.items() if text}
+    return Run(
+        trace if work.root else f"{trace}/{work.line.span}",
+        str(work.said.get(keys.TRACE_NAME) or work.agent) if work.root else work.agent,
+        work.start_ms,
+        work.end_ms,
+        parent="" if work.root else trace,
+        failed=work.failed,
+        how=asked(work.calls),
+        params=_params(work),
+        tags={**_tags(work), **tags, "tierlens.trace": f"tr-{work.line.trace}"},
+    )
+
+
+def _params(work: Work) -> dict[str, str]:
+    told = {"agent": work.agent, "tier": work.tier, "version": work.told.version}
+    return {name: text[:_LONGEST_TEXT] for name, text in told.items() if text}
+
+
+def _tags(work: Work) -> dict[str, str]:
+    told = {MODE: work.told.runs, keys.AGENT: work.agent, keys.BRAND: work.line.brand, keys.TIER: work.tier}
+    return {name: text[:_LONGEST_TEXT] for name, text in told.items() if text}
+
+
+def _own(metrics: Mapping[str, Metric]) -> dict[str, float]:
+    """Custom metrics. A label counts as 1 below its name, so that sums over a run are counts."""
+    found: dict[str, float] = {}
+    for name, value in metrics.items():
+        if not isinstance(value, str):
+            found[metric_name(name)] = float(value)
+        elif len(value) <= _LONGEST_LABEL:
+            found[metric_name(f"{name}/{value}")] = 1.0
+    return found
+
+
+def metric_name(name: str) -> str:
+    """A name that MLflow takes for a metric: letters, digits, ``_ - . : /`` and spaces, at most 250 characters."""
+    parts = [part for part in _NOT_IN_NAMES.sub("_", name).split("/") if part.strip(". ")]
+    return "/".join(parts)[:_LONGEST_NAME] or "_"

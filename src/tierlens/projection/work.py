@@ -1,0 +1,110 @@
+"""One invocation of an agent, or one graph call, read from the journal line of its span."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from tierlens import keys
+from tierlens.journal.codec import Line
+from tierlens.projection.prices import price
+from tierlens.projection.tags import is_real_root
+from tierlens.spans import Call, Invocation
+
+_FAILED: Final = frozenset({"error", "abandoned", "cancelled"})
+HOW: Final = ("model", "temperature", "max_tokens")
+_COUNTS: Final = {
+    "input_tokens": "input_tokens",
+    "output_tokens": "output_tokens",
+    "total_tokens": "total_tokens",
+    "cache_read_input_tokens": "cache_read_tokens",
+    "cache_creation_input_tokens": "cache_write_tokens",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What was done, by whom, how it ended.
+
+    Attributes:
+        root: it is the trace's own root, of which another process may hold inner parts.
+        agent: its name; that of the span where it is no agent.
+        tier: "" where it has none.
+        said: the span's attributes; integers are the strings that OTLP makes of them.
+        calls: model calls; of a root whose runs are by invocation, those of agents inside it too.
+    """
+
+    line: Line
+    told: Invocation
+    root: bool
+    is_agent: bool
+    agent: str
+    tier: str
+    outcome: str
+    start_ns: int
+    end_ns: int
+    said: Mapping[str, Any]
+    calls: tuple[Call, ...]
+
+    @property
+    def failed(self) -> bool:
+        return self.outcome in _FAILED
+
+    @property
+    def start_ms(self) -> int:
+        return self.start_ns // 1_000_000
+
+    @property
+    def end_ms(self) -> int:
+        return self.end_ns // 1_000_000
+
+
+def work_of(line: Line) -> Work | None:
+    """What a finished span's line tells of an invocation, if anything.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: the payload is no span in OTLP JSON.
+    """
+    told = line.invocation
+    if told is None:
+        return None
+    span: dict[str, Any] = orjson.loads(line.payload)
+    said = {attribute["key"]: next(iter(attribute["value"].values()), "") for attribute in span.get("attributes", ())}
+    start_ns, end_ns = int(span["startTimeUnixNano"]), int(span["endTimeUnixNano"])
+    ended = "error" if span.get("status", {}).get("code") == 2 else "ok"
+    return Work(
+        line,
+        told,
+        line.root and is_real_root(line.payload),
+        said.get(keys.SPAN_TYPE) == "AGENT",
+        str(said.get(keys.AGENT) or span.get("name") or "agent"),
+        str(said.get(keys.TIER, "")),
+        str(said.get(keys.OUTCOME) or ended),
+        start_ns,
+        max(start_ns, end_ns),
+        said,
+        tuple(Call(*call) for call in (*told.calls, *told.inner)),
+    )
+
+
+def asked(calls: Iterable[Call]) -> dict[str, str]:
+    """Which models were asked, and how, by the names in `HOW`; of several, each once, in order."""
+    calls = tuple(calls)
+    found = {name: sorted({str(one) for c in calls if (one := getattr(c, name)) not in ("", None)}) for name in HOW}
+    return {name: ", ".join(texts) for name, texts in found.items() if texts}
+
+
+def totals(calls: Iterable[Call]) -> dict[str, float]:
+    """Calls, tokens and USD over calls; what no call reports is missing, not 0."""
+    sums: dict[str, float] = {}
+    for call in calls:
+        priced = bool(call.usage and call.model)
+        paid = price(call.provider, call.model, call.usage, call.start_ns, call.share) if priced else None
+        counts = {name: call.usage[key] for key, name in _COUNTS.items() if key in call.usage}
+        costs = {"cost_usd": paid["total_cost"]} if paid else {"unpriced_calls": 1} if call.usage else {}
+        for name, amount in {"model_calls": 1, **counts, **costs}.items():
+            sums[name] = sums.get(name, 0.0) + amount
+    return {name: round(amount, 9) for name, amount in sums.items()}

@@ -1,0 +1,86 @@
+"""What agents' spans say to runs, whatever shape the graph has."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.capture import graphs
+from tests.capture.conftest import Capture
+from tierlens.policy import AgentPolicy, Policies
+from tierlens.spans import Call, Invocation, RunsMode
+
+
+def invocations(capture: Capture) -> dict[str, Invocation]:
+    told = {span.name: capture.journal.routings[span.span_id].invocation for span in capture.journal.spans.values()}
+    return {name: invocation for name, invocation in told.items() if invocation is not None}
+
+
+def policies(runs: RunsMode = "per_version", **agents: AgentPolicy) -> Policies:
+    return Policies(defaults=AgentPolicy(runs=runs), agents=agents)
+
+
+def test_a_model_call_is_told_once_by_the_agent_it_was_made_in(capture_with: Any) -> None:
+    capture: Capture = capture_with(policies())
+
+    graphs.subgraph().invoke({"question": "why"}, capture.config())
+
+    told = {name: len(invocation.calls) for name, invocation in invocations(capture).items()}
+    assert sum(told.values()) == 2
+    assert {name for name, calls in told.items() if calls} == {"inner"}
+
+
+def test_a_call_outside_of_any_agent_is_the_roots(capture_with: Any) -> None:
+    capture: Capture = capture_with(policies())
+
+    (graphs.RunnableLambda(lambda q: q) | graphs.model("one")).invoke("why", capture.config())
+
+    [invocation] = invocations(capture).values()
+    [call] = [Call(*call) for call in invocation.calls]
+    assert dict(call.usage) == {"input_tokens": 7, "output_tokens": 3, "total_tokens": 10}
+
+
+@pytest.mark.parametrize("runs", ["per_version", "per_invocation"])
+def test_only_the_root_of_runs_by_invocation_tells_of_inner_calls(capture_with: Any, runs: RunsMode) -> None:
+    capture: Capture = capture_with(policies(runs))
+
+    graphs.chain().invoke({"question": "why"}, capture.config())
+
+    told = invocations(capture)
+    assert {name: len(one.calls) for name, one in told.items()} == {"LangGraph": 0, "a": 1, "b": 1}
+    assert {name: len(one.inner) for name, one in told.items()} == {
+        "LangGraph": 2 if runs == "per_invocation" else 0,
+        "a": 0,
+        "b": 0,
+    }
+
+
+def test_an_agent_without_runs_says_nothing(capture_with: Any) -> None:
+    capture: Capture = capture_with(policies(a=AgentPolicy(agent="a", runs="off"), b=AgentPolicy(agent="b")))
+
+    graphs.chain().invoke({"question": "why"}, capture.config())
+
+    assert invocations(capture).keys() == {"LangGraph", "b"}
+
+
+def test_runs_go_to_the_agents_own_experiment(capture_with: Any) -> None:
+    own = AgentPolicy(agent="a", experiment="{app}/{brand}/{agent}")
+    capture: Capture = capture_with(policies(a=own, b=AgentPolicy(agent="b")))
+
+    graphs.chain().invoke({"question": "why"}, capture.config(brand="Kisqali"))
+
+    assert {name: told.experiment for name, told in invocations(capture).items()} == {
+        "LangGraph": "",
+        "a": "tierlens/Kisqali/a",
+        "b": "",
+    }
+
+
+def test_the_version_stands_for_all_flags_and_nothing_else() -> None:
+    policy = AgentPolicy(agent="a", metrics={"x": "outputs.x", "y": "outputs.y"})
+
+    assert policy.version == AgentPolicy(agent="a", metrics={"y": "outputs.y", "x": "outputs.x"}).version
+    assert replace(policy, sample=0.5).version != policy.version
+    assert len(policy.version) == 12

@@ -1,0 +1,128 @@
+"""Runs end to end: a graph here, MLflow's runs there, equal to the sums over its traces."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+import tierlens
+from tests.capture.graphs import agent, chain, parallel, send
+from tests.conftest import StoredMlflow
+from tierlens.lens import Lens
+from tierlens.shipping.run import run_once
+from tierlens.sinks.mlflow_http import MlflowHttpSink
+
+pytestmark = pytest.mark.server
+BRANDS = ("Kisqali", "Fabhalta")
+
+
+@pytest.fixture
+def start(tmp_path: Path, mlflow_server: StoredMlflow) -> Iterator[Callable[[str], Lens]]:
+    started: list[Lens] = []
+
+    def init(text: str) -> Lens:
+        folder = tmp_path / "config"
+        folder.mkdir()
+        (folder / "tierlens.yaml").write_text(textwrap.dedent(text))
+        lens = tierlens.init(
+            tracking_uri=mlflow_server.uri, config_dir=folder, journal_dir=tmp_path / "journal", shipper="external"
+        )
+        started.append(lens)
+        return lens
+
+    yield init
+    for lens in started:
+        lens.close()
+
+
+def ask(lens: Lens) -> None:
+    for brand in BRANDS:
+        config: Any = {"callbacks": [lens.callback(brand=brand)]}
+        for _ in range(3):
+            chain().invoke({"question": "why"}, config)
+        for made in (parallel, send, agent):
+            made().invoke({"question": "why"}, config)
+
+
+def sums(server: StoredMlflow, experiment: str) -> dict[str, float]:
+    """Every metric of every run of an experiment, summed over its points."""
+    client = MlflowClient(server.uri)
+    found: dict[str, float] = {}
+    for run in client.search_runs([server.experiment(experiment)["experiment_id"]]):
+        for name in run.data.metrics:
+            points = client.get_metric_history(run.info.run_id, name)
+            found[name] = found.get(name, 0.0) + sum(point.value for point in points)
+    return found
+
+
+def tokens(server: StoredMlflow, experiment: str) -> dict[str, int]:
+    """Token counts of all traces of an experiment."""
+    totals = [server.totals(trace_id)[0] for trace_id in server.trace_ids(experiment)]
+    return {name: sum(total.get(name, 0) for total in totals) for name in ("input_tokens", "output_tokens")}
+
+
+def names(server: StoredMlflow, experiment: str) -> list[str]:
+    runs = MlflowClient(server.uri).search_runs([server.experiment(experiment)["experiment_id"]])
+    return sorted(run.data.params.get("agent", "") for run in runs)
+
+
+def test_runs_are_the_sums_over_the_same_traces_also_once_all_was_delivered_again(
+    start: Callable[[str], Lens], mlflow_server: StoredMlflow, tmp_path: Path
+) -> None:
+    lens = start("app: runs_sums\nbrands: [Kisqali, Fabhalta]\n")
+    ask(lens)
+    lens.close()
+    shutil.copytree(tmp_path / "journal", tmp_path / "again")
+
+    run_once(tmp_path / "journal", MlflowHttpSink(mlflow_server.uri))
+
+    before = {brand: sums(mlflow_server, f"runs_sums/{brand}") for brand in BRANDS}
+    for brand in BRANDS:
+        told = tokens(mlflow_server, f"runs_sums/{brand}")
+        assert {name: before[brand][name] for name in told} == told
+        # Two models a chain, three in parallel, two calls of the agent; nodes: 3 x 2 + 4 + 4, and the agent's own.
+        assert before[brand]["model_calls"] == 11.0
+    agents = names(mlflow_server, "runs_sums/Kisqali")
+    assert len(agents) == len(set(agents))
+
+    run_once(tmp_path / "again", MlflowHttpSink(mlflow_server.uri))
+
+    assert {brand: sums(mlflow_server, f"runs_sums/{brand}") for brand in BRANDS} == before
+    assert names(mlflow_server, "runs_sums/Kisqali") == agents
+
+
+def test_by_invocation_every_graph_call_is_a_run_that_holds_its_agents(
+    start: Callable[[str], Lens], mlflow_server: StoredMlflow, tmp_path: Path
+) -> None:
+    lens = start("app: runs_each\ndefaults:\n  runs: per_invocation\n")
+    for _ in range(3):
+        chain().invoke({"question": "why"}, {"callbacks": [lens.callback(brand="Kisqali")]})
+    lens.close()
+
+    run_once(tmp_path / "journal", MlflowHttpSink(mlflow_server.uri))
+
+    runs = MlflowClient(mlflow_server.uri).search_runs([mlflow_server.experiment("runs_each/Kisqali")["experiment_id"]])
+    parents = {run.info.run_id: run for run in runs if "mlflow.parentRunId" not in run.data.tags}
+    children = [run for run in runs if run.info.run_id not in parents]
+    assert sorted(run.data.params["agent"] for run in children) == ["a"] * 3 + ["b"] * 3
+    assert [run.data.metrics["input_tokens"] for run in parents.values()] == [14.0] * 3
+    for parent in parents.values():
+        inside = [run for run in children if run.data.tags["mlflow.parentRunId"] == parent.info.run_id]
+        assert sum(run.data.metrics["input_tokens"] for run in inside) == parent.data.metrics["input_tokens"]
+
+
+def test_off_means_no_run(start: Callable[[str], Lens], mlflow_server: StoredMlflow, tmp_path: Path) -> None:
+    lens = start("app: runs_off\ndefaults:\n  runs: off\n")
+    chain().invoke({"question": "why"}, {"callbacks": [lens.callback(brand="Kisqali")]})
+    lens.close()
+
+    run_once(tmp_path / "journal", MlflowHttpSink(mlflow_server.uri))
+
+    assert len(mlflow_server.trace_ids("runs_off/Kisqali")) == 1
+    assert names(mlflow_server, "runs_off/Kisqali") == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -15,7 +15,6 @@ from tierlens.journal.codec import Line
 from tierlens.projection import instruments
 from tierlens.projection.prices import cost_of
 from tierlens.projection.tags import is_real_root
-from tierlens.spans import NONE
 
 OPERATION: Final = "gen_ai.operation.name"
 PROVIDER: Final = "gen_ai.provider.name"
@@ -93,8 +92,8 @@ class Measured:
     duration_s: float
     outcome: Mapping[str, str]
     first_chunk_s: float | None = None
-    tokens: Mapping[str, int] = NONE
-    cached: Mapping[str, int] = NONE
+    tokens: Mapping[str, int] = field(default_factory=dict)
+    cached: Mapping[str, int] = field(default_factory=dict)
     cost_usd: float | None = None
     known: bool = False
 

@@ -6,14 +6,20 @@ import json
 from typing import Any
 
 import pytest
+from langchain.agents import create_agent
 from langchain_core.documents import Document
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.types import Command
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.types import Command, interrupt
 
 from tests.capture.conftest import Capture
+from tests.capture.graphs import model
 from tests.capture.pausing import approval
 from tierlens import keys
 from tierlens.capture import ledger, previews
+from tierlens.policy import Policies
 from tierlens.spans import Span
 
 PATH = "inputs.question"
@@ -21,8 +27,26 @@ PATH = "inputs.question"
 
 def said(span: Span, side: str) -> str:
     """The chat message that MLflow previews."""
-    (message,) = json.loads(str(span.attributes[side]))["messages"]
-    return str(message["content"])
+    role = {keys.INPUTS: "user", keys.OUTPUTS: "assistant"}[side]
+    messages = json.loads(str(span.attributes[side]))["messages"]
+    chat = [one for one in messages if isinstance(one, dict) and "content" in one and "role" in one]
+    return str(next((one for one in reversed(chat) if one["role"] == role), chat[-1])["content"])
+
+
+def conversation(reply: Any) -> Any:
+    """A graph whose state is a chat, with one node that adds ``reply`` to it."""
+    built = StateGraph(MessagesState)
+    built.add_node("talk", lambda state: {"messages": [reply(state) if callable(reply) else reply]})
+    built.add_edge(START, "talk")
+    return built.compile(checkpointer=InMemorySaver())
+
+
+def talked(capture: Capture, reply: Any, *messages: Any) -> Span:
+    """The root of one call of such a graph."""
+    config: Any = {"configurable": {"thread_id": "t"}, **capture.config()}
+    conversation(reply).invoke({"messages": list(messages)}, config)
+    (root,) = capture.journal.roots()
+    return root
 
 
 def test_the_question_is_found_at_its_path_or_under_a_usual_name_or_is_the_first_text() -> None:
@@ -97,3 +121,70 @@ def test_a_pause_and_its_end_read_well_in_the_trace_list(capture: Capture) -> No
 )
 def test_a_reference_says_what_it_refers_to(value: Any, first_words: str) -> None:
     assert ledger.head(value) == first_words
+
+
+def test_the_answer_of_an_agent_is_its_last_message(capture: Capture) -> None:
+    @tool
+    def add(a: int, b: int) -> int:
+        """Add two numbers."""
+        return a + b
+
+    call = AIMessage("Adding.", tool_calls=[{"name": "add", "args": {"a": 1, "b": 2}, "id": "c1"}])
+    create_agent(model(call, "It is three."), [add]).invoke({"messages": [("user", "1 + 2?")]}, capture.config())
+
+    (root,) = capture.journal.roots()
+    assert said(root, keys.INPUTS) == "1 + 2?"
+    assert said(root, keys.OUTPUTS) == "It is three."
+    roles = [message["role"] for message in capture.whole(root, "outputs")["messages"]]
+    assert roles == ["user", "assistant", "tool", "assistant"]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("user", "Why?"),
+        ["human", "Why?"],
+        {"role": "user", "content": "Why?"},
+        {"type": "human", "content": "Why?"},
+        HumanMessage("Why?"),
+        HumanMessage([{"type": "text", "text": "Why?"}]),
+        "Why?",
+    ],
+)
+def test_a_chat_shows_its_question_however_it_is_put(capture: Capture, asked: Any) -> None:
+    root = talked(capture, AIMessage("Because."), asked)
+
+    assert said(root, keys.INPUTS) == "Why?"
+    assert said(root, keys.OUTPUTS) == "Because."
+
+
+def test_a_long_chat_shows_its_last_words_though_they_were_cut(capture: Capture) -> None:
+    before = [HumanMessage("Earlier? " * 1_000), AIMessage("Earlier. " * 1_000)]
+    root = talked(capture, AIMessage("Now."), *before, HumanMessage("And now?"))
+
+    assert said(root, keys.INPUTS) == "And now?"
+    assert said(root, keys.OUTPUTS) == "Now."
+    assert "$cut" in str(capture.whole(root)["messages"][-1])
+
+
+def test_a_chat_that_ends_with_a_tool_shows_what_that_returned(capture: Capture) -> None:
+    call = AIMessage("", tool_calls=[{"name": "add", "args": {}, "id": "c1"}])
+    root = talked(capture, ToolMessage("3", tool_call_id="c1"), HumanMessage("1 + 2?"), call)
+
+    assert said(root, keys.OUTPUTS) == "3"
+
+
+def test_a_chat_that_waits_shows_what_it_asks(capture: Capture) -> None:
+    root = talked(capture, lambda state: interrupt("approve?"), HumanMessage("Move the money."))
+
+    assert said(root, keys.OUTPUTS) == "Waiting for an answer: approve?"
+    assert capture.whole(root, "outputs")["messages"][0]["content"] == "Move the money."
+
+
+def test_a_chat_shows_what_the_configuration_names(capture_with: Any) -> None:
+    capture = capture_with(Policies(question="inputs.messages.0.content", answer="outputs.messages.1.content"))
+    root = talked(capture, AIMessage("Third."), HumanMessage("First?"), HumanMessage("Second?"))
+
+    assert said(root, keys.INPUTS) == "First?"
+    assert said(root, keys.OUTPUTS) == "Second?"
+    assert [one["content"] for one in capture.whole(root, "outputs")["messages"]] == ["First?", "Second?", "Third."]

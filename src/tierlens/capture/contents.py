@@ -6,14 +6,18 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
 from tierlens import keys
 from tierlens.capture import outcomes, payload, previews, privacy, rag, state
+from tierlens.capture.messages import as_message, is_message
 from tierlens.capture.paths import as_metric, lookup
 from tierlens.capture.recorder import Recorder
 from tierlens.capture.trace import Open
 from tierlens.policy import AgentPolicy
 
 _FINDERS = frozenset({"RETRIEVER", "RERANKER"})
+_CUT = '"$cut"'
 UNREADABLE = '"<could not be read>"'
 
 
@@ -36,31 +40,44 @@ def _inputs(recorder: Recorder, opened: Open, inputs: object) -> str:
     if trace.private.expected:
         privacy.recognise(opened, inputs)
     fields = updates(inputs) if type(inputs).__name__ == "Command" else state.as_state(inputs)
+    root = opened.parent is None
+    if root and fields is not None:
+        fields = _as_chat(state.visible(fields, policy.state))
     if fields is None:
         text = trace.ledger.value(inputs, policy.state).decode()
     else:
         held = opened.hold is not None or opened.own_hold is not None
         text = trace.ledger.inputs(opened.span_id, fields, policy.state, remember=not held).decode()
-    if opened.parent is None:
-        asked = previews.question(_visible(inputs, fields, policy), recorder.policies.question)
+    if root:
+        given = inputs if fields is None or type(inputs).__name__ == "Command" else fields
+        asked = previews.question(given, recorder.policies.question)
         text = _with_message(text, fields, "user", asked, policy)
     return text
 
 
-def _visible(value: object, fields: Mapping[Any, object] | None, policy: AgentPolicy) -> object:
-    """What a preview may be taken from: of a state, the keys that the policy stores."""
-    if fields is None or type(value).__name__ == "Command":
-        return value
-    return state.visible(fields, policy.state)
+def _as_chat(fields: Mapping[Any, object], speaker: previews.Speaker | None = None) -> Mapping[Any, object]:
+    """A root's state, its messages as MLflow renders them; the last one of ``speaker`` whole, by no reference."""
+    messages = previews.chat(fields) if "messages" in fields else None
+    if messages is None:
+        return fields
+    place = previews.last_of(messages, speaker) if speaker else None
+    if place is not None and is_message(messages[place]):
+        messages[place] = as_message(messages[place])
+    return {**fields, "messages": messages}
 
 
 def _with_message(
-    text: str, fields: Mapping[Any, object] | None, role: str, said: str | None, policy: AgentPolicy
+    text: str, fields: Mapping[Any, object] | None, speaker: previews.Speaker, said: str | None, policy: AgentPolicy
 ) -> str:
-    """``text`` (JSON) with a chat message in front for MLflow's preview, unless its state has a chat of its own."""
-    if said is None or (fields is not None and previews.has_messages(fields)) or (fields and "messages" in fields):
+    """``text`` (JSON) with a chat message in front for MLflow's preview, unless its state's own chat shows it."""
+    if said is None:
         return text
-    message = payload.dumps({"messages": [{"role": role, "content": said[: policy.state.max_bytes]}]})
+    chat = fields.get("messages") if fields else None
+    if chat is not None and previews.shows(orjson.loads(text).get("messages") if _CUT in text else chat, speaker, said):
+        return text
+    message = payload.dumps({"messages": [{"role": speaker, "content": said[: policy.state.max_bytes]}]})
+    if chat is not None and not text.startswith('{"$value":'):
+        text = f'{{"$value":{text}}}'
     if not text.startswith("{"):
         return message[:-1] + f',"value":{text}}}'
     return message if text == "{}" else f"{message[:-1]},{text[1:]}"
@@ -92,15 +109,18 @@ def _outputs(recorder: Recorder, opened: Open, output: object) -> str:
     if documents:
         return _documents(opened, output, documents)
     fields = update if update is not None else state.as_state(output)
+    root = opened.parent is None
+    if root and fields is not None:
+        fields = _as_chat(state.visible(fields, policy.state), "assistant")
     if fields is None:
         text = trace.ledger.value(output, policy.state).decode()
     else:
         # What is held back may never be stored, so nothing may refer to it.
         quotable = opened.is_node and opened.hold is None and opened.own_hold is None
         span_id = opened.span_id if quotable else ""
-        text = trace.ledger.outputs(fields, policy.state, brief=opened.parent is None, span_id=span_id).decode()
-    if opened.parent is None:
-        said = _said(recorder, opened, _visible(output, fields, policy))
+        text = trace.ledger.outputs(fields, policy.state, brief=root, span_id=span_id).decode()
+    if root:
+        said = _said(recorder, opened, output if fields is None or update is not None else fields)
         text = _with_message(text, fields, "assistant", said, policy)
     return text
 

@@ -1,18 +1,19 @@
 """The question and the answer of a trace, as people would put them.
 
 MLflow's trace list shows the last user message of a root's ``messages`` and the last assistant message of
-its outputs, and shows anything else as raw JSON. So a root whose state has no messages gets them in front.
+its outputs, and shows anything else as raw JSON. So a root whose state has no such messages, or others than
+those to be shown, gets one in front.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
 from tierlens.capture import payload
-from tierlens.capture.messages import is_message
+from tierlens.capture.messages import ROLES, as_message, content_text, is_message
 from tierlens.capture.paths import lookup
 
 QUESTIONS = ("question", "query", "q", "prompt", "user_input", "input", "request", "task", "topic", "text")
@@ -29,22 +30,28 @@ ANSWERS = (
 )
 ASKED = ("question", "message", "action", "task", "prompt", "description", "text")
 LONGEST = 4_000
+Speaker = Literal["user", "assistant"]
+_SHOWN = frozenset({"user", "assistant", "system", "tool"})
+_KNOWN = _SHOWN.union(ROLES, ("developer", "function"))
 
 
 def question(inputs: object, path: str) -> str | None:
-    """What was asked: at ``path`` (``inputs.question``), else under a usual name, else the first text there is.
+    """What was asked: at ``path`` (``inputs.question``), else by the user of a chat, else under a usual name, else
+    the first text there is.
 
     Of a ``Command`` that resumes a graph, what the person answered.
     """
     if type(inputs).__name__ == "Command":
         resume = getattr(inputs, "resume", None)
         return None if resume is None else f"Resumed with {_words(resume)}"
-    return _at(inputs, path, "inputs") or _guess(inputs, QUESTIONS, first=True)
+    return _at(inputs, path, "inputs") or _last_said(inputs, "user") or _guess(inputs, QUESTIONS, first=True)
 
 
 def answer(outputs: object, path: str) -> str | None:
-    """What was answered: at ``path`` (``outputs.answer``), else under a usual name, else the last text there is."""
-    return _at(outputs, path, "outputs") or _guess(outputs, ANSWERS, first=False)
+    """What was answered: at ``path`` (``outputs.answer``), else by the assistant of a chat, else under a usual name,
+    else the last text there is.
+    """
+    return _at(outputs, path, "outputs") or _last_said(outputs, "assistant") or _guess(outputs, ANSWERS, first=False)
 
 
 def waiting(asked: str) -> str:
@@ -59,14 +66,52 @@ def waiting(asked: str) -> str:
     return f"Waiting for an answer: {first or _words(wanted)}"
 
 
-def has_messages(state: Mapping[Any, object]) -> bool:
-    """Whether a state has a chat of its own for MLflow to preview."""
+def chat(state: Mapping[Any, object]) -> list[object] | None:
+    """The messages of a state that is a chat, each with a role that MLflow knows; None where it is none."""
     messages = state.get("messages")
-    return isinstance(messages, list) and bool(messages) and all(map(_chat_like, messages))
+    if is_message(messages):
+        return [messages]
+    if not isinstance(messages, list) or not messages:
+        return None
+    listed = [item if is_message(item) else _chat_message(item) for item in messages]
+    return None if None in listed else listed
 
 
-def _chat_like(item: object) -> bool:
-    return is_message(item) or (isinstance(item, Mapping) and "role" in item) or isinstance(item, tuple)
+def _chat_message(item: object) -> object | None:
+    """``{role, content}`` of a mapping or a (role, content) pair as LangChain takes them for messages."""
+    if isinstance(item, Mapping):
+        role = item.get("role") or item.get("type")
+        if not isinstance(role, str) or role not in _KNOWN or "content" not in item:
+            return None
+        return item if item.get("role") in _SHOWN else as_message(item)
+    pair = isinstance(item, tuple | list) and len(item) == 2 and isinstance(item[0], str) and item[0] in _KNOWN
+    return as_message(item) if pair else None
+
+
+def last_of(messages: list[object], speaker: Speaker) -> int | None:
+    """Where the last message of the speaker stands."""
+    places = reversed(range(len(messages)))
+    return next((place for place in places if _role(messages[place]) == speaker), None)
+
+
+def shows(messages: object, speaker: Speaker, said: str) -> bool:
+    """Whether MLflow's preview of these messages, stored ones as well, is what was ``said``."""
+    listed = messages if isinstance(messages, list) else []
+    place = last_of(listed, speaker)
+    return place is not None and _text(listed[place]) == said
+
+
+def _last_said(state: object, speaker: Speaker) -> str | None:
+    messages = chat(state) if isinstance(state, Mapping) else None
+    place = last_of(messages, speaker) if messages else None
+    return _text(messages[place]) if messages and place is not None else None
+
+
+def _role(message: object) -> object:
+    if isinstance(message, Mapping):
+        return message.get("role")
+    kind = getattr(message, "type", None)
+    return ROLES.get(kind, kind) if isinstance(kind, str) else None
 
 
 def _at(value: object, path: str, side: str) -> str | None:
@@ -112,7 +157,9 @@ def _text(value: object) -> str | None:
     if isinstance(value, str):
         return value[:LONGEST] or None
     if is_message(value):
-        return _text(getattr(value, "content", None))
+        return content_text(getattr(value, "content", None))[:LONGEST] or None
+    if isinstance(value, Mapping) and "role" in value:
+        return content_text(value.get("content"))[:LONGEST] or None
     if isinstance(value, list) and value:
         return _text(value[-1])
     if isinstance(value, bool | int | float):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
+from tierlens.errors import SettingsError
 from tierlens.sinks.otlp import parse_headers
-from tierlens.spans import NONE
 
 LABEL_VALUES: Final = 100
+
+_ENDPOINT: Final = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class MetricsPlan:
     port: int | None = None
     host: str = "127.0.0.1"
     endpoint: str = ""
-    headers: Mapping[str, str] = NONE
+    headers: Mapping[str, str] = field(default_factory=dict)
     interval_s: float = 30.0
     label_values: int = LABEL_VALUES
     quota_bytes: int = 1 << 30
@@ -38,11 +40,15 @@ def plan_from(environ: Mapping[str, str]) -> MetricsPlan | None:
     """What the variables, ``Settings.as_environment`` among them, ask for; None where that is nothing.
 
     Raises:
-        SettingsError: the headers cannot be read.
+        SettingsError: the endpoint or its headers cannot be used.
     """
-    port, endpoint = environ.get("TIERLENS_METRICS_PORT"), environ.get("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "")
+    port, endpoint = environ.get("TIERLENS_METRICS_PORT"), environ.get(_ENDPOINT, "")
     if not port and not endpoint:
         return None
+    if endpoint and not endpoint.startswith(("http://", "https://")):
+        raise SettingsError(
+            _ENDPOINT, "", repr(endpoint), "is no address of OTLP over HTTP: http://host:4318/v1/metrics"
+        )
     headers = environ.get("OTEL_EXPORTER_OTLP_METRICS_HEADERS") or environ.get("OTEL_EXPORTER_OTLP_HEADERS", "")
     return MetricsPlan(
         int(port) if port else None,

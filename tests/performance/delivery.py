@@ -12,6 +12,7 @@ from tests.performance.stage import Backend, Stage, say
 TRACES = 300
 BURST = 300
 METRICS = 3
+INVOCATIONS = 100
 
 
 def limit(stage: Stage) -> dict[str, Reading]:
@@ -68,3 +69,15 @@ def stored(stage: Stage) -> dict[str, Reading]:
     partly = statistics.median(figures["traces"] for figures in theirs) - autolog
     beside = f"autolog {autolog:.0f}, and {partly:.0f} in part"
     return {"stored_of_300": Reading(whole, "traces with all 25 spans in the database", beside)}
+
+
+def runs(stage: Stage) -> dict[str, Reading]:
+    """Runs of single invocations a second, of the log-batch calls a second that a bare client makes; one round."""
+    with stage.backend("runs") as backend:
+        found = stage.probe("runs", INVOCATIONS, stage.scratch("journal"), backend=backend)
+    if found["complete"] != found["runs"]:
+        raise AssertionError(f"{found['complete']} of {found['runs']} runs are complete")
+    share = found["runs_per_s"] / found["batches_per_s"]
+    how = f"{INVOCATIONS} graph calls of 2 agents: {found['runs']} runs, all complete"
+    beside = f"{found['runs_per_s']:.0f} runs/s, {found['batches_per_s']:.0f} bare log-batch calls/s"
+    return {"runs_share": Reading((share,), how, beside)}

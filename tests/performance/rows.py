@@ -79,6 +79,7 @@ ROWS = (
     Row("memory_mb", "memory added in the agent", "overhead", "<=", 25, "MB"),
     Row("limit_share", "share of the server's OTLP limit, no metrics", "limit", ">=", 0.8),
     Row("limit_share_metrics", "share of it, 3 metrics on every trace", "limit", ">=", 0.5),
+    Row("runs_share", "runs by invocation, share of bare log-batch calls", "runs", ">=", 0.25),
     Row("stored_of_300", "stored of 300 emitted back to back", "stored", "=", 300),
     Row("streaming_ms", "streaming 400 tokens, added", "streaming", "<=", 1.5, "ms"),
     Row("import_ms", "import tierlens after langgraph", "importing", "<=", 120, "ms"),

@@ -28,6 +28,7 @@ Part = Callable[[Stage], Mapping[str, Reading]]
 MEASURES: Mapping[str, Part] = {
     "overhead": overhead,
     "limit": delivery.limit,
+    "runs": delivery.runs,
     "stored": delivery.stored,
     "streaming": agent.streaming,
     "importing": agent.importing,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from tierlens.journal.codec import Line
+from tierlens.journal.forgotten import Forgotten
 from tierlens.shipping.alarm import Alarms
 from tierlens.shipping.audit import Audit
 from tierlens.shipping.blobrest import BlobRest
@@ -24,6 +26,8 @@ from tierlens.shipping.limits import Limits
 from tierlens.shipping.outbox import Outbox
 from tierlens.shipping.parcel import Parcel
 from tierlens.shipping.runs import RunLog
+from tierlens.shipping.sieve import Sieve
+from tierlens.shipping.tally import Tally
 from tierlens.sinks.base import Sink
 from tierlens.sinks.runs import run_sink_of
 from tierlens.sinks.witness import witness_of
@@ -36,6 +40,7 @@ class Shipper:
 
     Args:
         tell: called, from inside ``step``, whenever ``health`` has changed.
+        tally: counts what the sink has taken, for metrics; closed with the shipper.
 
     Attributes:
         urgent: spans are sent without waiting for their trace's root.
@@ -50,7 +55,9 @@ class Shipper:
         clock: Clock | None = None,
         rng: random.Random | None = None,
         tell: Callable[[Health], None] = lambda health: None,
+        tally: Tally | None = None,
     ) -> None:
+        self._tally = tally
         self._limits, self._clock = limits or Limits(), clock or SystemClock()
         self._alarms = Alarms(self._clock)
         self._intake = Intake(directory, self._alarms)
@@ -78,9 +85,11 @@ class Shipper:
             retries=self._retries,
             runs=self._runs,
             blobs=self._blobs,
+            sieve=Sieve(Forgotten(directory)),
             alarms=self._alarms,
             clock=self._clock,
             tell=tell,
+            tally=self._count,
         )
         self._look_at = self._clock.monotonic()
         self._breath = threading.Event()
@@ -99,7 +108,8 @@ class Shipper:
         read = self._read()
         now = self._clock.monotonic()
         self._gathering.ripen(now, self.urgent)
-        for records in self._runs.due(now, self.urgent):
+        # Traces first: until there are none to send, what they say to runs gathers into fewer calls.
+        for records in self._runs.due(now, self.urgent and not read and not self._gathering):
             self._outbox.put(records)
         parcel = self._next_parcel(now)
         if parcel is not None:
@@ -171,11 +181,19 @@ class Shipper:
         """Acknowledge what was settled; the sink is the caller's."""
         self._save()
         self._intake.close()
+        if self._tally is not None:
+            self._tally.close()
 
     def abandon(self) -> None:
         """Close the files without acknowledging anything: in a forked child they are the parent's to
         acknowledge."""
         self._intake.close()
+        if self._tally is not None:
+            self._tally.abandon()
+
+    def _count(self, lines: Iterable[Line]) -> None:
+        if self._tally is not None:
+            self._tally.taken(lines, self._intake.start_of)
 
     def _take_up(self, feed: Feed, now: float) -> None:
         for entry in feed.held_entries():

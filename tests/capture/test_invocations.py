@@ -6,9 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from langchain_core.language_models import FakeListChatModel
 
 from tests.capture import graphs
 from tests.capture.conftest import Capture
+from tierlens.journal.codec import decode, encode, encode_resource
 from tierlens.policy import AgentPolicy, Policies
 from tierlens.spans import Call, Invocation, RunsMode
 
@@ -40,6 +42,20 @@ def test_a_call_outside_of_any_agent_is_the_roots(capture_with: Any) -> None:
     [invocation] = invocations(capture).values()
     [call] = [Call(*call) for call in invocation.calls]
     assert dict(call.usage) == {"input_tokens": 7, "output_tokens": 3, "total_tokens": 10}
+
+
+def test_a_call_that_failed_is_told_as_well_and_its_span_can_be_journalled(capture: Capture) -> None:
+    class Broken(FakeListChatModel):
+        def _call(self, *args: Any, **kwargs: Any) -> str:
+            raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        Broken(responses=[]).invoke("why", capture.config())
+
+    [span] = capture.journal.spans.values()
+    line = decode(encode(span, capture.journal.routings[span.span_id], encode_resource({})).rstrip())
+    assert line.invocation is not None
+    assert [dict(Call(*call).usage) for call in line.invocation.calls] == [{}]
 
 
 @pytest.mark.parametrize("runs", ["per_version", "per_invocation"])

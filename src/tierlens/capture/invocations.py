@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from tierlens import keys
 from tierlens.capture.trace import Open
 from tierlens.policy import Policies
 from tierlens.spans import Invocation
+
+# NONE is a view of a dict, which JSON does not know.
+_NOTHING: Final[dict[str, int]] = {}
 
 
 def count(call: Open) -> None:
@@ -20,7 +23,7 @@ def count(call: Open) -> None:
         temperature if isinstance(temperature, int | float) else None,
         max_tokens if isinstance(max_tokens, int) else None,
         call.start_ns,
-        call.usage,
+        call.usage or _NOTHING,
         call.share,
     )
     agent = call

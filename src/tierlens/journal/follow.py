@@ -71,5 +71,6 @@ class Follower:
         # A segment that cannot be read just now may be at the next look.
         with suppress(OSError):
             while records := chain.read(_SLICE):
-                written += [Written(name, record.line) for record in records]
+                # A loss of nothing is what an erased line has become.
+                written += [Written(name, r.line) for r in records if r.line.kind != "loss" or r.line.refused]
         return written

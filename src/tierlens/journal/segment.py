@@ -10,6 +10,9 @@
     ship.log                  what a shipping process had to say; locked by the process that passes it on
     totals                    what became of the spans of writers whose files are gone
     repaired                  which damaged lines have been dealt with
+    forgotten.jsonl           who and what was erased, by digest
+    forget.lock  forget.left  locked while somebody erases; traces that MLflow may still have
+    put-back-<writer>.….jsonl lines on their way back into the journal
     blobs/  dead-letter/      artifacts by SHA-256; lines that no sink would take
 
 A writer is one process: ``<UTC time>-<pid>-<8 hex digits>``. Everything else in the directory is left alone.
@@ -35,6 +38,10 @@ FLUSH_WANTED: Final = "flush.wanted"
 SHIP_LOG: Final = "ship.log"
 TOTALS: Final = "totals"
 REPAIRED: Final = "repaired"
+FORGOTTEN: Final = "forgotten.jsonl"
+FORGET_LOCK: Final = "forget.lock"
+FORGET_LEFT: Final = "forget.left"
+PUT_BACK: Final = "put-back-"
 
 _NAME: Final = re.compile(r"(\d{8}T\d{6}-\d+-[0-9a-f]{8})\.(?:(\d{6,})\.jsonl|lock|cursor)")
 _APPEND: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from tierlens.errors import DeliveryError, Forbidden, Rejected, TooLarge, Unavailable
+from tierlens.journal.codec import Line
 from tierlens.shipping.alarm import Alarms
 from tierlens.shipping.audit import Audit
 from tierlens.shipping.blobrest import BlobRest
@@ -19,6 +20,7 @@ from tierlens.shipping.outbox import Outbox
 from tierlens.shipping.parcel import Parcel, detached, halves, truncated
 from tierlens.shipping.retry import Action, decide
 from tierlens.shipping.runs import RunLog
+from tierlens.shipping.sieve import ERASED, Sieve
 from tierlens.sinks.base import Finish, Sink
 
 
@@ -27,6 +29,8 @@ class Delivery:
 
     Args:
         tell: called whenever ``health`` has changed.
+        tally: told of all lines that the sink has taken.
+        sieve: knows what was erased.
 
     Attributes:
         feeds: by writer, for acknowledging.
@@ -46,13 +50,15 @@ class Delivery:
         retries: Retries,
         runs: RunLog,
         blobs: BlobRest,
+        sieve: Sieve,
         alarms: Alarms,
         clock: Clock,
         tell: Callable[[Health], None],
+        tally: Callable[[Iterable[Line]], None],
     ) -> None:
-        self._tell = tell
+        self._tell, self._tally = tell, tally
         self._sink, self.feeds, self._outbox, self._finishes = sink, feeds, outbox, finishes
-        self._audit, self._runs = audit, runs
+        self._audit, self._runs, self._sieve = audit, runs, sieve
         self._retries, self._blobs, self._alarms, self._clock = retries, blobs, alarms, clock
         self.touched: set[str] = set()
         self.stored = 0
@@ -61,7 +67,15 @@ class Delivery:
     def attempt(self, parcel: Parcel) -> None:
         """Send once, and draw the conclusions."""
         parcel.tries += 1
-        self._feel(replace(self.health, asked_at=self._clock.monotonic()))
+        before = self.health
+        # Said first: whoever erases waits for what was under way when nobody could know of it.
+        self._feel(replace(before, asked_at=self._clock.monotonic()))
+        parcel, erased = self._sieve.parted(parcel)
+        if erased is not None:
+            self._drop(erased)
+        if not (parcel.groups or parcel.finishes or parcel.records):
+            self._feel(before)
+            return
         error = self._send(parcel)
         now, ever_took = self._clock.monotonic(), self.health.ever_took or error is None
         self._feel(Health(isinstance(error, Unavailable | Forbidden), now, None, ever_took))
@@ -95,6 +109,7 @@ class Delivery:
     def _taken(self, parcel: Parcel) -> None:
         now = self._clock.monotonic()
         self.stored += parcel.spans
+        self._tally(entry.line for entry in parcel.entries())
         for entry in self._runs.done(parcel):
             self._settle(entry, STORED)
         self._audit.taken(parcel)
@@ -114,6 +129,17 @@ class Delivery:
         self._blobs.delivered(parcel.finishes, now)
         if parcel.letter:
             self._redeem(parcel.letter)
+
+    def _drop(self, parcel: Parcel) -> None:
+        """Settle what was erased, without sending it."""
+        for entry in [*parcel.entries(), *self._runs.done(parcel)]:
+            self._settle(entry, ERASED)
+            if feed := self.feeds.get(entry.writer):
+                feed.seen(entry.place)
+        for finish in parcel.finishes:
+            self._release(finish, parcel.destination)
+        if parcel.letter:
+            self._retries.drop(parcel.letter)
 
     def _redeem(self, name: str) -> None:
         letter = self._retries.delivered(name)

@@ -75,6 +75,10 @@ class Retries:
         if not kept.final:
             self._due[name] = self._clock.monotonic() + pause_after(kept.tries, self._limits)
 
+    def drop(self, name: str) -> None:
+        """Take a letter away that nobody is to have."""
+        self._letters.remove(name)
+
     def delivered(self, name: str) -> Letter | None:
         """Take a letter away whose span was taken after all, unless it is the whole of a truncated one.
 

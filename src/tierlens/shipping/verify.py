@@ -13,6 +13,7 @@ from tierlens.errors import TierlensError
 from tierlens.journal.chain import Chain
 from tierlens.journal.codec import Line
 from tierlens.journal.cursor import Cursor, read_cursor
+from tierlens.journal.forgotten import Forgotten
 from tierlens.journal.segment import cursor_path, writers
 from tierlens.shipping.deadletter import DeadLetters
 from tierlens.shipping.drain import drain
@@ -74,16 +75,16 @@ def verify(directory: Path, open_sink: Callable[[], Sink], *, send: bool, patien
 
 
 def compare(directory: Path, witness: Witness) -> Comparison:
-    """Ask for every delivered span whose line is still there; dead letters are not delivered.
+    """Ask for every delivered span whose line is still there; dead letters are not delivered, erased ones not wanted.
 
     Raises:
         DeliveryError: MLflow does not answer.
         OSError: the directory cannot be listed.
     """
-    letters = DeadLetters(directory)
+    letters, forgotten = DeadLetters(directory), Forgotten(directory)
     traces: dict[str, dict[str, Line]] = {}
     for line in _delivered(directory):
-        if not letters.holds(line):
+        if not (letters.holds(line) or (forgotten and forgotten.has(line))):
             traces.setdefault(line.trace, {})[line.span] = line
     lines = [line for spans in traces.values() for line in spans.values()]
     return Comparison(len(traces), len(lines), tuple(_absent(lines, witness)))

@@ -34,13 +34,18 @@ MLFLOW_VARIABLES: Final = {
     "tracking_client_cert_path": "MLFLOW_TRACKING_CLIENT_CERT_PATH",
     "workspace": "MLFLOW_WORKSPACE",
 }
-OTEL_VARIABLES: Final = {"otlp_headers": "OTEL_EXPORTER_OTLP_HEADERS"}
+OTEL_VARIABLES: Final = {
+    "otlp_headers": "OTEL_EXPORTER_OTLP_HEADERS",
+    "metrics_endpoint": "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+    "metrics_headers": "OTEL_EXPORTER_OTLP_METRICS_HEADERS",
+}
 NOT_IN_YAML: Final = {
     "config_dir": "says where this very file lies; give it as TIERLENS_CONFIG_DIR",
     "mlflow_experiment": "belongs under defaults:, or into an agent's file; or give it as MLFLOW_EXPERIMENT_NAME",
     "tracking_token": "is a credential; give it as MLFLOW_TRACKING_TOKEN",
     "tracking_password": "is a credential; give it as MLFLOW_TRACKING_PASSWORD",
     "otlp_headers": "may hold credentials; give them as OTEL_EXPORTER_OTLP_HEADERS",
+    "metrics_headers": "may hold credentials; give them as OTEL_EXPORTER_OTLP_METRICS_HEADERS",
 }
 
 
@@ -84,6 +89,20 @@ class Settings(BaseModel):
         default=None, pattern="^https?://", description="A second destination: an OTLP/HTTP traces endpoint."
     )
     otlp_headers: SecretStr | None = Field(default=None, description="Headers for it, as name=value,name=value.")
+    metrics_port: int | None = Field(
+        default=None, ge=1, le=65_535, description="Port on which whoever delivers offers metrics to Prometheus."
+    )
+    metrics_host: str = Field(
+        default="127.0.0.1", min_length=1, description="Address of that port; by default for this host alone."
+    )
+    metrics_endpoint: str | None = Field(
+        default=None, description="An OTLP/HTTP metrics endpoint that whoever delivers pushes metrics to."
+    )
+    metrics_headers: SecretStr | None = Field(default=None, description="Headers for it, as name=value,name=value.")
+    metrics_interval_s: float = Field(default=30.0, gt=0, description="Seconds between two pushes of metrics.")
+    metrics_label_values: int = Field(
+        default=100, ge=1, description="Values of a metric's label that are told apart; the others are `other`."
+    )
     config_dir: Path = Field(
         default=Path("config"), description="Folder of tierlens.yaml and agents/; one that is named must be there."
     )

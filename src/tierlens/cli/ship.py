@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import signal
 import threading
 from pathlib import Path
@@ -17,6 +18,7 @@ from tierlens.cli.output import AsJson, JournalDir, Patience
 
 if TYPE_CHECKING:
     from tierlens.shipping.run import RunReport
+    from tierlens.shipping.tally import OpenTally
     from tierlens.sinks.base import Sink
 
 _STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
@@ -27,6 +29,9 @@ def ship(
     journal_dir: JournalDir = None,
     patience: Patience = 30.0,
     as_json: AsJson = False,
+    metrics_port: Annotated[
+        int | None, typer.Option(help="Offer metrics to Prometheus on this port; without it, the settings'.")
+    ] = None,
 ) -> None:
     """Deliver what lies in the journal.
 
@@ -40,27 +45,30 @@ def ship(
 
       MLFLOW_TRACKING_URI=http://other:5000 tierlens ship --once --json
 
-      tierlens ship --journal-dir /var/lib/app/journal
+      tierlens ship --journal-dir /var/lib/app/journal --metrics-port 9464
     """
+    from tierlens.shipping.metrics import tally_from
     from tierlens.shipping.run import collect_rarely, run_once
     from tierlens.sinks.configured import sink_for
 
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
-    found = settings.load(journal_dir=journal_dir)
+    found = settings.load(journal_dir=journal_dir, metrics_port=metrics_port)
     sink = sink_for(found)
+    environment = {**os.environ, **found.as_environment()}
+    open_tally = tally_from(environment, found.journal_dir, strict=metrics_port is not None)
     collect_rarely()
     with contextlib.closing(sink):
         if once:
             with progress(found.journal_dir, show=not as_json):
-                report = run_once(found.journal_dir, sink, patience_s=patience)
+                report = run_once(found.journal_dir, sink, patience_s=patience, open_tally=open_tally)
         else:
-            report = _until_told(found.journal_dir, sink)
+            report = _until_told(found.journal_dir, sink, open_tally)
     say(report, found.journal_dir, as_json)
     if not report.drained and (once or report.busy):
         raise typer.Exit(1)
 
 
-def _until_told(directory: Path, sink: Sink) -> RunReport:
+def _until_told(directory: Path, sink: Sink, open_tally: OpenTally) -> RunReport:
     from tierlens.shipping.run import run_forever
 
     stop = threading.Event()
@@ -68,7 +76,7 @@ def _until_told(directory: Path, sink: Sink) -> RunReport:
     # wait for this event, which holds the event's lock.
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
     threading.Thread(target=_set_when_told, args=(stop,), daemon=True).start()
-    return run_forever(directory, sink, stop)
+    return run_forever(directory, sink, stop, open_tally=open_tally)
 
 
 def _set_when_told(stop: threading.Event) -> None:

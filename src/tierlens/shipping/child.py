@@ -29,6 +29,7 @@ def main(journal: str, descriptor: str, destination: str) -> None:
     sys.modules["httpx._main"] = None  # type: ignore[assignment]  # so Python spells "cannot be imported"
     from tierlens.journal.lock import FileLock
     from tierlens.journal.segment import SHIPPER_LOCK
+    from tierlens.shipping.metrics import tally_from
     from tierlens.shipping.run import collect_rarely, run_forever
     from tierlens.sinks.configured import sink_from
 
@@ -38,7 +39,15 @@ def main(journal: str, descriptor: str, destination: str) -> None:
     sink = sink_from(os.environ)
     collect_rarely()
     try:
-        run_forever(directory, sink, _told_to_stop(), alone_s=ALONE_S, lock=lock, destination=destination)
+        run_forever(
+            directory,
+            sink,
+            _told_to_stop(),
+            alone_s=ALONE_S,
+            lock=lock,
+            destination=destination,
+            open_tally=tally_from(os.environ, directory),
+        )
     finally:
         sink.close()
 

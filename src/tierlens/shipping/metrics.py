@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -12,29 +12,29 @@ from tierlens.projection import instruments
 from tierlens.projection.measurements import Point
 from tierlens.shipping.alarm import Alarms
 from tierlens.shipping.clock import SystemClock
-from tierlens.shipping.tally import Tally
+from tierlens.shipping.tally import OpenTally, Tally
 from tierlens.shipping.vitals import Vitals, VitalSigns
 from tierlens.sinks.metrics_plan import MetricsPlan, plan_from
 from tierlens.spans import NONE
 
 REASON: Final = "tierlens.reason"
-OpenTally = Callable[[], Tally | None]
-"""Called by who begins to ship: opens ports, so nobody else should."""
 
 
-def tally_from(environ: Mapping[str, str], directory: Path) -> OpenTally:
+def tally_from(environ: Mapping[str, str], directory: Path, *, strict: bool = False) -> OpenTally:
     """What the settings, given as variables, ask for.
 
-    Where that cannot be had, a warning says why, and spans are delivered all the same.
+    Where that cannot be had, a warning says why, and spans are delivered all the same; ``strict`` raises.
     """
-    return partial(_open_or_warn, environ, directory)
+    return partial(_open, environ, directory, strict)
 
 
-def _open_or_warn(environ: Mapping[str, str], directory: Path) -> Tally | None:
+def _open(environ: Mapping[str, str], directory: Path, strict: bool) -> Tally | None:
     try:
         plan = plan_from(environ)
         return open_tally(plan, directory) if plan is not None else None
-    except (SettingsError, ValueError) as error:
+    except SettingsError as error:
+        if strict:
+            raise
         Alarms(SystemClock()).warn("metrics", f"there are no metrics: {error}")
         return None
 

@@ -17,6 +17,7 @@ from tierlens.shipping.clock import Clock, SystemClock
 from tierlens.shipping.health import Health
 from tierlens.shipping.limits import Limits
 from tierlens.shipping.shipper import Shipper
+from tierlens.shipping.tally import OpenTally, no_tally
 from tierlens.sinks.base import Sink
 
 _POLL_S = 0.1
@@ -62,6 +63,7 @@ def run_once(
     limits: Limits | None = None,
     clock: Clock | None = None,
     rng: random.Random | None = None,
+    open_tally: OpenTally = no_tally,
 ) -> RunReport:
     """Ship what lies there, the dead's open spans included, and return.
 
@@ -70,6 +72,7 @@ def run_once(
 
     Args:
         patience_s: how long to go on without the sink's taking anything.
+        open_tally: called once this process ships; counts for metrics.
     """
     clock = clock or SystemClock()
     lock = FileLock(directory / SHIPPER_LOCK)
@@ -77,7 +80,7 @@ def run_once(
         return RunReport(0, drained=True)
     if not _taken_over(directory, lock, clock):
         return RunReport(0, drained=False, busy=True)
-    shipper = Shipper(directory, sink, limits=limits, clock=clock, rng=rng)
+    shipper = Shipper(directory, sink, limits=limits, clock=clock, rng=rng, tally=open_tally())
     shipper.urgent = True
     try:
         return _drain(shipper, clock, patience_s)
@@ -130,6 +133,7 @@ def run_forever(
     destination: str = "",
     limits: Limits | None = None,
     clock: Clock | None = None,
+    open_tally: OpenTally = no_tally,
 ) -> RunReport:
     """Ship until ``stop`` is set, standing by while another process ships from the directory.
 
@@ -138,6 +142,7 @@ def run_forever(
             ship, or once no writer has been alive for so long.
         lock: the directory's shipper lock, where it is held already.
         destination: stands for where the sink delivers to, for those who would ship elsewhere.
+        open_tally: called once this process ships; counts for metrics.
     """
     clock = clock or SystemClock()
     create_directory(directory)
@@ -147,7 +152,7 @@ def run_forever(
             return RunReport(0, drained=False, busy=True)
     tell = partial(_tell, directory, destination)
     tell(Health())
-    shipper = Shipper(directory, sink, limits=limits, clock=clock, tell=tell)
+    shipper = Shipper(directory, sink, limits=limits, clock=clock, tell=tell, tally=open_tally())
     service = _Service(shipper, directory, destination, clock)
     try:
         return service.run(stop, alone_s)

@@ -22,6 +22,7 @@ _PYTHON: Final = re.compile(r"\.?(python|pypy|graalpy)", re.IGNORECASE)
 _DELIVERY: Final = (
     *("MLFLOW_TRACKING_", "MLFLOW_WORKSPACE", "MLFLOW_ARTIFACT_LOCATION"),
     *("TIERLENS_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS"),
+    *("TIERLENS_METRICS_", "OTEL_EXPORTER_OTLP_METRICS_"),
 )
 # A shipper that waits for a prompt, or that dies of a deprecation, delivers nothing.
 _NOT_PASSED_ON: Final = frozenset({"PYTHONINSPECT", "PYTHONWARNINGS", "PYTHONPROFILEIMPORTTIME", "PYTHONSTARTUP"})

@@ -20,6 +20,10 @@ StartOf = Callable[[str], Line | None]
 """The start record of a span, by its id, if it is open."""
 
 
+OpenTally = Callable[[], "Tally | None"]
+"""Called by whoever begins to ship, and by nobody else: it may open a port."""
+
+
 class Meter(Protocol):
     """Takes values for metrics, and never raises."""
 
@@ -131,3 +135,7 @@ class Tally:
                 return
             for waiting in self._waiting.pop(first):
                 self._meter.record(waiting.figures.points(_NOBODY))
+
+
+def no_tally() -> None:
+    """Nobody asks for metrics."""

@@ -19,6 +19,7 @@ from tierlens.shipping.health import Standing, hopeless
 from tierlens.shipping.limits import Limits
 from tierlens.shipping.report import FlushReport
 from tierlens.shipping.shipper import Shipper
+from tierlens.shipping.tally import OpenTally, no_tally
 from tierlens.sinks.base import Sink
 
 _SOONEST_S = 0.1
@@ -43,6 +44,7 @@ class ShippingThread:
             imports, the process is not forked in the midst of.
         destination: stands for where that delivers to; a shipping process left behind by others that delivers
             elsewhere is asked to make way.
+        open_tally: called in the thread whenever it begins to ship; counts for metrics.
     """
 
     def __init__(
@@ -53,7 +55,9 @@ class ShippingThread:
         destination: str = "",
         limits: Limits | None = None,
         clock: Clock | None = None,
+        open_tally: OpenTally = no_tally,
     ) -> None:
+        self._open_tally = open_tally
         self._journal, self._open_sink, self._destination = journal, open_sink, destination
         # Slices so small that an agent's thread never waits for the interpreter much longer than they take, and
         # little held in memory, which is the agent's own.
@@ -169,8 +173,9 @@ class ShippingThread:
         # A child forked in the midst of an import could never import that module: its lock would stay held.
         with self._state:
             sink = self._open_sink()
+            tally = self._open_tally()
             prices.load()
-        shipper = Shipper(self._journal.directory, sink, limits=self._limits, clock=self._clock)
+        shipper = Shipper(self._journal.directory, sink, limits=self._limits, clock=self._clock, tally=tally)
         self._shipper = shipper
         try:
             pause = _SOONEST_S

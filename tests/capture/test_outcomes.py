@@ -14,7 +14,7 @@ from langchain.agents.middleware import wrap_tool_call
 from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.tools import tool
 from langgraph.func import entrypoint, task
-from langgraph.graph import START, StateGraph
+from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, RetryPolicy
 
 from tests.capture.conftest import Capture
@@ -53,6 +53,15 @@ def test_an_error_is_told_with_its_words_and_its_stack(capture: Capture) -> None
     assert event.name == "exception"
     assert event.attributes["exception.type"] == "ValueError"
     assert "in broken" in str(event.attributes["exception.stacktrace"])
+
+
+def test_an_error_without_words_is_told_by_its_type(capture: Capture) -> None:
+    def node(state: State) -> State:
+        raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        one(node).invoke(QUESTION, capture.config())
+    assert capture.journal.named("node").message == "TimeoutError"
 
 
 def test_an_error_whose_str_raises_is_still_told(capture: Capture) -> None:
@@ -146,6 +155,12 @@ def test_a_handoff_to_a_sibling_names_it(capture: Capture) -> None:
     assert (first[keys.OUTCOME], first[keys.OUTCOME_DETAIL]) == ("handed_off", "last")
     assert json.loads(first[keys.OUTPUTS]) == {"notes": ["on"], "goto": "last"}
     assert capture.journal.named("first").status == "OK"
+
+
+def test_going_to_the_end_hands_nothing_off(capture: Capture) -> None:
+    one(lambda state: Command(goto=END, update={"notes": ["done"]})).invoke(QUESTION, capture.config())
+    assert capture.outcomes("node") == ["ok"]
+    assert json.loads(capture.attributes("node")[keys.OUTPUTS]) == {"notes": ["done"], "goto": END}
 
 
 def test_a_handoff_out_of_a_subgraph_is_no_error_anywhere(capture: Capture) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
@@ -9,13 +10,14 @@ import pytest
 from langchain.agents import create_agent
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.runnables import RunnableLambda, RunnablePassthrough
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command, interrupt
 
 from tests.capture.conftest import Capture
-from tests.capture.graphs import model
+from tests.capture.graphs import graph, model
 from tests.capture.pausing import approval
 from tierlens import keys
 from tierlens.capture import ledger, previews
@@ -69,6 +71,7 @@ def test_the_answer_is_the_last_text_and_a_number_only_where_there_is_none() -> 
         (True, "Resumed with true"),
         ({"approved": False, "reason": "too much"}, "Resumed with approved: false, reason: too much"),
         ({"decisions": [{"type": "approve"}]}, 'Resumed with decisions: [{"type":"approve"}]'),
+        ({"a" * 32: "yes", "b" * 32: {"approved": False}}, "Resumed with yes, approved: false"),
     ],
 )
 def test_of_a_resumed_graph_it_is_what_the_person_answered(answer: Any, shown: str) -> None:
@@ -121,6 +124,33 @@ def test_a_pause_and_its_end_read_well_in_the_trace_list(capture: Capture) -> No
 )
 def test_a_reference_says_what_it_refers_to(value: Any, first_words: str) -> None:
     assert ledger.head(value) == first_words
+
+
+def test_a_breakpoint_reads_as_a_pause_and_a_resumption(capture: Capture) -> None:
+    built = graph(plan=lambda state: {"notes": ["planned"]}, act=lambda state: {"notes": ["done"]})
+    compiled = built.compile(checkpointer=InMemorySaver(), interrupt_before=["act"])
+    config: Any = {"configurable": {"thread_id": "t"}, **capture.config()}
+    compiled.invoke({"question": "Why?"}, config)
+    compiled.invoke(None, config)
+
+    first, second = sorted(capture.journal.roots(), key=lambda span: span.start_ns)
+
+    assert said(first, keys.OUTPUTS) == "Paused before the next step"
+    assert said(second, keys.INPUTS) == "Resumed"
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_chain_that_streams_shows_its_question(capture: Capture, fails: bool) -> None:
+    def think(question: str) -> str:
+        return str(1 / 0) if fails else "Because."
+
+    chain = RunnablePassthrough() | RunnableLambda(think)
+    with pytest.raises(ZeroDivisionError) if fails else contextlib.nullcontext():
+        list(chain.stream("Why?", capture.config()))
+
+    (root,) = capture.journal.roots()
+    assert said(root, keys.INPUTS) == "Why?"
+    assert fails or said(root, keys.OUTPUTS) == "Because."
 
 
 def test_the_answer_of_an_agent_is_its_last_message(capture: Capture) -> None:

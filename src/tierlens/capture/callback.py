@@ -109,9 +109,11 @@ class MlflowCallbackHandler(GraphCallbackHandler):
         ambient = current.ambient_context()
         return current.merged(context, ambient) if ambient is not None else context
 
-    def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
+    def on_chain_end(self, outputs: Any, *, run_id: UUID, inputs: Any = None, **kwargs: Any) -> None:
         try:
             if opened := self._recorder.open.get(run_id.int):
+                if inputs is not None:
+                    chains.given(self._recorder, opened, inputs)
                 chains.end(self._recorder, opened, outputs)
                 if opened.resumed_at:
                     resuming.moved_on(opened, self._pauses)
@@ -119,8 +121,10 @@ class MlflowCallbackHandler(GraphCallbackHandler):
             self.shield.report("on_chain_end", error)
 
     @shielded
-    def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+    def on_chain_error(self, error: BaseException, *, run_id: UUID, inputs: Any = None, **kwargs: Any) -> None:
         if opened := self._recorder.open.get(run_id.int):
+            if inputs is not None:
+                chains.given(self._recorder, opened, inputs)
             chains.fail(self._recorder, opened, error)
 
     @shielded
@@ -132,6 +136,7 @@ class MlflowCallbackHandler(GraphCallbackHandler):
     def on_resume(self, event: GraphResumeEvent) -> None:
         if event.run_id is not None and (opened := self._recorder.open.get(event.run_id.int)):
             resuming.resumed(opened, self._pauses, event.checkpoint_id)
+            contents.put_resumed(opened)
 
     def on_chat_model_start(
         self,

@@ -116,6 +116,12 @@ def mark_retried(recorder: Recorder, opened: Open) -> None:
         recorder.rewrite(failed, Outcome(outcomes.RETRIED, detail), failed.end_ns)
 
 
+def given(recorder: Recorder, opened: Open, inputs: object) -> None:
+    """Store the inputs of a chain that streams: only at its end does LangChain know them."""
+    if opened.recording:
+        contents.put_inputs(recorder, opened, inputs)
+
+
 def end(recorder: Recorder, opened: Open, output: object) -> None:
     """End a run that returned."""
     try:

@@ -83,6 +83,12 @@ def _with_message(
     return message if text == "{}" else f"{message[:-1]},{text[1:]}"
 
 
+def put_resumed(opened: Open) -> None:
+    """Where the question of a root stands, say that it was resumed, if it was given nothing to resume with."""
+    if opened.parent is None and opened.attributes.get(keys.INPUTS) == "null":
+        opened.attributes[keys.INPUTS] = _with_message("null", None, "user", "Resumed", opened.policy)
+
+
 def put_outputs(recorder: Recorder, opened: Open, output: object) -> None:
     """Store a run's outputs as its policy allows, and the custom metrics its policy finds in them."""
     try:

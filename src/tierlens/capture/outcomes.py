@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import orjson
+from langgraph.constants import END
 from langgraph.errors import GraphBubbleUp, GraphInterrupt, ParentCommand
 
 from tierlens.capture import payload
@@ -51,13 +52,14 @@ def of_exception(error: BaseException) -> Outcome:
         return Outcome(ABANDONED)
     if isinstance(error, asyncio.CancelledError | KeyboardInterrupt):
         return Outcome(CANCELLED)
-    return Outcome(ERROR, f"{type(error).__name__}: {_words(error)}")
+    words = _words(error)
+    return Outcome(ERROR, f"{type(error).__name__}: {words}" if words else type(error).__name__)
 
 
 def of_output(output: object) -> Outcome:
-    """The outcome of work that returned: a ``Command`` that names a goal hands off to it."""
+    """The outcome of work that returned: a ``Command`` that names a goal hands off to it, unless that is the end."""
     single = output[0] if type(output) is list and len(output) == 1 else output
-    if type(single).__name__ == "Command" and (destination := goal(single)):
+    if type(single).__name__ == "Command" and (destination := goal(single)) not in ("", END):
         return Outcome(HANDED_OFF, destination)
     return FINE
 

@@ -7,6 +7,7 @@ those to be shown, gets one in front.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
@@ -30,7 +31,9 @@ ANSWERS = (
 )
 ASKED = ("question", "message", "action", "task", "prompt", "description", "text")
 LONGEST = 4_000
+BREAKPOINTS = {"interrupt_before": "Paused before the next step", "interrupt_after": "Paused after a step"}
 Speaker = Literal["user", "assistant"]
+_INTERRUPT = re.compile("[0-9a-f]{32}")
 _SHOWN = frozenset({"user", "assistant", "system", "tool"})
 _KNOWN = _SHOWN.union(ROLES, ("developer", "function"))
 
@@ -43,7 +46,7 @@ def question(inputs: object, path: str) -> str | None:
     """
     if type(inputs).__name__ == "Command":
         resume = getattr(inputs, "resume", None)
-        return None if resume is None else f"Resumed with {_words(resume)}"
+        return None if resume is None else f"Resumed with {_words(_answers(resume))}"
     return _at(inputs, path, "inputs") or _last_said(inputs, "user") or _guess(inputs, QUESTIONS, first=True)
 
 
@@ -55,7 +58,9 @@ def answer(outputs: object, path: str) -> str | None:
 
 
 def waiting(asked: str) -> str:
-    """What an interrupted graph waits for, from the JSON of what it asks."""
+    """What an interrupted graph waits for, from the JSON of what it asks; of a breakpoint, that it paused."""
+    if asked in BREAKPOINTS:
+        return BREAKPOINTS[asked]
     try:
         wanted = orjson.loads(asked)
     except orjson.JSONDecodeError:  # it was cut
@@ -139,6 +144,17 @@ def _guess(value: object, names: Iterable[str], *, first: bool) -> str | None:
 
 def _texts(items: Iterable[object]) -> list[str]:
     return [text for item in items if (text := _text(item))]
+
+
+def _answers(resume: object) -> object:
+    """What a person answered, without the ids of the interrupts that several answers are told apart by."""
+    if isinstance(resume, Mapping) and resume and all(_is_interrupt(key) for key in resume):
+        return ", ".join(map(_words, resume.values()))
+    return resume
+
+
+def _is_interrupt(key: object) -> bool:
+    return isinstance(key, str) and _INTERRUPT.fullmatch(key) is not None
 
 
 def _words(value: object) -> str:

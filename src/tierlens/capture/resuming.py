@@ -36,6 +36,9 @@ def resumed(opened: Open, pauses: Pauses, checkpoint: str) -> None:
     if pause.private:
         opened.trace.private.expected |= frozenset(pause.private)
         opened.trace.ledger.heads = False
+    if not pause.trace_id:
+        # It was erased, and only what it kept private is still to be kept.
+        return
     waited = round(max(opened.start_ns - pause.paused_ns, 0) / 1e9, 3)
     opened.attributes[keys.RESUMED_FROM] = f"tr-{pause.trace_id}"
     opened.attributes[keys.WAITED_S] = waited

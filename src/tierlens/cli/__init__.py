@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "ship": ("tierlens.cli.ship", "ship", "Deliver what lies in the journal."),
     "journal": ("tierlens.cli.journal", "journal", "Look into the journal, and mend what is wrong in it."),
     "tail": ("tierlens.cli.tail", "tail", "Show traces as they end, without any server."),
+    "forget": ("tierlens.cli.forget", "forget", "Erase traces, or all of a session or a user."),
     "up": ("tierlens.cli.up", "up", "Start a local MLflow server with its UI on a data folder."),
     "ui": ("tierlens.cli.up", "ui", "Open MLflow's UI on a data folder that exists."),
     "schema": ("tierlens.cli.schema", "schema", "Write the JSON Schemas of the config files."),

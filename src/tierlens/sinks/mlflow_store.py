@@ -58,12 +58,12 @@ class StoreBackend:
         self._opened: Any = None
 
     def experiment_named(self, name: str) -> Experiment | None:
-        with _as_answers():
+        with as_answers():
             found = self._store.get_experiment_by_name(name)
         return found and Experiment(found.experiment_id, name, found.lifecycle_stage != "deleted")
 
     def create_experiment(self, name: str, artifact_location: str, tags: Mapping[str, str]) -> str | None:
-        with _as_answers():
+        with as_answers():
             from mlflow.entities import ExperimentTag
             from mlflow.exceptions import MlflowException
 
@@ -76,11 +76,11 @@ class StoreBackend:
                 raise
 
     def log_spans(self, experiment_id: str, request: bytes) -> None:
-        with _as_answers():
+        with as_answers():
             self._store.log_spans(experiment_id, _entities(request))
 
     def start_trace(self, info: Json) -> None:
-        with _as_answers():
+        with as_answers():
             from mlflow.entities import TraceInfo
             from mlflow.protos.service_pb2 import TraceInfoV3
 
@@ -89,7 +89,7 @@ class StoreBackend:
             self._store.start_trace(TraceInfo.from_proto(message))
 
     def create_assessment(self, assessment: Json) -> None:
-        with _as_answers():
+        with as_answers():
             from mlflow.entities.assessment import Assessment
             from mlflow.exceptions import MlflowException
 
@@ -103,11 +103,11 @@ class StoreBackend:
                 self._store.get_assessment(assessment["trace_id"], assessment["assessment_id"])
 
     def trace_infos(self, trace_ids: Sequence[str]) -> Sequence[Json]:
-        with _as_answers():
+        with as_answers():
             return [info.to_dict() for info in self._store.batch_get_trace_infos(list(trace_ids))]
 
     def count_spans(self, experiment_id: str, tag: str, value: str, window_ms: tuple[int, int]) -> int:
-        with _as_answers():
+        with as_answers():
             from mlflow.entities.trace_metrics import AggregationType, MetricAggregation, MetricViewType
 
             found = self._store.query_trace_metrics(
@@ -122,7 +122,7 @@ class StoreBackend:
             return sum(int(point.values["COUNT"]) for point in found)
 
     def span_ids(self, trace_id: str) -> Set[str]:
-        with _as_answers():
+        with as_answers():
             from mlflow.exceptions import MlflowException
 
             try:
@@ -134,11 +134,11 @@ class StoreBackend:
             return {span.span_id for span in found.data.spans}
 
     def set_tag(self, trace_id: str, key: str, value: str) -> None:
-        with _as_answers():
+        with as_answers():
             self._store.set_trace_tag(trace_id, key, value)
 
     def traces_tagged(self, tag: str, value: str, limit: int) -> Sequence[Json]:
-        with _as_answers():
+        with as_answers():
             experiments = [one.experiment_id for one in self._store.search_experiments()]
             found, _ = self._store.search_traces(
                 experiment_ids=experiments,
@@ -153,13 +153,13 @@ class StoreBackend:
             content = Path(path).read_bytes()
         except OSError as e:
             raise Rejected(f"artifact file {Path(path).name} cannot be read: {e.strerror}") from e
-        with _as_answers():
+        with as_answers():
             from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
             get_artifact_repository(location).upload_attachment(name, content)
 
     def find_runs(self, experiment_id: str, condition: str) -> Sequence[Stored]:
-        with _as_answers():
+        with as_answers():
             from mlflow.entities import ViewType
 
             found: list[Stored] = []
@@ -171,7 +171,7 @@ class StoreBackend:
                     return found
 
     def create_run(self, experiment_id: str, name: str, start_ms: int, tags: Mapping[str, str]) -> Stored:
-        with _as_answers():
+        with as_answers():
             from mlflow.entities import RunTag
 
             labels = [RunTag(key, value) for key, value in tags.items()]
@@ -180,7 +180,7 @@ class StoreBackend:
     def log_batch(
         self, run_id: str, points: Sequence[Point], params: Mapping[str, str], tags: Mapping[str, str]
     ) -> None:
-        with _as_answers():
+        with as_answers():
             from mlflow.entities import Metric, Param, RunTag
 
             self._store.log_batch(
@@ -191,23 +191,23 @@ class StoreBackend:
             )
 
     def end_run(self, run_id: str, status: str, end_ms: int, name: str) -> None:
-        with _as_answers():
+        with as_answers():
             from mlflow.entities import RunStatus
 
             self._store.update_run_info(run_id, RunStatus.from_string(status), end_ms, name)
 
     def delete_run(self, run_id: str) -> None:
-        with _as_answers():
+        with as_answers():
             self._store.delete_run(run_id)
 
     def link_traces(self, run_id: str, trace_ids: Sequence[str]) -> None:
-        with _as_answers():
+        with as_answers():
             self._store.link_traces_to_run(list(trace_ids), run_id)
 
     def attach_to_run(self, run: Stored, name: str, path: str) -> None:
         if not Path(path).is_file():
             raise Rejected(f"artifact file {Path(path).name} is gone")
-        with _as_answers(), tempfile.TemporaryDirectory() as folder:
+        with as_answers(), tempfile.TemporaryDirectory() as folder:
             from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
             # MLflow names what it stores after the file it is given.
@@ -256,7 +256,7 @@ def _entities(request: bytes) -> list[Any]:
 
 
 @contextlib.contextmanager
-def _as_answers() -> Iterator[None]:
+def as_answers() -> Iterator[None]:
     """Whatever the store raises, as the answer MLflow's server would have made of it.
 
     Raises:

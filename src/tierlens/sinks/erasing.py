@@ -1,0 +1,284 @@
+"""Deleting traces from MLflow, with their files and the runs they have to themselves: over HTTP, or in its database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from urllib.parse import quote, urlsplit
+
+import orjson
+
+from tierlens import keys
+from tierlens.errors import Rejected, SettingsError, Unavailable
+from tierlens.journal.forgotten import Subject
+from tierlens.projection.runs import MODE
+from tierlens.projection.trace import mlflow_id
+from tierlens.sinks.channel import Channel
+from tierlens.sinks.configured import credentials_for
+from tierlens.sinks.mlflow import accepted
+from tierlens.sinks.mlflow_http import RestBackend
+from tierlens.sinks.mlflow_store import StoreBackend, artifact_root, as_answers
+
+if TYPE_CHECKING:
+    from tierlens.settings import Settings
+
+Json = Mapping[str, Any]
+
+_METADATA: Final = {"user": "mlflow.trace.user", "session": "mlflow.trace.session"}
+_LOCATION: Final = "mlflow.artifactLocation"
+_RUN_OF: Final = "tierlens.trace"
+_PERSONAL: Final = (keys.SESSION, keys.USER, keys.OUTCOME_DETAIL, "label.")
+_MANY: Final = 100
+_PAGE: Final = 500
+_LONGEST: Final = 64 * 1024 * 1024
+
+
+class InvocationRun(NamedTuple):
+    """A run of one invocation: its id, where its files are, and its tags' names."""
+
+    id: str
+    files: str
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What MLflow holds of some traces, or what was deleted there.
+
+    Attributes:
+        traces, runs: how many; runs are those of one invocation each.
+        left: locations of files that cannot be deleted through MLflow.
+    """
+
+    traces: int = 0
+    runs: int = 0
+    left: tuple[str, ...] = ()
+
+    def plus(self, other: Held) -> Held:
+        return Held(self.traces + other.traces, self.runs + other.runs, (*self.left, *other.left))
+
+
+class ErasingBackend(Protocol):
+    """The calls to MLflow; each raises DeliveryErrors."""
+
+    def trace_infos(self, trace_ids: Sequence[str]) -> Sequence[Json]:
+        """Those there are, by MLflow's ids."""
+        ...
+
+    def traces_where(self, condition: str) -> Iterable[Json]:
+        """Infos of all traces that meet a filter of MLflow's, in deleted experiments too."""
+        ...
+
+    def runs_where(self, condition: str, limit: int) -> Sequence[InvocationRun]: ...
+
+    def delete_traces(self, experiment_id: str, trace_ids: Sequence[str]) -> int: ...
+
+    def delete_files(self, location: str) -> None:
+        """Raises Rejected where MLflow has no way to."""
+        ...
+
+    def untag_run(self, run_id: str, key: str) -> None: ...
+
+    def delete_run(self, run_id: str) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def stored_traces(settings: Settings) -> StoredTraces | None:
+    """Those of the MLflow that the settings name; None where they name an OTLP endpoint, which deletes nothing."""
+    uri = settings.tracking_uri
+    scheme = uri.partition(":")[0].lower()
+    if scheme.startswith("otlp"):
+        return None
+    if scheme in ("http", "https"):
+        return StoredTraces(RestErasing(Channel(uri, credentials_for(settings))))
+    return StoredTraces(StoreErasing(uri, artifact_root(uri)))
+
+
+class StoredTraces:
+    """The traces of an MLflow. They are looked at, and deleted, at most 100 at a time; every method may raise
+    DeliveryErrors."""
+
+    def __init__(self, backend: ErasingBackend) -> None:
+        self._backend = backend
+
+    def of(self, subject: Subject) -> set[str]:
+        """Ids (32 hex digits) of a session's or a user's traces."""
+        return {str(info["trace_id"]).removeprefix("tr-") for info in self._backend.traces_where(condition(subject))}
+
+    def count(self, trace_ids: Sequence[str]) -> Held:
+        """What there is of these traces."""
+        ids = [mlflow_id(trace) for trace in trace_ids]
+        return Held(len(self._backend.trace_infos(ids)), len(self._runs(ids)))
+
+    def delete(self, trace_ids: Sequence[str]) -> Held:
+        """Delete these traces. A crash in between leaves rows that the next call finds again: they go last."""
+        ids = [mlflow_id(trace) for trace in trace_ids]
+        infos, runs = self._backend.trace_infos(ids), self._runs(ids)
+        locations = [info.get("tags", {}).get(_LOCATION, "") for info in infos] + [run.files for run in runs]
+        left = tuple(location for location in locations if location and not self._delete_files(location))
+        for run in runs:
+            for tag in filter(_is_personal, run.tags):
+                self._backend.untag_run(run.id, tag)
+            self._backend.delete_run(run.id)
+        deleted = sum(self._backend.delete_traces(*one) for one in _by_experiment(infos).items())
+        return Held(deleted, len(runs), left)
+
+    def close(self) -> None:
+        self._backend.close()
+
+    def _runs(self, trace_ids: Sequence[str]) -> list[InvocationRun]:
+        """Runs of their own, where there are any such runs at all."""
+        if not self._backend.runs_where(f"tags.`{MODE}` = 'per_invocation'", 1):
+            return []
+        wanted = (f"tags.`{_RUN_OF}` = '{trace_id}'" for trace_id in trace_ids)
+        return [run for one in wanted for run in self._backend.runs_where(one, _PAGE)]
+
+    def _delete_files(self, location: str) -> bool:
+        try:
+            self._backend.delete_files(location)
+        except Rejected:
+            return False
+        return True
+
+
+def condition(subject: Subject) -> str:
+    """MLflow's filter for a session's or user's traces.
+
+    Raises:
+        SettingsError: the id has both kinds of quotes, which MLflow's filters cannot express.
+    """
+    quotes = "'" if "'" not in subject.id else '"'
+    if quotes in subject.id:
+        raise SettingsError(f"--{subject.kind}", "", repr(subject.id), "has both kinds of quotes: give --trace instead")
+    return f"metadata.`{_METADATA[subject.kind]}` = {quotes}{subject.id}{quotes}"
+
+
+class RestErasing(RestBackend):
+    """As ``ErasingBackend`` has it, over MLflow's REST API."""
+
+    def trace_infos(self, trace_ids: Sequence[str]) -> Sequence[Json]:
+        body = {"trace_ids": list(trace_ids)}
+        found: Sequence[Json] = self._ask("/api/3.0/mlflow/traces/batchGetInfos", body).get("trace_infos", ())
+        return found
+
+    def traces_where(self, condition: str) -> Iterator[Json]:
+        for some in many(list(self._all_experiments())):
+            locations = [{"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": one}} for one in some]
+            body: Json = {"locations": locations, "filter": condition, "max_results": _PAGE}
+            yield from self._pages("/api/3.0/mlflow/traces/search", body, "traces")
+
+    def runs_where(self, condition: str, limit: int) -> list[InvocationRun]:
+        found: list[InvocationRun] = []
+        for some in many(list(self._all_experiments())):
+            body: Json = {"experiment_ids": some, "filter": condition, "max_results": limit}
+            found += map(_run, self._ask("/api/2.0/mlflow/runs/search", body).get("runs", ()))
+        return found
+
+    def delete_traces(self, experiment_id: str, trace_ids: Sequence[str]) -> int:
+        body: Json = {"experiment_id": experiment_id, "request_ids": trace_ids}
+        return int(self._ask("/api/2.0/mlflow/traces/delete-traces", body).get("traces_deleted", 0))
+
+    def delete_files(self, location: str) -> None:
+        parts = urlsplit(location)
+        if parts.scheme != "mlflow-artifacts" or parts.netloc:
+            raise Rejected(f"files at {location} are not behind the server")
+        path = f"/api/2.0/mlflow-artifacts/artifacts/{quote(parts.path.strip('/'))}"
+        answer = self._channel.request("DELETE", path)
+        if answer.status != 404:
+            accepted(answer)
+
+    def untag_run(self, run_id: str, key: str) -> None:
+        accepted(self._post("/api/2.0/mlflow/runs/delete-tag", {"run_id": run_id, "key": key}))
+
+    def _all_experiments(self) -> Iterator[str]:
+        body = {"max_results": 1_000, "view_type": "ALL"}
+        for one in self._pages("/api/2.0/mlflow/experiments/search", body, "experiments"):
+            yield str(one["experiment_id"])
+
+    def _pages(self, path: str, body: Json, field: str) -> Iterator[Json]:
+        page = ""
+        while True:
+            answer = self._ask(path, {**body, "page_token": page})
+            yield from answer.get(field, ())
+            if not (page := answer.get("next_page_token", "")):
+                return
+
+    def _ask(self, path: str, body: Json) -> Json:
+        """An answer that can be read whole: what was cut off would seem not to be there."""
+        answer = accepted(self._post(path, body, limit=_LONGEST))
+        try:
+            found: Json = orjson.loads(answer.body)
+        except orjson.JSONDecodeError as error:
+            raise Unavailable(f"{self._channel.shown}{path} does not answer like MLflow", answer.status) from error
+        return found
+
+
+class StoreErasing(StoreBackend):
+    """The same in MLflow's database."""
+
+    def traces_where(self, condition: str) -> list[Json]:
+        with as_answers():
+            found: list[Json] = []
+            for some in many(self._all_experiments()):
+                page: str | None = None
+                while True:
+                    infos, page = self._store.search_traces(
+                        experiment_ids=some, filter_string=condition, max_results=_PAGE, page_token=page
+                    )
+                    found += [info.to_dict() for info in infos]
+                    if not page:
+                        break
+            return found
+
+    def runs_where(self, condition: str, limit: int) -> list[InvocationRun]:
+        with as_answers():
+            from mlflow.entities import ViewType
+
+            runs = self._store.search_runs(self._all_experiments(), condition, ViewType.ACTIVE_ONLY, limit)
+            return [InvocationRun(run.info.run_id, run.info.artifact_uri, tuple(run.data.tags)) for run in runs]
+
+    def delete_traces(self, experiment_id: str, trace_ids: Sequence[str]) -> int:
+        with as_answers():
+            return int(self._store.delete_traces(experiment_id, trace_ids=list(trace_ids)))
+
+    def delete_files(self, location: str) -> None:
+        if urlsplit(location).scheme == "mlflow-artifacts":
+            raise Rejected(f"files at {location} are a server's")
+        with as_answers():
+            from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+            repository: Any = get_artifact_repository(location)
+            repository.delete_artifacts()
+
+    def untag_run(self, run_id: str, key: str) -> None:
+        with as_answers():
+            self._store.delete_tag(run_id, key)
+
+    def _all_experiments(self) -> list[str]:
+        from mlflow.entities import ViewType
+
+        return [str(one.experiment_id) for one in self._store.search_experiments(view_type=ViewType.ALL)]
+
+
+def many(ids: Sequence[str]) -> Iterator[list[str]]:
+    """At most 100 at a time."""
+    return (list(ids[at : at + _MANY]) for at in range(0, len(ids), _MANY))
+
+
+def _is_personal(tag: str) -> bool:
+    return tag.startswith(_PERSONAL)
+
+
+def _run(found: Json) -> InvocationRun:
+    tags = tuple(str(tag["key"]) for tag in (found.get("data") or {}).get("tags", ()))
+    return InvocationRun(str(found["info"]["run_id"]), found["info"].get("artifact_uri", ""), tags)
+
+
+def _by_experiment(infos: Iterable[Json]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for info in infos:
+        experiment = info["trace_location"]["mlflow_experiment"]["experiment_id"]
+        found.setdefault(str(experiment), []).append(str(info["trace_id"]))
+    return found

@@ -8,6 +8,7 @@ from tests.cli.running import tierlens
 from tierlens import config
 
 APP = """
+import contextlib
 from typing import TypedDict
 from langgraph.graph import START, StateGraph
 
@@ -24,6 +25,16 @@ graph = builder.compile()
 
 def build():
     return graph
+
+def with_config(config):
+    return graph if config == {} else None
+
+async def build_async():
+    return graph
+
+@contextlib.asynccontextmanager
+async def opened(config, checkpointer=None):
+    yield graph
 """
 
 
@@ -38,7 +49,10 @@ def files(project: Path) -> dict[str, str]:
     return {str(path.relative_to(root)): path.read_text() for path in sorted(root.rglob("*.yaml"))}
 
 
-@pytest.mark.parametrize("target", ["app.py:graph", "app:graph", "app:build", "./app.py:build"])
+@pytest.mark.parametrize(
+    "target",
+    ["app.py:graph", "app:graph", "app:build", "./app.py:build", "app:with_config", "app:build_async", "app:opened"],
+)
 def test_one_file_is_written_for_each_node_and_all_are_valid(project: Path, target: str) -> None:
     ran = tierlens(project, "init", target, "--brand", "Kisqali", "--brand", "NO", "--app", "my: app")
 
@@ -113,7 +127,7 @@ def test_a_dry_run_writes_nothing(project: Path) -> None:
     ("target", "complaint"),
     [
         ("app.py:grph", "app.py:grph: grph is not in it; did you mean graph?"),
-        ("app.py:names", "app.py:names: a list is not a graph: it has no nodes"),
+        ("app.py:names", "app.py:names: this list is not a graph: it has no nodes"),
         ("nowhere:graph", "nowhere: ModuleNotFoundError: No module named 'nowhere'"),
         ("nowhere.py:graph", "nowhere.py: ModuleNotFoundError: no file nowhere.py"),
         ("broken.py:graph", "broken.py: ZeroDivisionError: division by zero"),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import importlib.util
+import inspect
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +27,7 @@ class Graph:
 
 
 def load_graph(target: str) -> Graph:
-    """Import a graph; a function without arguments is called for it.
+    """Import a graph, or have it made by a factory: a function of nothing or of a run config, async ones too.
 
     Raises:
         ConfigError: there is no such module or attribute, the module fails, or it is no graph.
@@ -40,10 +42,10 @@ def load_graph(target: str) -> Graph:
         names = [name for name in vars(module) if not name.startswith("_")]
         raise ConfigError(target, "", attribute, f"is not in it{did_you_mean(attribute, names)}") from None
     if callable(found) and not hasattr(found, "nodes"):
-        found = _imported(target, found)
+        found = _imported(target, _made_by, found)
     nodes = getattr(found, "nodes", None)
     if not isinstance(nodes, dict):
-        raise ConfigError(target, "", f"a {type(found).__name__}", "is not a graph: it has no nodes")
+        raise ConfigError(target, "", f"this {type(found).__name__}", "is not a graph: it has no nodes")
     return Graph([name for name in nodes if not name.startswith("__")], _state_keys(found))
 
 
@@ -66,7 +68,21 @@ def _from_file(place: str) -> ModuleType:
     return module
 
 
-def _imported(where: str, make: Any, *arguments: str) -> Any:
+def _made_by(factory: Any) -> Any:
+    parameters = inspect.signature(factory).parameters.values()
+    needed = [one for one in parameters if one.default is one.empty and one.kind is one.POSITIONAL_OR_KEYWORD]
+    made = factory({}) if len(needed) == 1 else factory()
+    return asyncio.run(_awaited(made)) if inspect.isawaitable(made) or hasattr(made, "__aenter__") else made
+
+
+async def _awaited(made: Any) -> Any:
+    if inspect.isawaitable(made):
+        return await made
+    async with made as entered:
+        return entered
+
+
+def _imported(where: str, make: Any, *arguments: Any) -> Any:
     try:
         return make(*arguments)
     # The module is the user's, and may raise anything; SystemExit too, where it runs a program.

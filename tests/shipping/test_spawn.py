@@ -49,6 +49,8 @@ def test_what_would_keep_a_child_from_shipping_is_not_handed_on() -> None:
         {"MLFLOW_WORKSPACE": "b"},
         {"TIERLENS_OTLP_ENDPOINT": "http://collector:4318/v1/traces"},
         {"OTEL_EXPORTER_OTLP_HEADERS": "key=1"},
+        {"TIERLENS_METRICS_PORT": "9464"},
+        {"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://collector:4318/v1/metrics"},
     ],
 )
 def test_another_place_or_other_credentials_are_another_destination(changed: dict[str, str]) -> None:

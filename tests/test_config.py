@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tierlens import config
 from tierlens.errors import ConfigError, UnknownBrand
-from tierlens.policy import AgentPolicy, Keep, Policies, StatePolicy
+from tierlens.policy import AgentPolicy, Keep, MetricRule, Policies, StatePolicy
 
 WHOLE_AGENT = """
 agent: causal_impact
@@ -71,7 +71,7 @@ def test_every_flag_of_an_agent_is_read(tmp_path: Path) -> None:
         keep=Keep(errors=True, slower_than_s=0.5),
         state=StatePolicy(frozenset({"question", "brand"}), frozenset({"panel"}), 100),
         redact=("secrets", "email"),
-        metrics={"causal_confidence": "outputs.causal_confidence"},
+        metrics={"causal_confidence": MetricRule("outputs.causal_confidence")},
     )
     assert policies.agents["causal_impact"] is policies.agents["estimate"]
 
@@ -127,7 +127,7 @@ def test_an_agent_takes_from_the_defaults_what_it_leaves_out(tmp_path: Path) -> 
     a, b = policies.agents["a"], policies.agents["b"]
     assert (a.log_prompts, a.keep.errors, a.redact) == (False, True, ("email",))
     assert a.state == StatePolicy(exclude=frozenset({"panel"}), max_bytes=5)
-    assert a.metrics == {"a": "outputs.a", "b": "outputs.b"}
+    assert a.metrics == {"a": MetricRule("outputs.a"), "b": MetricRule("outputs.b")}
     assert b.redact == ()
     assert (policies.defaults.agent, policies.defaults.log_prompts) == ("", False)
 
@@ -183,6 +183,12 @@ def test_a_fixed_experiment_is_used_as_it_stands_by_the_one_brand_that_may() -> 
         ("state: {inclde: [a]}", "state: inclde is not a known key; did you mean include?"),
         ("state: {max_bytes: -1}", "state.max_bytes: -1 is not a number of bytes, 0 or more"),
         ("state: {include: panel}", "state.include: 'panel' is not a list"),
+        ("metrics: {a: {path: x}}", "metrics.a.path: 'x' is not a path such as outputs.confidence"),
+        ("metrics: {a: {pth: outputs.a}}", "metrics.a: pth is not a known key; did you mean path?"),
+        ("metrics: {a: {min: 2, max: 1}}", "metrics.a: a mapping allows no value: min 2 is above max 1"),
+        ("metrics: {a: {direction: up}}", "metrics.a.direction: 'up' is not one of 'higher' or 'lower'"),
+        ("metrics: {a: 3}", "metrics.a: 3 is not a path such as outputs.confidence"),
+        ("runs: sometimes", "runs: 'sometimes' is not one of 'per_version', 'per_invocation' or 'off'"),
         ("metrics: {a: confidence}", "metrics.a: 'confidence' is not a path such as outputs.confidence"),
         ("metrics: {'': outputs.a}", "metrics.: '' is not a name of 1 to 250 characters"),
         (
@@ -340,3 +346,15 @@ def test_any_bytes_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory,
     (path / "agents/a.yaml").write_bytes(content)
 
     assert all(isinstance(error, ConfigError) for error in config.check(path))
+
+
+def test_an_unquoted_off_means_no_runs(tmp_path: Path) -> None:
+    assert config.load_policies(folder(tmp_path, "defaults: {runs: off}")).defaults.runs == "off"
+
+
+def test_a_metric_says_unit_direction_and_range(tmp_path: Path) -> None:
+    agent = "agent: a\nmetrics: {gap: {path: outputs.gap, unit: '%', direction: lower, min: 0, max: 1}}"
+
+    policies = config.load_policies(folder(tmp_path, "", a=agent))
+
+    assert policies.agents["a"].metrics == {"gap": MetricRule("outputs.gap", "%", "lower", 0, 1)}

@@ -12,7 +12,7 @@ import pytest
 from mlflow import MlflowClient
 
 import tierlens
-from tests.capture.graphs import agent, chain, parallel, send
+from tests.capture.graphs import agent, chain, graph, parallel, send
 from tests.conftest import StoredMlflow
 from tierlens.lens import Lens
 from tierlens.shipping.run import run_once
@@ -115,6 +115,32 @@ def test_by_invocation_every_graph_call_is_a_run_that_holds_its_agents(
     for parent in parents.values():
         inside = [run for run in children if run.data.tags["mlflow.parentRunId"] == parent.info.run_id]
         assert sum(run.data.metrics["input_tokens"] for run in inside) == parent.data.metrics["input_tokens"]
+
+
+def test_units_directions_and_refusals_are_told_where_one_looks(
+    start: Callable[[str], Lens], mlflow_server: StoredMlflow, tmp_path: Path
+) -> None:
+    metrics = "{length: {path: outputs.notes.0, min: 0}, gap: {unit: '%', direction: lower}}"
+    lens = start(f"app: runs_units\ndefaults:\n  metrics: {metrics}\n")
+
+    def a(state: Any) -> Any:
+        tierlens.metric("gap", 0.25)
+        tierlens.metric("other", 3)
+        return {"notes": ["x"]}
+
+    graph(a=a).compile().invoke({"question": "why"}, {"callbacks": [lens.callback(brand="Kisqali")]})
+    lens.close()
+
+    run_once(tmp_path / "journal", MlflowHttpSink(mlflow_server.uri))
+
+    [trace_id] = mlflow_server.trace_ids("runs_units/Kisqali")
+    told = {a["assessment_name"]: a.get("metadata") for a in mlflow_server.trace(trace_id)["assessments"]}
+    assert told == {"gap": {"unit": "%", "direction": "lower"}, "other": None}
+    [run] = MlflowClient(mlflow_server.uri).search_runs(
+        [mlflow_server.experiment("runs_units/Kisqali")["experiment_id"]]
+    )
+    assert (run.data.tags["metric.gap.unit"], run.data.tags["metric.gap.direction"]) == ("%", "lower")
+    assert (run.data.metrics["gap"], run.data.metrics["refused_metrics"]) == (0.25, 1.0)
 
 
 def test_off_means_no_run(start: Callable[[str], Lens], mlflow_server: StoredMlflow, tmp_path: Path) -> None:

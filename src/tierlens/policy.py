@@ -11,9 +11,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Final, Literal
 
 from tierlens.errors import UnknownBrand
-from tierlens.spans import RunsMode
+from tierlens.spans import Metric, RunsMode
 
 RunnableKind = Literal["retriever", "reranker", "tool", "agent", "embedding", "guardrail"]
+Direction = Literal["higher", "lower"]
 RedactionRule = Literal["secrets", "email", "phone", "record_number", "card"]
 
 TEMPLATE_FIELDS: Final = ("app", "brand", "tier", "agent", "environment", "date")
@@ -61,6 +62,34 @@ class Keep:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricRule:
+    """A custom metric: where it is found, what it means, which values it may have.
+
+    Attributes:
+        path: dotted, into the agent's outputs; "" where only code sets it.
+        unit: "" where it has none.
+        direction: which values are better; "" where nobody says.
+        low, high: of a number, the bounds, themselves allowed.
+    """
+
+    path: str = ""
+    unit: str = ""
+    direction: Direction | Literal[""] = ""
+    low: float | None = None
+    high: float | None = None
+
+    def fault(self, value: Metric) -> str:
+        """What is wrong with a value, as the end of a sentence; "" where nothing is."""
+        if self.low is None and self.high is None:
+            return ""
+        if isinstance(value, bool | str):
+            return "is no number, and its rule gives a range"
+        if self.low is not None and value < self.low:
+            return f"is below {self.low:g}"
+        return f"is above {self.high:g}" if self.high is not None and value > self.high else ""
+
+
+@dataclass(frozen=True, slots=True)
 class AgentPolicy:
     """The flags of one agent: config/agents/<agent>.yaml over the defaults of config/tierlens.yaml.
 
@@ -78,7 +107,7 @@ class AgentPolicy:
     keep: Keep = Keep()
     state: StatePolicy = StatePolicy()
     redact: tuple[str, ...] = ()
-    metrics: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, MetricRule] = field(default_factory=dict)
     runs: RunsMode = "per_version"
     version: str = field(init=False, compare=False, default="")
 

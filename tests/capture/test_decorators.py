@@ -20,7 +20,7 @@ from tierlens import keys
 from tierlens.capture import active
 from tierlens.capture.current import using
 from tierlens.capture.trace import Context
-from tierlens.policy import AgentPolicy, Policies
+from tierlens.policy import AgentPolicy, MetricRule, Policies
 
 KINDS = {
     tierlens.agent: "AGENT",
@@ -373,9 +373,8 @@ async def test_so_it_is_in_async_nodes(capture: Capture) -> None:
 
 
 def test_an_agent_has_the_policy_of_its_name(capture_with: Any) -> None:
-    capture: Capture = capture_with(
-        Policies(agents={"causal": AgentPolicy(agent="causal_impact", tier=2, metrics={"score": "outputs.score"})})
-    )
+    policy = AgentPolicy(agent="causal_impact", tier=2, metrics={"score": MetricRule("outputs.score")})
+    capture: Capture = capture_with(Policies(agents={"causal": policy}))
     tierlens.agent("causal")(lambda: {"score": 0.5})()
     span = capture.journal.named("causal")
     assert (span.attributes[keys.AGENT], span.attributes[keys.TIER]) == ("causal_impact", 2)

@@ -11,7 +11,7 @@ from langchain_core.language_models import FakeListChatModel
 from tests.capture import graphs
 from tests.capture.conftest import Capture
 from tierlens.journal.codec import decode, encode, encode_resource
-from tierlens.policy import AgentPolicy, Policies
+from tierlens.policy import AgentPolicy, MetricRule, Policies
 from tierlens.spans import Call, Invocation, RunsMode
 
 
@@ -95,8 +95,9 @@ def test_runs_go_to_the_agents_own_experiment(capture_with: Any) -> None:
 
 
 def test_the_version_stands_for_all_flags_and_nothing_else() -> None:
-    policy = AgentPolicy(agent="a", metrics={"x": "outputs.x", "y": "outputs.y"})
+    x, y = MetricRule("outputs.x"), MetricRule("outputs.y")
+    policy = AgentPolicy(agent="a", metrics={"x": x, "y": y})
 
-    assert policy.version == AgentPolicy(agent="a", metrics={"y": "outputs.y", "x": "outputs.x"}).version
+    assert policy.version == AgentPolicy(agent="a", metrics={"y": y, "x": x}).version
     assert replace(policy, sample=0.5).version != policy.version
     assert len(policy.version) == 12

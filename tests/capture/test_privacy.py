@@ -22,7 +22,7 @@ import tierlens
 from tests.capture.conftest import Capture
 from tests.capture.graphs import Notes, State, graph, model
 from tierlens import keys
-from tierlens.policy import AgentPolicy, Policies, StatePolicy
+from tierlens.policy import AgentPolicy, MetricRule, Policies, StatePolicy
 
 SECRET = 'The "true" uplift\nof Kisqali is 17 %; tell nobody — not even Zoë.\tEver.'
 LINES = [line.strip() for line in SECRET.splitlines()]
@@ -167,7 +167,8 @@ def test_its_own_labels_events_and_messages_are_not_stored(capture: Capture) -> 
 
 
 def test_a_metric_from_yaml_that_is_text_is_not_stored(capture_with: Any) -> None:
-    capture: Capture = capture_with(policies(metrics={"note": "outputs.notes.0", "count": "outputs.count"}))
+    metrics = {"note": MetricRule("outputs.notes.0"), "count": MetricRule("outputs.count")}
+    capture: Capture = capture_with(policies(metrics=metrics))
     run(capture, lambda state: {"notes": [SECRET], "count": 3})
     assert not leaked(capture)
     assert capture.journal.routings[capture.journal.named("private").span_id].metrics == {"count": 3}

@@ -46,7 +46,7 @@ def test_every_metric_names_a_number_that_its_agent_puts_into_the_state(policies
     for agent in AGENTS:
         metrics = policies.agents[agent].metrics
         assert metrics, agent
-        for path in metrics.values():
+        for path in (rule.path for rule in metrics.values()):
             assert isinstance(values[path.removeprefix("outputs.")], int | float), path
 
 

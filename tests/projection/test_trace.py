@@ -45,6 +45,12 @@ def test_an_assessment_says_what_when_and_by_what():
     assert found["feedback"] == {"value": 0.25}
 
 
+def test_an_assessment_says_the_metrics_unit_and_direction():
+    found = trace.assessment(TRACE, Finding(SPAN, "gap", 0.25, 1, {"unit": "%", "direction": "lower"}))
+
+    assert found["metadata"] == {"unit": "%", "direction": "lower"}
+
+
 @pytest.mark.parametrize("value", [True, False, 0, 3, -0.5, "uplift", ""])
 def test_values_keep_their_type(value):
     feedback = trace.assessment(TRACE, Finding(SPAN, "m", value, 1))["feedback"]

@@ -9,9 +9,8 @@ from typing import Any
 import orjson
 
 from tierlens import keys
-from tierlens.capture import outcomes, payload, previews, privacy, rag, state
+from tierlens.capture import measuring, outcomes, payload, previews, privacy, rag, state
 from tierlens.capture.messages import as_message, is_message
-from tierlens.capture.paths import as_metric, lookup
 from tierlens.capture.recorder import Recorder
 from tierlens.capture.trace import Open
 from tierlens.policy import AgentPolicy
@@ -101,7 +100,7 @@ def put_outputs(recorder: Recorder, opened: Open, output: object) -> None:
 def _outputs(recorder: Recorder, opened: Open, output: object) -> str:
     policy, trace = opened.policy, opened.trace
     update = updates(output)
-    measure(opened, update if update is not None else output)
+    measuring.measure_outputs(recorder, opened, update if update is not None else output)
     documents = rag.documents_in(output) if opened.kind in _FINDERS else []
     if opened.kind == "RETRIEVER":
         rag.retrieved(opened, documents)
@@ -169,13 +168,3 @@ def _pairs(update: object) -> list[tuple[Any, Any]]:
         return [pair for pair in update if isinstance(pair, tuple) and len(pair) == 2]
     fields = state.as_state(update)
     return list(fields.items()) if fields else []
-
-
-def measure(opened: Open, outputs: object) -> None:
-    """Read the metrics that the agent's YAML names out of its outputs."""
-    if opened.kind != "AGENT" and opened.parent is not None:
-        return
-    for name, path in opened.policy.metrics.items():
-        value = as_metric(lookup({"outputs": outputs}, path))
-        if value is not None:
-            opened.measure(name, value)

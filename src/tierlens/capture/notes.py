@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ParamSpec
 
 from tierlens.capture import active, current, payload, privacy
-from tierlens.capture.paths import as_metric
+from tierlens.capture.measuring import measure
 from tierlens.capture.recorder import Recorder, add_tags
 from tierlens.capture.trace import Open
 from tierlens.errors import JournalRefused
@@ -50,17 +50,14 @@ def metric(name: str, value: Metric) -> None:
 
     Args:
         name: the metric's name, as in ``causal_confidence``.
-        value: a finite number, a bool or a label. Anything else is refused with a warning, never stored as 0.
+        value: a finite number, a bool or a label, in the range that the agent's YAML may give. Anything else is
+            refused: the reason stands on the span and in the log, and nothing is stored as 0.
     """
     recorder, here = active.recorder(), current_span()
-    if recorder is None:
-        return
-    clean = as_metric(value)
-    if here is None or clean is None:
-        reason = "no span is open here" if here is None else "it is no finite number, bool or text"
-        log.warning("tierlens: metric %r = %s was not recorded: %s", name, payload.safe_repr(value), reason)
-        return
-    here.nearest_agent().measure(str(name), clean)
+    if recorder is not None and here is not None:
+        measure(recorder, here.nearest_agent(), str(name), value)
+    elif recorder is not None:
+        recorder.shield.warn(f"metric {name}", f"metric {name!r} was not recorded: no span is open here")
 
 
 @_harmless

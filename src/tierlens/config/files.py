@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -60,12 +60,15 @@ def _error(error: ErrorDetails, location: Location, yaml: YamlFile, model: type[
 
 def _keys(model: type[BaseModel], location: Location) -> Mapping[str, Any]:
     """The keys known at a location."""
+    here: Any = model
     for part in location:
-        inner = model.model_fields[str(part)].annotation
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            return {}
-        model = inner
-    return model.model_fields
+        if isinstance(here, type) and issubclass(here, BaseModel):
+            here = here.model_fields[str(part)].annotation
+        elif get_origin(here) is dict:
+            here = get_args(here)[1]
+        if get_origin(here) is Annotated:
+            here = get_args(here)[0]
+    return here.model_fields if isinstance(here, type) and issubclass(here, BaseModel) else {}
 
 
 def _value(data: Any, location: Location) -> Any:

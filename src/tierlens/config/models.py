@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from typing import Annotated, Final, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from tierlens.invalid import expected
 from tierlens.patterns import NAME, own_rule, pattern_fault
-from tierlens.policy import RedactionRule, RunnableKind, template_fault
+from tierlens.policy import Direction, RedactionRule, RunnableKind, template_fault
 from tierlens.settings import Settings
 from tierlens.spans import RunsMode
 
+_PATH: Final = r"^(inputs|outputs)(\.[^.\s]+)*$"
+_A_PATH: Final = "a path such as outputs.confidence; it starts with inputs or outputs"
 _UNITS_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _KEEP: Final = r"^(?:error|slow>([0-9]+(?:\.[0-9]+)?)(ms|s|m|h))$"
 
@@ -56,8 +58,8 @@ Rule = Annotated[
 ]
 ValuePath = Annotated[
     str,
-    Field(pattern=r"^(inputs|outputs)(\.[^.\s]+)*$"),
-    expected("a path such as outputs.confidence; it starts with inputs or outputs"),
+    Field(pattern=_PATH),
+    expected(_A_PATH),
 ]
 KeepRule = Annotated[
     str,
@@ -81,6 +83,39 @@ class State(_Strict):
     max_bytes: Bytes = Field(default=16_384, description="A longer value is cut; its size and SHA-256 are kept.")
 
 
+class MetricFields(_Strict):
+    """A custom metric: where it lies, what it means, which values it may have."""
+
+    path: ValuePath | None = Field(default=None, description="Where in the output it lies. Left out: code sets it.")
+    unit: str = Field(default="", description="Its unit, such as % or USD.")
+    direction: Direction | None = Field(default=None, description="Which values are better.")
+    min: float | None = Field(default=None, description="The least value that is valid.", allow_inf_nan=False)
+    max: float | None = Field(default=None, description="The greatest value that is valid.", allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> MetricFields:
+        if self.min is not None and self.max is not None and self.min > self.max:
+            text = f"allows no value: min {self.min:g} is above max {self.max:g}"
+            raise PydanticCustomError("expected", "{text}", {"text": text})
+        return self
+
+
+def _spelled_out(found: object) -> object:
+    """A metric that is given by its path alone."""
+    if isinstance(found, str) and re.match(_PATH, found):
+        return {"path": found}
+    if not isinstance(found, dict):
+        keys = ", ".join(MetricFields.model_fields)
+        raise PydanticCustomError("expected", "{text}", {"text": f"is not {_A_PATH}; nor a mapping of {keys}"})
+    return found
+
+
+Metric = Annotated[
+    MetricFields,
+    BeforeValidator(_spelled_out, json_schema_input_type=ValuePath | MetricFields),
+]
+
+
 class Flags(_Strict):
     """What can be set for one agent, and in `defaults:` for all."""
 
@@ -100,8 +135,8 @@ class Flags(_Strict):
         default=[],
         description="Rules applied to all text before it reaches the journal: by name, or name=pattern of your own.",
     )
-    metrics: dict[Name, ValuePath] = Field(
-        default={}, description="Custom metrics, by name: where in the output each lies."
+    metrics: dict[Name, Metric] = Field(
+        default={}, description="Custom metrics, by name: where in the output each lies, or all there is to say of it."
     )
     runs: Runs = Field(
         default="per_version",

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from tierlens.config.files import Parsed, parse
-from tierlens.config.models import AgentFile, ApplicationFile, Flags, State, slower_than_s
+from tierlens.config.models import AgentFile, ApplicationFile, Flags, MetricFields, State, slower_than_s
 from tierlens.errors import ConfigError
-from tierlens.policy import AgentPolicy, Keep, Policies, StatePolicy
+from tierlens.policy import AgentPolicy, Keep, MetricRule, Policies, StatePolicy
 from tierlens.precedence import misplaced
 from tierlens.settings import NOT_IN_YAML
 
@@ -131,9 +131,13 @@ def _over(base: AgentPolicy, flags: Flags) -> AgentPolicy:
         keep=_keep(flags.keep) if "keep" in given else base.keep,
         state=_state(base.state, flags.state),
         redact=tuple(dict.fromkeys(flags.redact)) if "redact" in given else base.redact,
-        metrics={**base.metrics, **flags.metrics},
+        metrics={**base.metrics, **{name: _metric(told) for name, told in flags.metrics.items()}},
         runs=flags.runs if "runs" in given else base.runs,
     )
+
+
+def _metric(told: MetricFields) -> MetricRule:
+    return MetricRule(told.path or "", told.unit, told.direction or "", told.min, told.max)
 
 
 def _keep(rules: Sequence[str]) -> Keep:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tierlens.spans import Artifact, Metric
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A custom metric on its way to MLflow, where it becomes an assessment of its span."""
+    """A custom metric on its way to MLflow, where it becomes an assessment of its span.
+
+    Attributes:
+        about: what else is known of it: ``unit``, ``direction``.
+    """
 
     span_id: str
     name: str
     value: Metric
     time_ns: int
+    about: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ import orjson
 from tierlens import keys
 from tierlens.journal.codec import Line
 from tierlens.projection.finish import Attached
+from tierlens.projection.measured import about
 from tierlens.projection.work import Work, asked, totals, work_of
 from tierlens.spans import Metric
 
@@ -108,6 +109,7 @@ def record(line: Line) -> Record | None:
         metric_name(f"outcome/{work.outcome}"): 1.0,
         **totals(work.calls),
         **_own(line.metrics or {}),
+        **_refused(work),
     }
     return Record(work.told.experiment or line.experiment, line.trace, run, work.start_ns, metrics)
 
@@ -163,6 +165,8 @@ def _params(work: Work) -> dict[str, str]:
 
 def _tags(work: Work) -> dict[str, str]:
     told = {MODE: work.told.runs, keys.AGENT: work.agent, keys.BRAND: work.line.brand, keys.TIER: work.tier}
+    for name in work.line.metrics or ():
+        told |= {f"metric.{metric_name(name)}.{key}": text for key, text in about(name, work.said).items()}
     return {name: text[:_LONGEST_TEXT] for name, text in told.items() if text}
 
 
@@ -175,6 +179,11 @@ def _own(metrics: Mapping[str, Metric]) -> dict[str, float]:
         elif len(value) <= _LONGEST_LABEL:
             found[metric_name(f"{name}/{value}")] = 1.0
     return found
+
+
+def _refused(work: Work) -> dict[str, float]:
+    refused = sum(key.startswith(keys.METRIC_REFUSED) for key in work.said)
+    return {"refused_metrics": float(refused)} if refused else {}
 
 
 def metric_name(name: str) -> str:

@@ -78,6 +78,7 @@ def assessment(trace_id: str, finding: Finding) -> dict[str, Any]:
         "create_time": moment,
         "last_update_time": moment,
         "feedback": _feedback(finding),
+        **({"metadata": dict(finding.about)} if finding.about else {}),
     }
 
 

@@ -13,6 +13,7 @@ import orjson
 
 from tierlens.journal.blobs import blob_path
 from tierlens.journal.codec import Line
+from tierlens.projection.measured import findings_of
 from tierlens.shipping.alarm import Alarms
 from tierlens.shipping.entry import Destination, Entry, Group
 from tierlens.sinks.base import Attached, Finding, Finish
@@ -111,9 +112,7 @@ class Finishes:
         return bool(self._waiting)
 
     def _read(self, line: Line) -> tuple[tuple[Finding, ...], tuple[Attached, ...]]:
-        ended = int(orjson.loads(line.payload)["endTimeUnixNano"]) if line.metrics else 0
-        metrics = line.metrics or {}
-        findings = tuple(Finding(line.span, name, value, ended) for name, value in metrics.items())
+        findings = tuple(findings_of(line))
         attached = []
         for artifact in line.artifacts:
             path = blob_path(self._directory, artifact.sha256)

@@ -1,8 +1,8 @@
-"""What a model call costs, by the rates of genai-prices at the time it was made.
+"""What a model call costs: by one's own prices where there are any, else by genai-prices, at the time it was made.
 
-The same span has the same cost whenever and however often it is delivered. The package's own ``calc_price``
-takes 110 µs a call, most of it look-up; rates are looked up once a model and quarter of an hour here, and the
-sum of five products is all that is left for each span. It is imported with the first span that has tokens.
+The same span has the same cost whenever and however often it is delivered, by the same table. The package's own
+``calc_price`` takes 110 µs a call, most of it look-up; rates are looked up once a model and quarter of an hour here,
+and the sum of five products is all that is left for each span. It is imported with the first span that has tokens.
 """
 
 from __future__ import annotations
@@ -10,14 +10,17 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import importlib
+import importlib.metadata
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 
 from tierlens import keys
+from tierlens.negotiated import Negotiated
+from tierlens.projection.rates import Rate, Rates, published
 
 Json = Mapping[str, Any]
 
@@ -29,61 +32,64 @@ _PROVIDERS: Final = {
     "google_genai": "google",
     "google_vertexai": "google",
     "amazon_bedrock": "aws",
-    "azure": "azure",
+    "anthropic-bedrock": "aws",
+    "bedrock_converse": "aws",
+    "mistralai": "mistral",
+    "xai": "x-ai",
 }
+_FREE: Final = frozenset({"ollama"})
+_STANDARD: Final = frozenset({"", "default", "standard", "auto", "batch", "on_demand"})
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
-    """USD per million tokens; ``tiers`` are (start, rate), the last one with start < input tokens holds for all."""
+class Price:
+    """What a call cost, and by which price.
 
-    base: float
-    tiers: tuple[tuple[int, float], ...] = ()
+    Attributes:
+        cost: USD as MLflow stores it: ``{input_cost, output_cost, total_cost}``.
+        source: ``genai-prices`` and its version, or the file of one's own prices.
+        date: of the call, UTC: the day whose price it is.
+    """
 
-    def at(self, input_tokens: int) -> float:
-        if not self.tiers or input_tokens <= self.tiers[0][0]:
-            return self.base
-        return next(price for start, price in reversed(self.tiers) if input_tokens > start)
+    cost: Mapping[str, float]
+    source: str
+    date: str
 
 
 @dataclass(frozen=True, slots=True)
-class Rates:
-    """The rates of one model. A cache rate that is not published is the plain input rate."""
+class _Tariff:
+    """The rates of one model at one time, and where they are from; ``batch`` is their own share for batches."""
 
-    input: Rate
-    output: Rate
-    cache_read: Rate
-    cache_write: Rate
-    cache_write_1h: Rate
+    rates: Rates
+    source: str
+    date: str
+    batch: float | None = None
 
-    def cost(self, usage: Mapping[str, int], share: float = 1.0) -> dict[str, float]:
-        """USD as MLflow stores it: ``{input_cost, output_cost, total_cost}``.
-
-        Args:
-            usage: as MLflow stores it. ``input_tokens`` includes the cache's, ``cache_creation_input_tokens``
-                those ``_above_1hr``.
-            share: the part of the published price that is paid.
-        """
-        total, read = usage.get("input_tokens", 0), usage.get("cache_read_input_tokens", 0)
-        hour = usage.get("cache_creation_input_tokens_above_1hr", 0)
-        brief = max(usage.get("cache_creation_input_tokens", 0) - hour, 0)
-        paid_in = max(total - read - brief - hour, 0) * self.input.at(total)
-        if read:
-            paid_in += read * self.cache_read.at(total)
-        if brief:
-            paid_in += brief * self.cache_write.at(total)
-        if hour:
-            paid_in += hour * self.cache_write_1h.at(total)
-        paid_out = usage.get("output_tokens", 0) * self.output.at(total)
-        paid_in, paid_out = round(share * paid_in / 1e6, 9), round(share * paid_out / 1e6, 9)
-        return {"input_cost": paid_in, "output_cost": paid_out, "total_cost": round(paid_in + paid_out, 9)}
+    @property
+    def told(self) -> str:
+        return orjson.dumps({"source": self.source, "date": self.date}).decode()
 
 
-def cost_of(span: Json) -> dict[str, float] | None:
+_own: tuple[Negotiated, ...] = ()
+
+
+def use(prices: Iterable[Negotiated]) -> None:
+    """Let these come before the published ones, in this process, from now on; the first that holds counts."""
+    global _own  # one process delivers by one table, and every span's price is asked for by name alone
+    _own = tuple(prices)
+    _tariff.cache_clear()
+
+
+def cost_of(span: Json) -> Mapping[str, float] | None:
     """What a span, as OTLP JSON, is to be said to have cost.
 
-    None where it says so itself, nothing was counted, the model has no published price, or it is not OTLP.
+    None where it says so itself, nothing was counted, the model has no known price, or it is not OTLP.
     """
+    found = _priced(span)
+    return found[1] if found else None
+
+
+def _priced(span: Json) -> tuple[_Tariff, Mapping[str, float]] | None:
     try:
         told = {attribute["key"]: attribute["value"] for attribute in span.get("attributes", ())}
         if keys.TOKEN_USAGE not in told or keys.MODEL not in told or keys.COST in told:
@@ -91,26 +97,48 @@ def cost_of(span: Json) -> dict[str, float] | None:
         usage = orjson.loads(told[keys.TOKEN_USAGE]["stringValue"])
         if "input_tokens" not in usage and "output_tokens" not in usage:
             return None
+        if keys.FINER_USAGE in told:
+            usage |= orjson.loads(told[keys.FINER_USAGE]["stringValue"])
         provider = told.get(keys.PROVIDER, {}).get("stringValue", "")
-        rates = _rates(provider, told[keys.MODEL]["stringValue"], int(span["startTimeUnixNano"]) // _QUARTER_NS)
+        tier = told.get(keys.SERVICE_TIER, {}).get("stringValue", "")
+        quarter = int(span["startTimeUnixNano"]) // _QUARTER_NS
+        tariff = _tariff(provider, told[keys.MODEL]["stringValue"], quarter, tier)
         share = told.get(keys.PRICE_SHARE, {}).get("doubleValue", 1.0)
-        return rates.cost(usage, share) if rates else None
+        cost = _cost(tariff, usage, share) if tariff else None
+        return (tariff, cost) if tariff and cost else None
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, OSError):
         return None
 
 
 def price(
-    provider: str, model: str, usage: Mapping[str, int], start_ns: int, share: float = 1.0
-) -> dict[str, float] | None:
-    """What a call cost, in USD; None where no price is published."""
-    rates = _rates(provider, model, start_ns // _QUARTER_NS)
-    return rates.cost(usage, share) if rates else None
+    provider: str, model: str, usage: Mapping[str, int], start_ns: int, share: float = 1.0, tier: str = ""
+) -> Price | None:
+    """What a call cost; None where no price is known.
+
+    Args:
+        provider: as LangChain names it.
+        usage: as MLflow has it, with the names of `tierlens.usages` beside.
+        share: the part of the published price that is paid, 0.5 in a batch.
+        tier: of service, in the provider's words.
+    """
+    tariff = _tariff(provider, model, start_ns // _QUARTER_NS, tier)
+    cost = _cost(tariff, usage, share) if tariff else None
+    return Price(cost, tariff.source, tariff.date) if tariff and cost else None
+
+
+def _cost(tariff: _Tariff, usage: Mapping[str, int], share: float) -> dict[str, float] | None:
+    own = tariff.batch if share != 1.0 else None
+    return tariff.rates.cost(usage, share if own is None else own)
 
 
 def put_cost(span: dict[str, Any]) -> None:
-    """Add to a span, as OTLP JSON, the cost of the model call that it is, where that can be told."""
-    if cost := cost_of(span):
-        span["attributes"].append({"key": keys.COST, "value": {"stringValue": orjson.dumps(cost).decode()}})
+    """Add to a span, as OTLP JSON, the cost of the model call that it is, and by which price, where both are known."""
+    if found := _priced(span):
+        tariff, cost = found
+        span["attributes"] += (
+            {"key": keys.COST, "value": {"stringValue": orjson.dumps(cost).decode()}},
+            {"key": keys.PRICE, "value": {"stringValue": tariff.told}},
+        )
 
 
 def load() -> None:
@@ -119,44 +147,61 @@ def load() -> None:
 
 
 @functools.lru_cache(maxsize=256)
-def _rates(provider: str, model: str, quarter: int) -> Rates | None:
+def _tariff(provider: str, model: str, quarter: int, tier: str = "") -> _Tariff | None:
     """``quarter``: of an hour, counted from 1970."""
+    moment = dt.datetime.fromtimestamp(quarter * (_QUARTER_NS // 10**9), dt.UTC)
+    day = moment.date().isoformat()
+    for own in _own:
+        if own.holds(provider, model, day):
+            return _Tariff(_negotiated(own), own.source, day, own.batch)
+    if provider in _FREE:
+        nothing = Rate(0.0)
+        return _Tariff(Rates(nothing, nothing, nothing, nothing, nothing, {}), f"{provider}: no charge by token", day)
+    prices = _published(provider, model, moment, "" if tier in _STANDARD else tier)
+    if prices is None:
+        _warn_unpriced(provider, model, tier)
+        return None
+    return _Tariff(published(prices), f"genai-prices {importlib.metadata.version('genai-prices')}", day)
+
+
+def _published(provider: str, model: str, moment: dt.datetime, tier: str) -> Mapping[str, Any] | None:
+    """What genai-prices has; a tier of service whose price it does not have costs we do not know what."""
     import genai_prices
 
-    moment = dt.datetime.fromtimestamp(quarter * (_QUARTER_NS // 10**9), dt.UTC)
     usage = genai_prices.Usage(input_tokens=1, output_tokens=1)
+    look = functools.partial(genai_prices.calc_price, usage, model_ref=model, genai_request_timestamp=moment)
     for provider_id in dict.fromkeys((_PROVIDERS.get(provider, provider) or None, None)):
         try:
-            found = genai_prices.calc_price(
-                usage, model_ref=model, provider_id=provider_id, genai_request_timestamp=moment
-            )
+            found = vars(look(provider_id=provider_id).model_price)
+            if not tier:
+                return found
+            of_tier = vars(look(provider_id=provider_id, price_context={"service_tier": tier}).model_price)
         except LookupError:
             continue
-        return _from_prices(vars(found.model_price))
-    _warn_unpriced(provider, model)
+        return of_tier if of_tier != found else None
     return None
 
 
-@functools.lru_cache(maxsize=1024)
-def _warn_unpriced(provider: str, model: str) -> None:
-    log.warning("tierlens: no published price for model %r of %r; its calls are stored without a cost", model, provider)
-
-
-def _from_prices(prices: Mapping[str, Any]) -> Rates:
-    read_in = _rate(prices.get("input_mtok")) or Rate(0.0)
-    write = _rate(prices.get("cache_write_mtok")) or read_in
+def _negotiated(own: Negotiated) -> Rates:
+    read_in = Rate(own.input)
+    write = read_in if own.cache_write is None else Rate(own.cache_write)
     return Rates(
         input=read_in,
-        output=_rate(prices.get("output_mtok")) or Rate(0.0),
-        cache_read=_rate(prices.get("cache_read_mtok")) or read_in,
+        output=Rate(own.output),
+        cache_read=read_in if own.cache_read is None else Rate(own.cache_read),
         cache_write=write,
-        cache_write_1h=_rate(prices.get("cache_write_1h_mtok")) or write,
+        cache_write_1h=write if own.cache_write_1h is None else Rate(own.cache_write_1h),
+        apart={},
     )
 
 
-def _rate(price: Any) -> Rate | None:
-    if price is None:
-        return None
-    if hasattr(price, "tiers"):
-        return Rate(float(price.base), tuple((tier.start, float(tier.price)) for tier in price.tiers))
-    return Rate(float(price))
+@functools.lru_cache(maxsize=1024)
+def _warn_unpriced(provider: str, model: str, tier: str) -> None:
+    of_tier = "" if tier in _STANDARD else f", tier {tier!r}"
+    log.warning(
+        "tierlens: no published price for model %r of %r%s; its calls are stored without a cost; "
+        "config/prices.yaml can give one",
+        model,
+        provider,
+        of_tier,
+    )

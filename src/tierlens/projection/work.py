@@ -104,7 +104,7 @@ def totals(calls: Iterable[Call]) -> dict[str, float]:
         priced = bool(call.usage and call.model)
         paid = price(call.provider, call.model, call.usage, call.start_ns, call.share) if priced else None
         counts = {name: call.usage[key] for key, name in _COUNTS.items() if key in call.usage}
-        costs = {"cost_usd": paid["total_cost"]} if paid else {"unpriced_calls": 1} if call.usage else {}
+        costs = {"cost_usd": paid.cost["total_cost"]} if paid else {"unpriced_calls": 1} if call.usage else {}
         for name, amount in {"model_calls": 1, **counts, **costs}.items():
             sums[name] = sums.get(name, 0.0) + amount
     return {name: round(amount, 9) for name, amount in sums.items()}

@@ -32,20 +32,20 @@ class Labels:
     def __init__(self, values: int, free: Iterable[str] = ()) -> None:
         self._values, self._free = values, frozenset(free)
         self._seen: dict[str, set[str]] = {}
-        self._combinations: dict[str, set[tuple[tuple[str, str], ...]]] = {}
+        self._combinations: dict[str, dict[tuple[tuple[str, str], ...], dict[str, str]]] = {}
         self._folded: Counter[str] = Counter()
 
-    def fold(self, metric: str, labels: Mapping[str, str]) -> dict[str, str]:
+    def fold(self, metric: str, labels: Mapping[str, str]) -> Mapping[str, str]:
         """The labels a measurement is recorded with."""
+        known = self._combinations.setdefault(metric, {})
+        if (seen := known.get(tuple(labels.items()))) is not None:
+            return seen
         kept = {name: value if name in self._free else self._kept(name, value) for name, value in labels.items()}
-        known = self._combinations.setdefault(metric, set())
         combination = tuple(kept.items())
-        if combination not in known:
-            if len(known) >= self._values * COMBINATIONS:
-                self._folded[COMBINATION] += 1
-                return {name: value if name in self._free else OTHER for name, value in kept.items()}
-            known.add(combination)
-        return kept
+        if combination not in known and len(known) >= self._values * COMBINATIONS:
+            self._folded[COMBINATION] += 1
+            return {name: value if name in self._free else OTHER for name, value in kept.items()}
+        return known.setdefault(combination, kept)
 
     def take_folded(self) -> Counter[str]:
         """How many measurements lost a value since this was last called, by label."""

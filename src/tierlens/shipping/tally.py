@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Final, NamedTuple, Protocol
 
@@ -57,28 +57,38 @@ class Tally:
         # Whether each had counted tokens: a stream that outlives its trace is journalled a second time, with them.
         self._counted: OrderedDict[str, bool] = OrderedDict()
         self._waiting: OrderedDict[str, list[_Waiting]] = OrderedDict()
+        self._points: list[Point] = []
 
     def taken(self, lines: Iterable[Line], start_of: StartOf) -> None:
         """A sink took these spans. Never raises: figures are not worth a delivery."""
         try:
-            latest = {line.span: line for line in lines}
-            for line in latest.values():
-                self._learn(line)
-            for line in latest.values():
-                self._count(line, start_of)
-            self._reconsider(latest.keys(), start_of)
-            self._give_up(self._clock.monotonic())
+            self._take({line.span: line for line in lines}, start_of)
         except Exception as error:
             self._alarms.warn("metrics", f"spans are stored, and missing in metrics: {error!r}")
+        self._pass_on()
 
     def close(self) -> None:
         """Count what still waits, and stop; whoever reads the metrics gets the last of them."""
         self._give_up(float("inf"))
+        self._pass_on()
         self._meter.close()
 
     def abandon(self) -> None:
         """Leave all to the process this one was forked from."""
         self._meter.abandon()
+
+    def _take(self, lines: Mapping[str, Line], start_of: StartOf) -> None:
+        for line in lines.values():
+            self._learn(line)
+        for line in lines.values():
+            self._count(line, start_of)
+        self._reconsider(lines.keys(), start_of)
+        self._give_up(self._clock.monotonic())
+
+    def _pass_on(self) -> None:
+        points, self._points = self._points, []
+        if points:
+            self._meter.record(points)
 
     def _learn(self, line: Line) -> None:
         self._kin[line.span] = kin_of(line)
@@ -100,7 +110,7 @@ class Tally:
         if self._kin[line.span].model:
             self._place(_Waiting(figures, self._clock.monotonic() + self._patience_s), line.span, start_of)
         else:
-            self._meter.record(figures.points())
+            self._points.extend(figures.points())
 
     def _place(self, waiting: _Waiting, below: str, start_of: StartOf) -> None:
         """Count a model call for the agent that is nearest above, or wait until one is known."""
@@ -113,10 +123,10 @@ class Tally:
             if kin.model and at != waiting.figures.span:
                 return
             if kin.agent is not None or not kin.parent:
-                self._meter.record(waiting.figures.points(kin.agent or _NOBODY))
+                self._points.extend(waiting.figures.points(kin.agent or _NOBODY))
                 return
             at = kin.parent
-        self._meter.record(waiting.figures.points(_NOBODY))
+        self._points.extend(waiting.figures.points(_NOBODY))
 
     def _opened(self, span: str, start_of: StartOf) -> Kin | None:
         start = start_of(span)
@@ -134,7 +144,7 @@ class Tally:
             if self._waiting[first][0].until > now and len(self._waiting) <= _REMEMBERED:
                 return
             for waiting in self._waiting.pop(first):
-                self._meter.record(waiting.figures.points(_NOBODY))
+                self._points.extend(waiting.figures.points(_NOBODY))
 
 
 def no_tally() -> None:

@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "doctor": ("tierlens.cli.doctor", "doctor", "Say what is wrong with a set-up, and how to mend it."),
     "ship": ("tierlens.cli.ship", "ship", "Deliver what lies in the journal."),
     "journal": ("tierlens.cli.journal", "journal", "Look into the journal, and mend what is wrong in it."),
+    "metrics": ("tierlens.cli.metrics", "metrics", "Show the figures of what lies in the journal, once."),
     "tail": ("tierlens.cli.tail", "tail", "Show traces as they end, without any server."),
     "forget": ("tierlens.cli.forget", "forget", "Erase traces, or all of a session or a user."),
     "up": ("tierlens.cli.up", "up", "Start a local MLflow server with its UI on a data folder."),

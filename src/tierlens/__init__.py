@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tierlens.capture.decorators import agent, reranker, retriever, span, tool
     from tierlens.capture.notes import artifact, metric, tag
     from tierlens.capture.propagation import continue_trace, trace_headers
+    from tierlens.capture.tracker import ExperimentTracker
     from tierlens.capture.wrapping import wrap
     from tierlens.errors import ConfigError, TierlensError, UnknownBrand
     from tierlens.lens import Lens, current_trace_url, init
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "ConfigError",
+    "ExperimentTracker",
     "FlushReport",
     "Lens",
     "MlflowCallbackHandler",
@@ -68,6 +70,7 @@ _MODULES = {
     "tierlens.capture.decorators": ("agent", "reranker", "retriever", "span", "tool"),
     "tierlens.capture.notes": ("artifact", "metric", "tag"),
     "tierlens.capture.propagation": ("continue_trace", "trace_headers"),
+    "tierlens.capture.tracker": ("ExperimentTracker",),
     "tierlens.capture.wrapping": ("wrap",),
     "tierlens.errors": ("ConfigError", "TierlensError", "UnknownBrand"),
     "tierlens.lens": ("Lens", "current_trace_url", "init"),

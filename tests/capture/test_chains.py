@@ -22,7 +22,7 @@ from tests.capture.conftest import Capture
 from tests.capture.graphs import State, graph, model
 from tierlens import keys
 from tierlens.capture import payload
-from tierlens.policy import AgentPolicy, Policies, StatePolicy
+from tierlens.policy import AgentPolicy, MetricRule, Policies, StatePolicy
 from tierlens.spans import Span
 
 LONG = "The estimated uplift of the campaign is 4.2 % with a confidence interval of 1.1 to 7.3. " * 3
@@ -208,7 +208,8 @@ def test_agents_have_their_name_and_tier_and_other_nodes_have_not(capture_with: 
 
 def test_metrics_are_read_where_yaml_says(capture_with: Any) -> None:
     paths = {"confidence": "outputs.scores.confidence", "first": "outputs.notes.0", "gone": "outputs.no.such.0"}
-    capture: Capture = capture_with(agents(node=AgentPolicy(agent="node", metrics=paths)))
+    metrics = {name: MetricRule(path) for name, path in paths.items()}
+    capture: Capture = capture_with(agents(node=AgentPolicy(agent="node", metrics=metrics)))
 
     class Loose(TypedDict, total=False):
         scores: dict[str, Any]

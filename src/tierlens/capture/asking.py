@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-from dataclasses import replace
+import functools
 from typing import TYPE_CHECKING, Any
 
-from tierlens.capture import active, current
-from tierlens.capture.anthropic.client import Place, here, wrapped
-from tierlens.capture.recorder import Recorder
-from tierlens.capture.trace import Context, Open
-from tierlens.errors import UnknownBrand
+from tierlens.capture import active
+from tierlens.capture.anthropic.client import wrapped
+from tierlens.capture.places import Place, of_brand
+from tierlens.capture.trace import Context
 
 if TYPE_CHECKING:
     import anthropic
-
-    from tierlens.policy import Policies
 
 
 def chat_with_tracking(
@@ -75,23 +71,7 @@ async def achat_with_tracking(
 def _place(brand: str) -> Place:
     if (recorder := active.recorder()) is not None:
         recorder.policies.brand(brand)
-
-    def place(recorder: Recorder) -> tuple[Open | None, Context]:
-        parent, context = here(recorder)
-        policies = recorder.policies
-        elsewhere = parent.trace.brand if parent is not None else _remote_brand(policies, context)
-        if (parent is not None or context.remote) and elsewhere != policies.brand(brand):
-            parent, context = None, replace(context, remote=None, sampled=True)
-        return parent, current.merged(Context(brand=brand), context)
-
-    return place
-
-
-def _remote_brand(policies: Policies, context: Context) -> str | None:
-    """The brand of a trace begun elsewhere; None where it names none that may be recorded under."""
-    with contextlib.suppress(UnknownBrand):
-        return policies.brand(context.brand)
-    return None
+    return functools.partial(of_brand, context=Context(brand=brand))
 
 
 def _request(

@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tierlens import keys
 from tierlens.capture import chains, contents, current, rag
 from tierlens.capture.outcomes import of_output
 from tierlens.capture.recorder import Recorder
@@ -113,9 +112,7 @@ def _open(recorder: Recorder, kind: str, name: str, inputs: Mapping[str, Any]) -
 
 def _describe(recorder: Recorder, opened: Open, inputs: Mapping[str, Any]) -> None:
     if opened.kind == "AGENT":
-        opened.attributes[keys.AGENT] = opened.agent
-        if opened.policy.tier is not None:
-            opened.attributes[keys.TIER] = opened.policy.tier
+        chains.describe_agent(opened)
     contents.put_inputs(recorder, opened, _without_documents(opened.kind, inputs))
     if opened.kind == "RERANKER":
         opened.before = rag.documents_in(inputs)

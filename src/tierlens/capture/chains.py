@@ -42,7 +42,7 @@ def start(
         opened.trace.session = str(thread)
     if opened.recording:
         if agent:
-            _describe_agent(opened)
+            describe_agent(opened)
         if is_node and parent is not None:
             _count_attempt(opened, parent)
         contents.put_inputs(recorder, opened, inputs)
@@ -87,7 +87,8 @@ def _kind(recorder: Recorder, name: str, metadata: Mapping[str, Any], is_node: b
     return "TASK" if called else "CHAIN"
 
 
-def _describe_agent(opened: Open) -> None:
+def describe_agent(opened: Open) -> None:
+    """Say on an agent's span which one it is, where its name does not, and its tier."""
     if opened.agent != opened.name:
         opened.attributes[keys.AGENT] = opened.agent
     if opened.policy.tier is not None:

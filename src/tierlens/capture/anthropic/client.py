@@ -14,22 +14,16 @@ from tierlens.capture.anthropic.batches import BatchCall, Results
 from tierlens.capture.anthropic.call import Call, under_way
 from tierlens.capture.anthropic.responses import settle
 from tierlens.capture.anthropic.streams import observe
+from tierlens.capture.places import Place, here
 from tierlens.capture.recorder import Recorder
-from tierlens.capture.trace import Context, Open
 
 Client = TypeVar("Client")
-Place = Callable[[Recorder], tuple[Open | None, Context]]
 
 
 def is_client(value: object) -> bool:
     """Whether ``value`` is a client of the anthropic package, or of a subclass of one."""
     packages = {base.__module__.partition(".")[0] for base in type(value).__mro__}
     return "anthropic" in packages and hasattr(type(value), "with_middleware")
-
-
-def here(recorder: Recorder) -> tuple[Open | None, Context]:
-    """Where a call belongs: below the span the running code belongs to, else in a trace of its own."""
-    return current.current(recorder), current.ambient_context() or Context()
 
 
 def wrap_client(client: Client) -> Client:

@@ -1,0 +1,111 @@
+"""Model calls that neither LangChain nor a wrapped client made, told of once they are over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from tierlens.capture import active, chains, contents, measuring, models, outcomes
+from tierlens.capture.places import of_brand
+from tierlens.capture.recorder import Recorder
+from tierlens.capture.trace import Context, Open
+from tierlens.capture.usage import Usage
+from tierlens.spans import Metric
+
+
+class ExperimentTracker:
+    """Records calls of any model, made in any way, like those that are recorded by themselves.
+
+    Args:
+        brand, kpi, user, session, tags: of the traces, as in ``Lens.callback``.
+        agent: whose calls they are; each then lies in a span of that agent's, whose policy holds.
+
+    Raises:
+        UnknownBrand: the brand is not one of those configured, and such ones are rejected.
+    """
+
+    def __init__(
+        self,
+        *,
+        brand: str | None = None,
+        agent: str = "",
+        kpi: str | None = None,
+        user: str | None = None,
+        session: str | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        if brand is not None and (recorder := active.recorder()) is not None:
+            recorder.policies.brand(brand)
+        self._agent, self._context = agent, Context(brand, kpi, user, session, dict(tags or {}))
+
+    def track_llm_call(
+        self,
+        *,
+        model: str,
+        prompt: str | Sequence[Mapping[str, object]],
+        response: str | Mapping[str, object] = "",
+        provider: str = "unknown",
+        input_tokens: int | None = None,
+        output_tokens: int | None = None,
+        cache_read_tokens: int | None = None,
+        cache_write_tokens: int | None = None,
+        latency_s: float = 0.0,
+        parameters: Mapping[str, object] | None = None,
+        metrics: Mapping[str, Metric] | None = None,
+        error: BaseException | None = None,
+    ) -> str | None:
+        """Record a call that has just ended, in the running trace or in one of its own.
+
+        Args:
+            prompt: text, or messages with ``role`` and ``content``.
+            response: text, or a message with ``content``.
+            provider: as in ``anthropic`` or ``openai``; finds the price.
+            input_tokens: all of them, the cache's included. What was not counted is left out, not given as 0.
+            latency_s: seconds from the question to the end of the answer.
+            parameters: ``temperature``, ``max_tokens`` and others.
+            metrics: custom metrics, onto the agent, or the call where there is none.
+            error: what the call raised.
+
+        Returns:
+            MLflow's id of the trace; None where nothing is recorded.
+        """
+        recorder = active.recorder()
+        if recorder is None:
+            return None
+        usage = Usage(input_tokens, output_tokens, cache_read_tokens, cache_write_tokens)
+        messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
+        reply = {"content": response} if isinstance(response, str) else dict(response)
+        try:
+            outer, call = self._open(recorder, model, latency_s)
+            try:
+                models.describe(call, messages, parameters or {}, {"ls_model_name": model, "ls_provider": provider})
+                if error is None:
+                    models.put_replies(call, [reply])
+                models.put_usage(call, usage, model)
+                for name, value in (metrics or {}).items():
+                    measuring.measure(recorder, outer or call, name, value)
+                if outer is not None:
+                    contents.put_inputs(recorder, outer, {"messages": messages})
+                    contents.put_outputs(recorder, outer, reply if error is None else None)
+            finally:
+                outcome = outcomes.FINE if error is None else outcomes.of_exception(error)
+                for opened in filter(None, (call, outer)):
+                    recorder.finish(opened, outcome)
+        except Exception as failure:
+            recorder.shield.report("tierlens.ExperimentTracker.track_llm_call", failure)
+            return None
+        return f"tr-{call.trace.trace_id}" if call.recording else None
+
+    def _open(self, recorder: Recorder, model: str, latency_s: float) -> tuple[Open | None, Open]:
+        parent, context = of_brand(recorder, self._context)
+        outer = None
+        if self._agent:
+            policy = recorder.policies.agents.get(self._agent)
+            agent = policy.agent if policy else self._agent
+            outer = recorder.start(
+                object(), self._agent, "AGENT", parent=parent, context=context, policy=policy, agent=agent
+            )
+            chains.describe_agent(outer)
+        call = recorder.start(object(), model, "CHAT_MODEL", parent=outer or parent, context=context)
+        for opened in filter(None, (outer, call)):
+            opened.start_ns -= int(max(latency_s, 0.0) * 1e9)
+        return outer, call

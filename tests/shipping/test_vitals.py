@@ -99,6 +99,21 @@ def test_spans_that_nobody_takes_are_refused_and_not_pending(beside: Beside) -> 
     assert (found.accepted, found.stored, found.pending, found.refused) == (3, 0, 0, {"rejected": 3})
 
 
+def test_a_refusal_stays_counted_when_the_span_is_taken_after_all(beside: Beside) -> None:
+    scene = beside.scene
+    sink = FlakySink(scene.sink, rule=lambda request: Rejected("no", 422))
+    append_trace(scene.journal(), 1)
+    shipper = scene.shipper(sink)
+    scene.run(shipper, seconds=20)
+    beside.look()
+
+    sink.rule = lambda request: None
+    scene.run(shipper, seconds=300)
+
+    found = beside.look()
+    assert (found.accepted, found.stored, found.pending, found.refused) == (3, 3, 0, {"rejected": 3})
+
+
 def test_what_a_full_journal_refuses_is_seen_before_anything_is_delivered(beside: Beside) -> None:
     journal = Journal(beside.scene.directory, resource={}, quota_bytes=100_000, segment_bytes=50_000)
     beside.look()

@@ -33,7 +33,8 @@ class Vitals:
         accepted: finished spans that were written, by all processes there have been.
         stored: those that a sink has taken.
         pending: those that are neither stored nor refused.
-        refused: spans that the journal or a sink would not take, by reason.
+        refused: spans that the journal or a sink would not take, by reason; those that a sink took later are among
+            them for as long as one looks on.
         size: bytes on disk.
         lag_s: for how long the oldest pending span has waited, in seconds.
         failing: the sink's last answer was an outage's, or refused credentials.
@@ -59,6 +60,8 @@ class VitalSigns:
         self._writers: dict[str, _WriterSigns] = {}
         self._lock = threading.Lock()
         self._found: tuple[int, Vitals] | None = None
+        # A dead letter that is taken after all is refused no more; a counter may not go back.
+        self._most_refused: Counter[str] = Counter()
 
     def look(self) -> Vitals:
         """How things are; as they were, where the directory cannot be read."""
@@ -82,6 +85,7 @@ class VitalSigns:
         signs = [one for one in signs if one.name != past.last]
         for one in signs:
             refused.update(one.refused)
+        self._most_refused |= refused
         stored, pending = past.stored + sum(one.stored for one in signs), sum(one.pending for one in signs)
         unstored = sum(past.refused.values()) + sum(sum(one.cursor.refused.values()) for one in signs)
         oldest = min((at for one in signs if (at := one.oldest_ns())), default=now)
@@ -90,7 +94,7 @@ class VitalSigns:
             stored + pending + unstored,
             stored,
             pending,
-            dict(refused),
+            dict(self._most_refused),
             usage(self._directory),
             max(now - oldest, 0) / 1e9,
             bool(said and said.health.failing),

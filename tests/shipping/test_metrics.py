@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from tests.journal.processes import eventually
 from tests.scraping import scrape_until
@@ -17,9 +18,11 @@ from tests.shipping.harness import append_trace
 from tierlens.errors import SettingsError
 from tierlens.journal import Journal
 from tierlens.local.ports import free_port, is_free
+from tierlens.projection import instruments
 from tierlens.shipping.metrics import tally_from
 from tierlens.shipping.thread import ShippingThread
 from tierlens.sinks.metrics_plan import MetricsPlan, plan_from
+from tierlens.testing.http_stub import HttpStub
 from tierlens.testing.mlflow_stub import MlflowStub
 from tierlens.testing.sinks import MemorySink
 
@@ -113,6 +116,21 @@ def test_a_thread_offers_metrics_while_it_ships_and_frees_the_port_at_its_end(tm
     journal.close()
 
     eventually(lambda: is_free(HOST, port))
+
+
+def test_a_thread_pushes_what_is_left_when_it_is_closed(tmp_path: Path) -> None:
+    with HttpStub() as receiver:
+        endpoint = f"{receiver.uri}/v1/metrics"
+        journal, shipping = in_thread(tmp_path, OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=endpoint)
+        append_trace(journal, 1)
+
+        shipping.close(timeout_s=10)
+
+        eventually(lambda: bool(receiver.requests))
+        journal.close()
+    push = ExportMetricsServiceRequest.FromString(receiver.requests[-1].body)
+    scopes = [scope for resource in push.resource_metrics for scope in resource.scope_metrics]
+    assert instruments.WORKFLOWS in {metric.name for scope in scopes for metric in scope.metrics}
 
 
 def test_of_several_that_could_ship_only_the_one_that_does_takes_the_port(

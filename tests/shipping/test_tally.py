@@ -166,9 +166,15 @@ def test_of_two_records_of_a_span_the_later_one_counts(tally: Tally, notes: Note
 
 
 def test_a_second_account_of_a_call_inside_of_it_is_no_call(tally: Tally, notes: Notes) -> None:
-    tally.taken([call(3, 2), call(2, 1), line(1, root=True)], none_open)
+    tally.taken([line(3, "CHAT_MODEL", parent=2), call(2, 1), line(1, root=True)], none_open)
 
     assert notes.of() == {("", ""): 1}
+
+
+def test_tokens_counted_inside_of_a_model_that_asks_another_are_not_lost(tally: Tally, notes: Notes) -> None:
+    tally.taken([call(3, 2), line(2, "CHAT_MODEL", parent=1), agent(1, root=True)], none_open)
+
+    assert notes.of(instruments.TOKENS) == {("explainer", "5"): 2}
 
 
 def test_parents_in_a_circle_end_the_search(tally: Tally, notes: Notes) -> None:
@@ -179,8 +185,7 @@ def test_parents_in_a_circle_end_the_search(tally: Tally, notes: Notes) -> None:
 
 def test_a_line_that_cannot_be_read_harms_nobody(tally: Tally, notes: Notes, caplog: pytest.LogCaptureFixture) -> None:
     broken = replace_payload(call(1), b'{"key":"mlflow.spanType","value":{"stringValue":"CHAT_MODEL"')
-    tally.taken([broken], none_open)
-    tally.taken([call(2, root=True)], none_open)
+    tally.taken([broken, call(2, root=True)], none_open)
 
     assert notes.of() == {("", ""): 1}
     assert "missing in metrics" in caplog.text

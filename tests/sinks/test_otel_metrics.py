@@ -10,10 +10,12 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 from opentelemetry import metrics
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from prometheus_client import REGISTRY
+from prometheus_client.openmetrics import parser as openmetrics
 
 from tests.journal.processes import eventually
 from tests.scraping import CALLS, TOKENS, Scrape, scrape, scrape_until
@@ -73,6 +75,24 @@ def test_histograms_have_the_buckets_that_the_conventions_advise(scene: Scene) -
     assert (len(seconds), seconds["0.02"], seconds["0.04"], seconds["+Inf"]) == (15, 0, 1, 1)
     assert [float(one.labels["le"]) for one in found.named(f"{TOKENS}_bucket")][-3:] == [4**12, 4**13, math.inf]
     assert found.sum(f"{TOKENS}_sum", gen_ai_token_type="input") == 100
+
+
+def test_who_asks_for_openmetrics_as_prometheus_does_gets_the_same(scene: Scene) -> None:
+    scene.observed = [Point(instruments.REFUSED, 3, {"tierlens.reason": "quota"})]
+    scene.meter().record([*calls("Kisqali", 'a"b\\c'), tokens(100)])
+
+    answer = httpx.get(
+        f"http://{HOST}:{scene.port}/metrics",
+        headers={"Accept": "application/openmetrics-text;version=1.0.0"},
+        trust_env=False,
+    )
+
+    assert answer.headers["content-type"].startswith("application/openmetrics-text")
+    families = openmetrics.text_string_to_metric_families(answer.text)
+    found = Scrape(tuple(sample for family in families for sample in family.samples))
+    assert {(one.name, str(one.labels), one.value) for one in found.samples} == {
+        (one.name, str(one.labels), one.value) for one in scene.scrape().samples
+    }
 
 
 def test_what_is_observed_is_asked_for_at_each_scrape(scene: Scene) -> None:

@@ -63,9 +63,9 @@ class Tally:
         """A sink took these spans. Never raises: figures are not worth a delivery."""
         try:
             self._take({line.span: line for line in lines}, start_of)
+            self._pass_on()
         except Exception as error:
-            self._alarms.warn("metrics", f"spans are stored, and missing in metrics: {error!r}")
-        self._pass_on()
+            self._missing("spans are", error)
 
     def close(self) -> None:
         """Count what still waits, and stop; whoever reads the metrics gets the last of them."""
@@ -77,11 +77,13 @@ class Tally:
         """Leave all to the process this one was forked from."""
         self._meter.abandon()
 
+    def _missing(self, what: str, error: Exception) -> None:
+        self._alarms.warn("metrics", f"{what} stored, and missing in metrics: {error!r}")
+
     def _take(self, lines: Mapping[str, Line], start_of: StartOf) -> None:
-        for line in lines.values():
-            self._learn(line)
-        for line in lines.values():
-            self._count(line, start_of)
+        found = [figures for line in lines.values() if (figures := self._read(line)) is not None]
+        for figures in found:
+            self._count(figures, start_of)
         self._reconsider(lines.keys(), start_of)
         self._give_up(self._clock.monotonic())
 
@@ -90,37 +92,42 @@ class Tally:
         if points:
             self._meter.record(points)
 
-    def _learn(self, line: Line) -> None:
-        self._kin[line.span] = kin_of(line)
-        if len(self._kin) > _REMEMBERED:
-            self._kin.popitem(last=False)
+    def _read(self, line: Line) -> Measured | None:
+        try:
+            self._kin[line.span] = kin_of(line)
+            if len(self._kin) > _REMEMBERED:
+                self._kin.popitem(last=False)
+            return measured(line)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            self._missing(f"span {line.span} is", error)
+            return None
 
-    def _count(self, line: Line, start_of: StartOf) -> None:
-        figures = measured(line)
-        if figures is None:
-            return
-        before = self._counted.get(line.span)
+    def _count(self, figures: Measured, start_of: StartOf) -> None:
+        before = self._counted.get(figures.span)
         if before is not None and (before or not figures.tokens):
             return
-        self._counted[line.span] = bool(figures.tokens)
+        self._counted[figures.span] = bool(figures.tokens)
         if len(self._counted) > _REMEMBERED:
             self._counted.popitem(last=False)
         if before is not None:
             figures = replace(figures, known=True)
-        if self._kin[line.span].model:
-            self._place(_Waiting(figures, self._clock.monotonic() + self._patience_s), line.span, start_of)
+        if self._kin[figures.span].model:
+            self._place(_Waiting(figures, self._clock.monotonic() + self._patience_s), figures.span, start_of)
         else:
             self._points.extend(figures.points())
 
     def _place(self, waiting: _Waiting, below: str, start_of: StartOf) -> None:
-        """Count a model call for the agent that is nearest above, or wait until one is known."""
+        """Count a model call for the agent that is nearest above, or wait until one is known.
+
+        One inside another that has counted nothing is another library's account of it, and no call of its own.
+        """
         at = below
         for _ in range(_DEEPEST):
             kin = self._kin.get(at) or self._opened(at, start_of)
             if kin is None:
                 self._waiting.setdefault(at, []).append(waiting)
                 return
-            if kin.model and at != waiting.figures.span:
+            if kin.model and at != waiting.figures.span and not waiting.figures.tokens:
                 return
             if kin.agent is not None or not kin.parent:
                 self._points.extend(waiting.figures.points(kin.agent or _NOBODY))

@@ -79,9 +79,9 @@ class OtelMeter:
     def close(self, deadline_s: float = 2.0) -> None:
         """Push what came since the last time, if there is anybody to push to, and free the port."""
         self._stop.set()
+        self._thread.join(deadline_s)
         if self._endpoint is not None:
             self._endpoint.close()
-        self._thread.join(deadline_s)
         if self._exporter is not None:
             self._exporter.shutdown()
         self._provider.shutdown(1_000)

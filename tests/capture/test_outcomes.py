@@ -11,7 +11,11 @@ from typing import Any
 import pytest
 from langchain.agents import create_agent
 from langchain.agents.middleware import wrap_tool_call
+from langchain_core.documents import Document
+from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.retrievers import BaseRetriever
+from langchain_core.runnables import Runnable, RunnableLambda
 from langchain_core.tools import tool
 from langgraph.func import entrypoint, task
 from langgraph.graph import END, START, StateGraph
@@ -308,6 +312,51 @@ async def test_asynchronous_tries_are_counted_as_well(capture: Capture, way: str
     spans = sorted((s for s in capture.journal.spans.values() if s.name == "flaky"), key=lambda s: s.start_ns)
     assert [(s.attributes[keys.ATTEMPT], s.attributes[keys.MAX_ATTEMPTS]) for s in spans] == [(1, 4), (2, 4)]
     assert capture.outcomes("flaky") == ["retried", "ok"]
+
+
+@pytest.mark.parametrize("kind", ["chain", "model", "tool", "retriever"])
+def test_with_retry_counts_its_tries(capture: Capture, kind: str) -> None:
+    tries: list[int] = []
+
+    def fail_twice(*args: Any, **kwargs: Any) -> Any:
+        tries.append(1)
+        if len(tries) < 3:
+            raise ConnectionError("not yet")
+        return ["done"] if kind == "retriever" else "done"
+
+    class Flaky(FakeListChatModel):
+        def _call(self, *args: Any, **kwargs: Any) -> str:
+            return str(fail_twice())
+
+    class Finder(BaseRetriever):
+        def _get_relevant_documents(self, query: str, *, run_manager: Any) -> list[Document]:
+            return [Document(text) for text in fail_twice()]
+
+    @tool
+    def look_up(about: str) -> str:
+        """Look it up."""
+        return str(fail_twice())
+
+    work: Runnable[Any, Any] = {
+        "chain": RunnableLambda(fail_twice),
+        "model": Flaky(responses=[]),
+        "tool": look_up,
+        "retriever": Finder(),
+    }[kind]
+    patient = work.with_retry(stop_after_attempt=4, wait_exponential_jitter=False)
+    patient.invoke("Why?", {**capture.config(), "run_name": "patient"})
+
+    spans = [span for span in capture.journal.spans.values() if span.parent_id]
+    spans.sort(key=lambda span: span.start_ns)
+    assert [span.attributes[keys.ATTEMPT] for span in spans] == [1, 2, 3]
+    assert [span.attributes.get(keys.OUTCOME, "ok") for span in spans] == ["retried", "retried", "ok"]
+    assert capture.outcomes("patient") == ["ok"]
+
+
+def test_a_fallback_is_no_retry(capture: Capture) -> None:
+    first = RunnableLambda(broken, name="ask")
+    first.with_fallbacks([RunnableLambda(said, name="ask")]).invoke(QUESTION, capture.config())
+    assert capture.outcomes("ask") == ["error", "ok"]
 
 
 def test_a_task_of_the_functional_api_counts_its_tries(capture: Capture) -> None:

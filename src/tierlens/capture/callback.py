@@ -98,6 +98,8 @@ class MlflowCallbackHandler(GraphCallbackHandler):
                 opened.limits = max_attempts(graph)
             if opened.attributes.get(keys.ATTEMPT, 1) != 1:
                 chains.mark_retried(recorder, opened)
+            elif parent is not None and parent.failed:
+                chains.count_retry(recorder, opened, tags)
             recorder.started(opened)
         except Exception as error:
             self.shield.report("on_chain_start", error)
@@ -183,6 +185,8 @@ class MlflowCallbackHandler(GraphCallbackHandler):
             opened = recorder.start(key, name, kind, parent=parent, context=context)
             if opened.recording:
                 models.describe(opened, messages, kwargs.get("invocation_params") or NONE, metadata or NONE)
+                if parent is not None and parent.failed:
+                    chains.count_retry(recorder, opened, kwargs.get("tags"))
             recorder.started(opened)
         except Exception as error:
             self.shield.report("the start of a model call", error)
@@ -250,6 +254,8 @@ class MlflowCallbackHandler(GraphCallbackHandler):
             contents.put_inputs(self._recorder, opened, inputs if inputs is not None else _parsed(input_str))
             if call := kwargs.get("tool_call_id"):
                 opened.attributes[keys.TOOL_CALL_ID] = str(call)
+            if parent is not None and parent.failed:
+                chains.count_retry(self._recorder, opened, kwargs.get("tags"))
         self._recorder.started(opened)
 
     @shielded
@@ -281,6 +287,8 @@ class MlflowCallbackHandler(GraphCallbackHandler):
         opened = self._recorder.start(run_id.int, name, "RETRIEVER", parent=parent, context=context)
         if opened.recording:
             contents.put_inputs(self._recorder, opened, {"query": query})
+            if parent is not None and parent.failed:
+                chains.count_retry(self._recorder, opened, kwargs.get("tags"))
         self._recorder.started(opened)
 
     @shielded

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 from tierlens import keys
@@ -15,6 +15,7 @@ from tierlens.policy import AgentPolicy
 from tierlens.spans import Event
 
 MAX_EVENTS = 128
+_RETRY = "retry:attempt:"
 _KINDS = {"retriever": "RETRIEVER", "reranker": "RERANKER", "tool": "TOOL", "agent": "AGENT"} | {
     "embedding": "EMBEDDING",
     "guardrail": "GUARDRAIL",
@@ -111,10 +112,27 @@ def _count_attempt(opened: Open, graph: Open) -> None:
 def mark_retried(recorder: Recorder, opened: Open) -> None:
     """Journal the failed try before this one again, now that it is known to have been retried."""
     graph = opened.parent
-    failed = graph.failed.pop(opened.namespace, None) if graph is not None and graph.failed else None
+    failed = graph.failed.pop(_task(opened), None) if graph is not None and graph.failed else None
     if failed is not None:
         detail = str(failed.attributes.get(keys.OUTCOME_DETAIL, ""))
         recorder.rewrite(failed, Outcome(outcomes.RETRIED, detail), failed.end_ns)
+
+
+def count_retry(recorder: Recorder, opened: Open, tags: Iterable[str] | None) -> None:
+    """``with_retry`` says by a tag which try a run is; that it had failed before is known from its parent."""
+    attempts = (tag.removeprefix(_RETRY) for tag in tags or () if tag.startswith(_RETRY))
+    if not (attempt := next(attempts, "")).isdigit():
+        return
+    opened.attributes[keys.ATTEMPT] = int(attempt)
+    failed = opened.parent.failed if opened.parent is not None else None
+    if failed and (before := failed.get(_task(opened))):
+        before.attributes[keys.ATTEMPT] = int(attempt) - 1
+        mark_retried(recorder, opened)
+
+
+def _task(opened: Open) -> str:
+    """What a try shares with the next one: a node's namespace, or a run's name."""
+    return opened.namespace if opened.is_node and opened.namespace else opened.name
 
 
 def given(recorder: Recorder, opened: Open, inputs: object) -> None:
@@ -161,8 +179,8 @@ def _put_failure(opened: Open, error: BaseException, outcome: Outcome) -> None:
         privacy.remember(opened, outcomes.carried(error))
     if outcome.word == outcomes.ERROR:
         opened.events += (outcomes.exception_event(error, opened.trace.now(), private=private),)
-        if opened.is_node and opened.parent is not None and opened.namespace:
-            opened.parent.failed = {**(opened.parent.failed or {}), opened.namespace: opened}
+        if opened.parent is not None:
+            opened.parent.failed = {**(opened.parent.failed or {}), _task(opened): opened}
 
 
 def _put_carried(recorder: Recorder, opened: Open, error: BaseException, outcome: Outcome) -> None:

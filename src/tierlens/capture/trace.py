@@ -109,7 +109,7 @@ class Open:
         start_recorded: there is, or need not be, a record of its start.
         namespace: LangGraph's checkpoint namespace, which names a node's task; a retry has the same.
         attempts: starts so far of each task below it: more than one is a retry.
-        failed: the last failed try of each such task.
+        failed: the last failed try of each such task, and of other work below it, by name.
         first_token_ns: when the first token of a stream arrived, 0 before.
         caches_for_an_hour: of a model call, whether all it has cached is to be kept that long.
         limits: of a graph, how often its nodes may be tried.

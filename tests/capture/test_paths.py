@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,8 @@ def test_a_value_that_raises_when_asked_leads_nowhere() -> None:
     ("value", "metric"),
     [
         (1, 1.0), (0.5, 0.5), (True, True), ("high", "high"), (np.float32(0.5), 0.5), (np.bool_(False), False),
-        (math.nan, None), (-math.inf, None), (None, None), ([1], None), (1j, None),
+        (math.nan, None), (-math.inf, None), (None, None), ([1], None), (1j, None), (Decimal("0.5"), 0.5),
+        (Decimal("sNaN"), None), (10**400, None),
     ],
 )  # fmt: skip
 def test_a_metric_is_a_finite_number_a_truth_or_a_label(value: Any, metric: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Mapping
+from decimal import Decimal
 
 from tierlens.spans import Metric
 
@@ -37,6 +38,10 @@ def as_metric(value: object) -> Metric | None:
         return value
     if type(value).__name__ in ("bool_", "bool"):
         return bool(value)
-    if isinstance(value, numbers.Real) and math.isfinite(value):
-        return float(value)
-    return None
+    if not isinstance(value, numbers.Real | Decimal):
+        return None
+    try:
+        number = float(value)
+    except (OverflowError, ValueError):  # an integer of hundreds of digits, a Decimal that signals
+        return None
+    return number if math.isfinite(number) else None

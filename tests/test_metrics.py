@@ -24,13 +24,19 @@ from examples.brand_analytics.routes import AGENTS
 from tests.conftest import StoredMlflow
 from tests.scraping import AGENTS as AGENT_SECONDS
 from tests.scraping import CALLS, FIRST_CHUNK, TOKENS, WORKFLOWS, Scrape, scrape_until
+from tests.shipping.harness import append_trace
 from tierlens import keys
+from tierlens.journal import Journal
 from tierlens.local.ports import free_port
 from tierlens.testing import ClaudeEndpoint
+from tierlens.testing.http_stub import Reply
+from tierlens.testing.mlflow_stub import MlflowStub
 
 ROOT = Path(__file__).parents[1]
 PENDING = "tierlens_spans_pending"
 STORED = "tierlens_spans_stored_total"
+LAG = "tierlens_delivery_lag_seconds"
+FAILING = "tierlens_delivery_failing"
 
 
 @contextmanager
@@ -128,3 +134,22 @@ def test_figures_equal_the_ledger_and_stay_so_when_everything_is_delivered_again
     assert counted == walked
     assert twice.sum(STORED) == 2 * accepted
     assert figures(twice) == figures(once)
+
+
+def test_what_waits_and_for_how_long_grows_in_an_outage_and_falls_after_it(tmp_path: Path) -> None:
+    journal, port = tmp_path / "journal", free_port("127.0.0.1", 0)
+    writer = Journal(journal, resource={})
+    with MlflowStub(otherwise=Reply(503)) as mlflow, sidecar(journal, mlflow.uri, port), closing(writer):
+        append_trace(writer, 1)
+        early = scrape_until(port, lambda found: found.sum(FAILING) == 1 and found.sum(LAG) > 0)
+        append_trace(writer, 2)
+        late = scrape_until(port, lambda found: found.sum(PENDING) == 6 and found.sum(LAG) > early.sum(LAG))
+
+        mlflow.then()
+        after = scrape_until(port, lambda found: found.sum(PENDING) == 0 and found.sum(FAILING) == 0)
+
+    assert (early.sum(PENDING), early.sum(STORED), early.sum(FAILING)) == (3, 0, 1)
+    assert (late.sum(PENDING), late.sum(STORED), late.sum(LAG) > early.sum(LAG)) == (6, 0, True)
+    assert (after.sum(PENDING), after.sum(STORED), after.sum(LAG), after.sum(FAILING)) == (0, 6, 0, 0)
+    assert late.sum(f"{WORKFLOWS}_count") == 0, "what is not stored does not count"
+    assert after.sum(f"{WORKFLOWS}_count") == 2

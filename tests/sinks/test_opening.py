@@ -34,6 +34,12 @@ def test_a_folder_is_refused_and_told_what_to_use(uri):
         open_sink(uri)
 
 
+@pytest.mark.parametrize("uri", ["localhost:5000", "127.0.0.1:5000/", "mlflow.example.com:80/path"])
+def test_an_address_without_a_scheme_is_told_which_is_meant(uri):
+    with pytest.raises(ConfigError, match=f"did you mean http://{uri}"):
+        open_sink(uri)
+
+
 @pytest.mark.parametrize("uri", ["databricks", "databricks://profile", "databricks-uc"])
 def test_databricks_is_said_to_be_unsupported(uri):
     with pytest.raises(ConfigError, match=r"supported \(Databricks\)"):

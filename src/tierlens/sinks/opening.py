@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ from tierlens.sinks.otlp import OtlpSink
 
 _WHERE: Final = "MLFLOW_TRACKING_URI"
 _DATABASES: Final = ("sqlite", "postgresql", "mysql", "mssql")
+_BARE_ADDRESS: Final = re.compile(r"[\w.-]+:\d+(/|$)")
 _WANTED: Final = (
     "is not supported: give the address of an MLflow server (http://localhost:5000; `tierlens up` starts "
     "one), a database (sqlite:///mlflow.db, postgresql://user@host/mlflow) or an OTLP endpoint (otlp+http://host:4318)"
@@ -61,6 +63,8 @@ def _open(uri: str, credentials: Credentials | None, artifact_location: str, hea
         return OtlpSink(_with_path(_checked(uri.partition("+")[2], _WHERE)), headers=headers)
     if scheme.startswith("databricks"):
         raise SettingsError(_WHERE, "", repr(uri), _WANTED.replace("supported:", "supported (Databricks):"))
+    if _BARE_ADDRESS.match(uri):
+        raise SettingsError(_WHERE, "", repr(uri), f"is not supported without a scheme: did you mean http://{uri}?")
     if "://" not in uri or scheme == "file":
         raise SettingsError(
             _WHERE, "", repr(uri), f"is a folder, which MLflow keeps no traces in any more, and {_WANTED}"

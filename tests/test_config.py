@@ -167,7 +167,7 @@ def test_a_fixed_experiment_is_used_as_it_stands_by_the_one_brand_that_may() -> 
         ("sample: half", "sample: 'half' is not a share between 0 and 1"),
         ("sample:", "sample: nothing is not a share between 0 and 1"),
         ("smaple: 1", "smaple is not a known key; did you mean sample?"),
-        ("zzz: 1", "zzz is not a known key; there are agent, keep, log_artifacts, log_prompts, "),
+        ("zzz: 1", "zzz is not a known key; there are agent, estimate_tokens, keep, log_artifacts, log_prompts, "),
         ("log_prompts: 'no'", "log_prompts: 'no' is not true or false"),
         ("log_prompts: 1", "log_prompts: 1 is not true or false"),
         ("tier: two", "tier: 'two' is not a whole number, 0 or more"),

@@ -8,7 +8,7 @@ import json
 import string
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from tierlens.errors import UnknownBrand
 from tierlens.spans import Metric, RunsMode
@@ -109,12 +109,18 @@ class AgentPolicy:
     redact: tuple[str, ...] = ()
     metrics: Mapping[str, MetricRule] = field(default_factory=dict)
     runs: RunsMode = "per_version"
+    estimate_tokens: bool = False
     version: str = field(init=False, compare=False, default="")
 
     def __post_init__(self) -> None:
-        flags = {name: value for name, value in asdict(self).items() if name != "version"}
-        text = json.dumps(flags, sort_keys=True, default=sorted)
+        text = json.dumps(self.flags(), sort_keys=True)
         object.__setattr__(self, "version", hashlib.sha256(text.encode()).hexdigest()[:12])
+
+    def flags(self) -> dict[str, Any]:
+        """All other fields, as JSON has them."""
+        found = {name: value for name, value in asdict(self).items() if name != "version"}
+        plain: dict[str, Any] = json.loads(json.dumps(found, default=sorted))
+        return plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +138,7 @@ class Policies:
         runnables: kind of span for runnables named in YAML, by run name.
         question, answer: dotted paths (``inputs.question``) to what the trace list shows; "" means guess.
         source: where the brands were read from, for messages.
+        files: text of the agents' files, by agent.
     """
 
     app: str = "tierlens"
@@ -147,6 +154,7 @@ class Policies:
     question: str = ""
     answer: str = ""
     source: str = field(default="config/tierlens.yaml", compare=False)
+    files: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def brand(self, name: str | None) -> str:
         """The brand to record under.

@@ -73,8 +73,9 @@ class Call(NamedTuple):
     """A finished model call: what it takes to say what it cost.
 
     Attributes:
-        usage: as MLflow has it; empty where nothing was counted.
+        usage: as MLflow has it, with the names of `tierlens.usages` beside; empty where nothing was counted.
         share: the part of the published price that is paid.
+        tier: of service, where it has a price of its own.
     """
 
     provider: str
@@ -84,6 +85,7 @@ class Call(NamedTuple):
     start_ns: int
     usage: Mapping[str, int] = NONE
     share: float = 1.0
+    tier: str = ""
 
 
 @dataclass(frozen=True, slots=True)

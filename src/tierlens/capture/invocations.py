@@ -25,6 +25,7 @@ def count(call: Open) -> None:
         call.start_ns,
         call.usage or _NOTHING,
         call.share,
+        call.service_tier,
     )
     agent = call
     while agent.parent is not None and agent.kind != "AGENT":

@@ -10,10 +10,11 @@ import orjson
 
 from tierlens import keys
 from tierlens.capture import payload, privacy, rag
+from tierlens.capture.estimates import estimated
 from tierlens.capture.messages import as_message, tool_definition
 from tierlens.capture.shapes import fields
 from tierlens.capture.trace import Open
-from tierlens.capture.usage import Usage, from_langchain, from_llm_output
+from tierlens.capture.usage import Usage, from_langchain, from_llm_output, with_service
 from tierlens.spans import NONE
 
 _NOT_PARAMETERS = frozenset({"model", "model_name", "messages", "system", "tools", "_type", "stream"}) | frozenset(
@@ -34,6 +35,8 @@ def describe(
     put_parameters(opened, parameters)
     if _caches_for_an_hour(messages, parameters):
         opened.caches_for_an_hour = True
+    if opened.policy.estimate_tokens:
+        opened.prompt = messages
     put_messages(opened, [as_message(message) for message in messages])
 
 
@@ -89,6 +92,9 @@ def end(opened: Open, result: Any) -> None:
     replies = [_reply(generation) for several in result.generations for generation in several]
     put_replies(opened, replies)
     usage = _usage(replies, output, opened.caches_for_an_hour)
+    if usage is None and opened.policy.estimate_tokens:
+        usage = estimated(opened.prompt, replies)
+        opened.attributes[keys.TOKENS_ESTIMATED] = True
     put_usage(opened, usage, None if keys.MODEL in opened.attributes else _response_model(replies, output))
 
 
@@ -134,6 +140,11 @@ def put_usage(opened: Open, usage: Usage | None, response_model: str | None, *, 
     if usage is not None and (usage.input is not None or usage.output is not None):
         opened.usage = usage.as_mlflow()
         attributes[keys.TOKEN_USAGE] = orjson.dumps(opened.usage).decode()
+        if finer := usage.finer():
+            opened.usage |= finer
+            attributes[keys.FINER_USAGE] = orjson.dumps(finer).decode()
+        if usage.tier:
+            attributes[keys.SERVICE_TIER] = opened.service_tier = usage.tier
         if share != 1.0:
             attributes[keys.PRICE_SHARE] = opened.share = share
     if opened.first_token_ns:
@@ -149,9 +160,11 @@ def _put_speed(opened: Open, written: int | None) -> None:
 
 def _usage(replies: Sequence[object], output: Mapping[str, Any], for_an_hour: bool) -> Usage | None:
     for reply in replies:
-        if metadata := fields(reply).get("usage_metadata"):
+        if metadata := (found := fields(reply)).get("usage_metadata"):
             # Several candidates of one call each carry the whole call's usage.
-            return from_langchain(metadata, for_an_hour=for_an_hour)
+            usage = from_langchain(metadata, for_an_hour=for_an_hour)
+            counts = (found.get("response_metadata") or NONE).get("usage")
+            return with_service(usage, counts) if isinstance(counts, dict) else usage
     return from_llm_output(output)
 
 

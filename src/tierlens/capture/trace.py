@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter_ns
 from typing import Any
@@ -118,7 +118,9 @@ class Open:
         resumed_at: of a graph, the checkpoint it went on from after a pause.
         before, inner: of retrieval: the documents to re-order, those an inner retriever found.
         asked: of a model call, temperature and the most tokens it may write.
-        usage, share: of a model call, what was counted, as MLflow has it, and the part of the price that is paid.
+        prompt: of a model call whose tokens may have to be estimated, what was asked.
+        usage, share: of a model call, what was counted, as `spans.Call` has it, and the part of the price that is paid.
+        service_tier: of a model call, where it has a price of its own.
         calls: of an agent or a root, the model calls made in it, as `spans.Call` has them.
     """
 
@@ -147,6 +149,8 @@ class Open:
     asked: tuple[Any, Any] | None = None
     usage: Mapping[str, int] = NONE
     share = 1.0
+    service_tier = ""
+    prompt: Sequence[object] = ()
     calls: list[tuple[Any, ...]] | None = None
 
     def __init__(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple
 
+from tierlens import usages
 from tierlens.capture.shapes import fields
 from tierlens.spans import NONE
+
+_AT_LIST_PRICE: Final = frozenset({None, "", "auto", "default", "standard", "standard_only", "batch"})
 
 
 class Usage(NamedTuple):
@@ -19,6 +22,10 @@ class Usage(NamedTuple):
         cache_write_5m: input tokens written to a cache with the ordinary life time.
         cache_write_1h: input tokens written to a cache for an hour.
         reasoning: the part of ``output`` that was spent on thinking.
+        audio_in, image_in: parts of ``input``.
+        audio_out, image_out: parts of ``output``.
+        searches: web searches the provider made, which it bills beside tokens.
+        tier: of service, where that has a price of its own; else "".
     """
 
     input: int | None = None
@@ -27,6 +34,12 @@ class Usage(NamedTuple):
     cache_write_5m: int | None = None
     cache_write_1h: int | None = None
     reasoning: int | None = None
+    audio_in: int | None = None
+    audio_out: int | None = None
+    image_in: int | None = None
+    image_out: int | None = None
+    searches: int | None = None
+    tier: str = ""
 
     def as_mlflow(self) -> dict[str, int]:
         """The mapping MLflow stores as ``mlflow.chat.tokenUsage``."""
@@ -45,28 +58,55 @@ class Usage(NamedTuple):
             usage["cache_creation_input_tokens_above_1hr"] = hour
         return usage
 
+    def finer(self) -> dict[str, int]:
+        """What was counted that MLflow's mapping has no place for, by the names of `tierlens.usages`."""
+        counted = self[5:11]
+        if counted == _NO_FINER:
+            return {}
+        return {name: count for name, count in zip(_FINER, counted, strict=True) if count is not None}
+
+
+_FINER: Final = (
+    usages.REASONING,
+    usages.AUDIO_IN,
+    usages.AUDIO_OUT,
+    usages.IMAGE_IN,
+    usages.IMAGE_OUT,
+    usages.SEARCHES,
+)
+_NO_FINER: Final = (None,) * len(_FINER)
+
 
 def from_langchain(metadata: Mapping[str, Any], *, for_an_hour: bool = False) -> Usage:
     """Usage of LangChain's ``usage_metadata``.
 
     ``cache_creation`` is zeroed by langchain-anthropic where the two ``ephemeral_*`` counts are given, and is
-    all there is of a stream's cache writes; so those are read first.
+    all there is of a stream's cache writes; so those are read first. langchain-openai prefixes its details with
+    the tier of service where that is ``flex`` or ``priority``.
 
     Args:
         for_an_hour: cache writes that are not split by lifetime are all for an hour, not for five minutes.
     """
     read = metadata.get("input_token_details") or NONE
     written = metadata.get("output_token_details") or NONE
+    tier = "flex" if "flex" in read else "priority" if "priority" in read else ""
+    prefix = f"{tier}_" if tier else ""
     five, hour = read.get("ephemeral_5m_input_tokens"), read.get("ephemeral_1h_input_tokens")
-    if not five and not hour and (unsplit := read.get("cache_creation")) is not None:
+    if not five and not hour and (unsplit := read.get(prefix + "cache_creation")) is not None:
         five, hour = (None, unsplit) if for_an_hour else (unsplit, hour)
     return Usage(
         metadata.get("input_tokens"),
         metadata.get("output_tokens"),
-        read.get("cache_read"),
+        read.get(prefix + "cache_read"),
         five,
         hour,
-        written.get("reasoning"),
+        written.get(prefix + "reasoning"),
+        read.get("audio"),
+        written.get("audio"),
+        read.get("image"),
+        written.get("image"),
+        None,
+        tier,
     )
 
 
@@ -83,7 +123,7 @@ def from_anthropic(usage: Any) -> Usage:
     if written is not None:
         five = max(written - (hour or 0), five or 0)
     bare = counts.get("input_tokens")
-    return Usage(
+    counted = Usage(
         input=None if bare is None else bare + (read or 0) + (five or 0) + (hour or 0),
         output=counts.get("output_tokens"),
         cache_read=read,
@@ -91,6 +131,16 @@ def from_anthropic(usage: Any) -> Usage:
         cache_write_1h=hour,
         reasoning=fields(counts.get("output_tokens_details")).get("thinking_tokens"),
     )
+    return with_service(counted, counts)
+
+
+def with_service(usage: Usage, counts: Mapping[str, Any]) -> Usage:
+    """``usage`` with what Anthropic's own counts, which LangChain hands on beside its own, say of service."""
+    searches = fields(counts.get("server_tool_use")).get("web_search_requests") or None
+    tier = counts.get("service_tier")
+    if searches is None and tier in _AT_LIST_PRICE:
+        return usage
+    return usage._replace(searches=searches, tier=usage.tier if tier in _AT_LIST_PRICE else str(tier))
 
 
 def from_llm_output(output: Mapping[str, Any]) -> Usage | None:
@@ -99,12 +149,31 @@ def from_llm_output(output: Mapping[str, Any]) -> Usage | None:
     if not isinstance(counts, Mapping) or not counts:
         return None
     if "prompt_tokens" in counts or "completion_tokens" in counts:
-        cached = (counts.get("prompt_tokens_details") or {}).get("cached_tokens")
-        reasoning = (counts.get("completion_tokens_details") or {}).get("reasoning_tokens")
-        return Usage(
-            input=counts.get("prompt_tokens"),
-            output=counts.get("completion_tokens"),
-            cache_read=cached,
-            reasoning=reasoning,
-        )
+        return _from_openai(counts, "prompt_tokens", "completion_tokens")
+    if "input_tokens" in counts and ("input_tokens_details" in counts or "output_tokens_details" in counts):
+        return _from_openai(counts, "input_tokens", "output_tokens")
     return from_anthropic(counts) if "input_tokens" in counts else None
+
+
+def _from_openai(counts: Mapping[str, Any], asked: str, answered: str) -> Usage:
+    read, written = counts.get(f"{asked}_details") or NONE, counts.get(f"{answered}_details") or NONE
+    cached = first_count((read.get("cached_tokens"), counts.get("prompt_cache_hit_tokens")))
+    bare = counts.get(asked)
+    # langchain-aws has Bedrock's names beside OpenAI's, and then the cache is left out of the prompt.
+    beside = [counts.get(name) for name in ("cache_read_input_tokens", "cache_write_input_tokens")]
+    return Usage(
+        input=None if bare is None else bare + sum(count or 0 for count in beside),
+        output=counts.get(answered),
+        cache_read=first_count((cached, beside[0])),
+        cache_write_5m=first_count((read.get("cache_write_tokens"), beside[1])),
+        reasoning=written.get("reasoning_tokens"),
+        audio_in=read.get("audio_tokens"),
+        audio_out=written.get("audio_tokens"),
+        image_in=read.get("image_tokens"),
+        image_out=written.get("image_tokens"),
+    )
+
+
+def first_count(counts: Iterable[int | None]) -> int | None:
+    """The first that was reported."""
+    return next((count for count in counts if count is not None), None)

@@ -142,6 +142,10 @@ class Flags(_Strict):
         default="per_version",
         description="MLflow runs: one for each version of its configuration, one for each invocation, or none.",
     )
+    estimate_tokens: bool = Field(
+        default=False,
+        description="true: tokens of model calls that report none are estimated, and marked as such.",
+    )
 
 
 class AgentFile(Flags):

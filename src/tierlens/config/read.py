@@ -34,8 +34,9 @@ def read_policies(
     errors = [*application.errors, *_misplaced(application), *_contradictions(application)]
     errors += [error for agent in agents for error in agent.errors]
     errors += _twice(agents)
-    read = [agent.model for agent in agents if agent.model]
-    return _policies(application, read, environment, experiment), errors
+    policies = _policies(application, [agent.model for agent in agents if agent.model], environment, experiment)
+    texts = {agent.model.agent: agent.yaml.text for agent in agents if agent.model and agent.yaml}
+    return replace(policies, files=texts), errors
 
 
 def agent_files(config_dir: Path) -> Sequence[Path]:
@@ -133,6 +134,7 @@ def _over(base: AgentPolicy, flags: Flags) -> AgentPolicy:
         redact=tuple(dict.fromkeys(flags.redact)) if "redact" in given else base.redact,
         metrics={**base.metrics, **{name: _metric(told) for name, told in flags.metrics.items()}},
         runs=flags.runs if "runs" in given else base.runs,
+        estimate_tokens=flags.estimate_tokens if "estimate_tokens" in given else base.estimate_tokens,
     )
 
 

@@ -102,7 +102,8 @@ def totals(calls: Iterable[Call]) -> dict[str, float]:
     sums: dict[str, float] = {}
     for call in calls:
         priced = bool(call.usage and call.model)
-        paid = price(call.provider, call.model, call.usage, call.start_ns, call.share) if priced else None
+        asked_for = call.provider, call.model, call.usage, call.start_ns, call.share, call.tier
+        paid = price(*asked_for) if priced else None
         counts = {name: call.usage[key] for key, name in _COUNTS.items() if key in call.usage}
         costs = {"cost_usd": paid.cost["total_cost"]} if paid else {"unpriced_calls": 1} if call.usage else {}
         for name, amount in {"model_calls": 1, **counts, **costs}.items():

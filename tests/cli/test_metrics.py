@@ -7,6 +7,8 @@ from tests.cli.running import tierlens
 from tests.projection.works import COST, MODEL, work
 from tierlens import keys
 from tierlens.journal import Journal
+from tierlens.testing.http_stub import HttpStub
+from tierlens.testing.mlflow_stub import MlflowStub
 
 
 def recorded(folder: Path) -> None:
@@ -68,6 +70,21 @@ def test_the_table_has_the_same_figures(tmp_path: Path) -> None:
     rows = [line.split() for line in shown.out.splitlines() if line.strip()]
     assert ["Kisqali", "explainer", "5", "claude-sonnet-4-5", "2", "1", "200", "40", "0.0009", "2.00"] in rows
     assert ["pending", "5"] in rows
+
+
+def test_who_drains_pushes_the_figures(tmp_path: Path) -> None:
+    recorded(tmp_path)
+    with MlflowStub() as mlflow, HttpStub() as receiver:
+        ran = tierlens(
+            tmp_path,
+            "journal",
+            "drain",
+            MLFLOW_TRACKING_URI=mlflow.uri,
+            OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=f"{receiver.uri}/v1/metrics",
+        )
+
+    assert (ran.code, len(receiver.requests)) == (0, 1)
+    assert b"gen_ai.client.token.usage" in receiver.requests[0].body
 
 
 def test_looking_moves_nothing(tmp_path: Path) -> None:

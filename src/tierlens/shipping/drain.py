@@ -14,6 +14,7 @@ from tierlens.shipping import handover
 from tierlens.shipping.clock import Clock, SystemClock
 from tierlens.shipping.run import RunReport, run_once
 from tierlens.shipping.survey import Ends, ends, unread_bytes
+from tierlens.shipping.tally import OpenTally, no_tally
 from tierlens.sinks.base import Sink
 
 _LOOK_S: Final = 0.1
@@ -21,7 +22,12 @@ _ASK_S: Final = 1.0
 
 
 def drain(
-    directory: Path, sink: Callable[[], Sink], *, patience_s: float = 30.0, clock: Clock | None = None
+    directory: Path,
+    sink: Callable[[], Sink],
+    *,
+    patience_s: float = 30.0,
+    clock: Clock | None = None,
+    open_tally: OpenTally = no_tally,
 ) -> RunReport:
     """Deliver what lies there at this moment, and return.
 
@@ -30,12 +36,13 @@ def drain(
     Args:
         sink: opened only if this process ships.
         patience_s: how long to go on without anything being taken.
+        open_tally: called only if this process ships; counts for metrics.
     """
     clock = clock or SystemClock()
     until = ends(directory)
     opened = sink()
     try:
-        report = run_once(directory, opened, patience_s=patience_s, clock=clock)
+        report = run_once(directory, opened, patience_s=patience_s, clock=clock, open_tally=open_tally)
     finally:
         opened.close()
     return _by_another(directory, until, patience_s, clock) if report.busy else report

@@ -68,10 +68,13 @@ class Tally:
             self._missing("spans are", error)
 
     def close(self) -> None:
-        """Count what still waits, and stop; whoever reads the metrics gets the last of them."""
-        self._give_up(float("inf"))
-        self._pass_on()
-        self._meter.close()
+        """Count what still waits, and stop; whoever is pushed to gets the last of it. Never raises."""
+        try:
+            self._give_up(float("inf"))
+            self._pass_on()
+            self._meter.close()
+        except Exception as error:
+            self._missing("the last spans are", error)
 
     def abandon(self) -> None:
         """Leave all to the process this one was forked from."""

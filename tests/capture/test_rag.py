@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
@@ -82,6 +83,43 @@ def test_pairs_of_document_and_score_are_read_as_well(capture: Capture) -> None:
     bare = retriever("bare")(lambda query: [(Document("text"), 0.25)])
     bare("why?")
     assert read(capture, "bare", keys.OUTPUTS)[0]["metadata"] == {"score": 0.25}
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        ["first", "second"],
+        [("first", np.float32(0.5)), ("second", 0.25)],
+        [{"text": "first", "score": 0.5}, {"text": "second", "score": 0.25, "page": 2}],
+        [{"page_content": "first", "score": 0.5}, {"page_content": "second", "score": 0.25}],
+        {"ids": ["a", "b"], "documents": ["first", "second"]},
+    ],
+)
+def test_plain_texts_are_documents_as_well(capture: Capture, found: Any) -> None:
+    search = retriever("search")(lambda query: found)
+    rerank = reranker("rerank")(lambda query, documents: list(reversed(documents)))
+    rerank("why?", search("why?") if isinstance(found, list) else search("why?")["documents"])
+
+    documents = read(capture, "search", keys.OUTPUTS)
+    assert [one["page_content"] for one in documents] == ["first", "second"]
+    scored = [one["metadata"].get("score") for one in documents]
+    assert scored == ([0.5, 0.25] if "0.5" in str(found) else [None, None])
+    assert [one["move"] for one in read(capture, "rerank", keys.RERANKING)["after"]] == [1, -1]
+
+
+def test_a_long_text_that_was_retrieved_is_read_back_as_it_was(capture: Capture) -> None:
+    text = "Detailing rose after the launch. " * 10
+    search = retriever("search")(lambda query: [text])
+    graph(find=lambda state: {"notes": search("why?")}).compile().invoke(QUESTION, capture.config())
+
+    node = capture.journal.named("find")
+    assert "$from" in str(node.attributes[keys.OUTPUTS])
+    assert capture.whole(node, "outputs") == {"notes": [text]}
+
+
+def test_a_list_that_holds_no_documents_is_stored_as_it_is(capture: Capture) -> None:
+    retriever("search")(lambda query: [("why?", "because"), 3])("why?")
+    assert read(capture, "search", keys.OUTPUTS)["value"] == [["why?", "because"], 3]
 
 
 def test_documents_that_did_not_reach_the_model_are_not_named(capture: Capture) -> None:

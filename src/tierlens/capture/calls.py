@@ -124,7 +124,7 @@ def _without_documents(kind: str, inputs: Mapping[str, Any]) -> Mapping[str, Any
         return inputs
     return {
         name: [{"id": one["id"], "score": rag.score(one)} for one in documents]
-        if (documents := rag.documents_in(value))
+        if (documents := rag.documents_in(value, texts=name in rag.LISTS))
         else value
         for name, value in inputs.items()
     }

@@ -141,7 +141,8 @@ def _documents(opened: Open, output: object, documents: list[dict[str, Any]]) ->
     """Documents as MLflow's retriever view reads them; other spans may refer to them from here."""
     if isinstance(output, list) and opened.hold is None and opened.own_hold is None:
         for place, document in enumerate(output):
-            opened.trace.ledger.remember(document, opened.span_id, str(place))
+            pointer = f"{place}/page_content" if isinstance(document, str) else str(place)
+            opened.trace.ledger.remember(document, opened.span_id, pointer)
     return payload.dumps(documents)
 
 

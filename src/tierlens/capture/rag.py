@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 from tierlens import keys
@@ -13,6 +14,8 @@ from tierlens.capture.trace import Open, Trace
 
 FINGERPRINT = 160
 MAX_REMEMBERED = 200
+LISTS = frozenset({"documents", "docs", "results", "passages", "chunks", "contexts", "candidates", "texts"})
+TEXTS = ("text", "content", "chunk", "passage")
 SCORES = ("relevance_score", "rerank_score", "score", "_score", "similarity")
 
 
@@ -20,23 +23,49 @@ def is_document(value: object) -> bool:
     return has(value, "page_content") or (isinstance(value, Mapping) and "page_content" in value)
 
 
-def documents_in(value: object) -> list[Any]:
-    """The documents in a value: a list of them or of ``(document, score)`` pairs, or one that lies inside."""
+def documents_in(value: object, *, texts: bool = True) -> list[Any]:
+    """The documents in a value: a list of them or of ``(document, score)`` pairs, or one that lies inside.
+
+    Args:
+        texts: plain texts, and mappings with a text, are documents too.
+    """
     if isinstance(value, Mapping) and not is_document(value):
-        lists = (documents_in(item) for item in value.values() if isinstance(item, list | tuple))
-        return next((found for found in lists if found), [])
+        named = ((name, item) for name, item in value.items() if isinstance(item, list | tuple))
+        return next((found for name, item in named if (found := documents_in(item, texts=name in LISTS))), [])
     if not isinstance(value, list | tuple):
         return [value] if is_document(value) else []
-    pairs = [item[0] if isinstance(item, tuple) and item and is_document(item[0]) else item for item in value]
+    first = [item[0] if _is_scored(item) else item for item in value]
+    pairs = [_document(item) for item in first] if texts else first
     if pairs and all(map(is_document, pairs)):
         return [_scored(pair, item) for pair, item in zip(pairs, value, strict=True)]
-    return next((found for item in value if (found := documents_in(item))), [])
+    return next((found for item in value if (found := documents_in(item, texts=False))), [])
+
+
+def _is_scored(item: object) -> bool:
+    if not isinstance(item, tuple) or not item:
+        return False
+    return is_document(item[0]) or (len(item) == 2 and isinstance(item[1], Real))
+
+
+def _document(item: object) -> object:
+    """A document as it is, a text or a mapping with one as a document, anything else as None."""
+    if is_document(item):
+        return item
+    if isinstance(item, str):
+        return {"page_content": item}
+    if not isinstance(item, Mapping):
+        return None
+    text = next((name for name in TEXTS if isinstance(item.get(name), str)), None)
+    if text is None:
+        return None
+    rest = {name: one for name, one in item.items() if name not in (text, "metadata")}
+    return {"page_content": item[text], "metadata": {**rest, **(item.get("metadata") or {})}}
 
 
 def _scored(document: Any, item: object) -> dict[str, Any]:
     fields: dict[str, Any] = dict(document) if isinstance(document, Mapping) else payload.document(document)
-    metadata = dict(fields.get("metadata") or {})
-    if isinstance(item, tuple) and len(item) > 1 and isinstance(item[1], int | float):
+    metadata = {name: fields[name] for name in SCORES if name in fields} | dict(fields.get("metadata") or {})
+    if isinstance(item, tuple) and len(item) > 1 and isinstance(item[1], Real):
         metadata.setdefault("score", float(item[1]))
     return {
         "page_content": fields.get("page_content"),
@@ -47,7 +76,7 @@ def _scored(document: Any, item: object) -> dict[str, Any]:
 
 def score(document: Mapping[str, Any]) -> float | None:
     metadata = document.get("metadata") or {}
-    found = next((metadata[name] for name in SCORES if isinstance(metadata.get(name), int | float)), None)
+    found = next((metadata[name] for name in SCORES if isinstance(metadata.get(name), Real)), None)
     return None if found is None else float(found)
 
 

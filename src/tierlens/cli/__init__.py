@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "ship": ("tierlens.cli.ship", "ship", "Deliver what lies in the journal."),
     "journal": ("tierlens.cli.journal", "journal", "Look into the journal, and mend what is wrong in it."),
     "metrics": ("tierlens.cli.metrics", "metrics", "Show the figures of what lies in the journal, once."),
+    "agents": ("tierlens.cli.agents", "agents", "List, compare and restore versions of agents' configurations."),
     "tail": ("tierlens.cli.tail", "tail", "Show traces as they end, without any server."),
     "forget": ("tierlens.cli.forget", "forget", "Erase traces, or all of a session or a user."),
     "up": ("tierlens.cli.up", "up", "Start a local MLflow server with its UI on a data folder."),
@@ -77,5 +78,7 @@ def main() -> None:
     try:
         app(prog_name="tierlens")
     except TierlensError as error:
-        typer.echo(f"tierlens: {error}", err=True)
+        from tierlens.cli.output import plain
+
+        typer.echo(plain(f"tierlens: {error}", keep="\n"), err=True)
         sys.exit(2 if isinstance(error, ConfigError) else 1)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from tierlens import config, settings
-from tierlens.cli.output import AsJson, counted, print_json, print_table
+from tierlens.cli.output import AsJson, counted, plain, print_json, print_table
 from tierlens.errors import ConfigError, SettingsError
 from tierlens.policy import AgentPolicy, Policies
 from tierlens.precedence import DEFAULT_CONFIG_DIR
@@ -36,7 +36,7 @@ def check(config_dir: ConfigDir = None, as_json: AsJson = False) -> None:
         print_json(_as_json(folder, policies, errors))
     elif errors:
         for error in errors:
-            typer.echo(str(error))
+            typer.echo(plain(str(error)))
         typer.echo(f"{counted(len(errors), 'error')} in {folder}", err=True)
     else:
         _show(folder, policies)

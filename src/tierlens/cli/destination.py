@@ -5,7 +5,7 @@ from __future__ import annotations
 import email.utils
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -19,8 +19,11 @@ from tierlens.projection.experiments import ExperimentStore
 from tierlens.settings import Settings
 from tierlens.sinks.channel import Channel
 from tierlens.sinks.configured import credentials_for, sink_for
+from tierlens.sinks.credentials import Credentials
 from tierlens.sinks.mlflow_http import RestBackend
 from tierlens.sinks.mlflow_store import StoreBackend, artifact_root
+from tierlens.sinks.opening import with_path
+from tierlens.sinks.otlp import parse_headers
 
 _OLDEST: Final = (3, 17)
 _SKEW_S: Final = 30.0
@@ -41,9 +44,10 @@ def destination_findings(loaded: Settings, policies: Policies) -> Iterator[Findi
         yield from _server(loaded, policies)
     elif not scheme.startswith("otlp"):
         yield from _database(loaded, policies)
-    endpoint = loaded.tracking_uri.partition("+")[2] if scheme.startswith("otlp") else loaded.otlp_endpoint
+    endpoint = with_path(loaded.tracking_uri.partition("+")[2]) if scheme.startswith("otlp") else loaded.otlp_endpoint
     if endpoint:
-        yield _collector(endpoint)
+        headers = loaded.otlp_headers.get_secret_value() if loaded.otlp_headers else ""
+        yield _collector(endpoint, parse_headers(headers))
 
 
 def _server(loaded: Settings, policies: Policies) -> Iterator[Finding]:
@@ -133,10 +137,13 @@ def _new_file(path: Path) -> Finding:
     return Finding("database", "fail", f"{folder} cannot be written to", "set MLFLOW_TRACKING_URI")
 
 
-def _collector(endpoint: str) -> Finding:
+def _collector(endpoint: str, headers: Mapping[str, str]) -> Finding:
+    body = b'{"resourceSpans":[]}'
     try:
-        answer = httpx.post(endpoint, json={"resourceSpans": []}, timeout=_TIMEOUT)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return Finding("OTLP endpoint", "warn", f"{endpoint}: {error}", "start it, or unset TIERLENS_OTLP_ENDPOINT")
-    found = f"{endpoint} answers {answer.status_code}"
-    return Finding("OTLP endpoint", "ok" if answer.is_success else "warn", found)
+        with Channel(endpoint, Credentials(), timeout=_TIMEOUT) as channel:
+            shown = channel.shown
+            answer = channel.request("POST", "", body, {"Content-Type": "application/json", **headers})
+    except DeliveryError as error:
+        return Finding("OTLP endpoint", "warn", str(error), "start it, or unset TIERLENS_OTLP_ENDPOINT")
+    good = 200 <= answer.status < 300
+    return Finding("OTLP endpoint", "ok" if good else "warn", f"{shown} answers {answer.status}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from tierlens import settings
-from tierlens.cli.output import AsJson, JournalDir, counted, journal_directory, print_json
+from tierlens.cli.output import AsJson, JournalDir, counted, journal_directory, plain, print_json
 from tierlens.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -60,14 +60,14 @@ def forget(
         done = _act(Erasure(found.journal_dir, stored, subjects, tell=tell), yes)
     elsewhere = [_shown(where) for where in (found.otlp_endpoint, "" if stored else found.tracking_uri) if where]
     if as_json:
-        print_json({"kind": subjects[0].kind, "erased": yes, **_plain(done), "not_erased_from": elsewhere})
+        print_json({"kind": subjects[0].kind, "erased": yes, **_as_json(done), "not_erased_from": elsewhere})
     else:
         for line in _said(done, found, yes):
-            typer.echo(line)
+            typer.echo(plain(line))
         if not done and subjects[0].kind != "trace" and _is_redacted(subjects[0].id):
             typer.echo("An id like this one is redacted where a rule says so: no trace carries it then. Give another.")
         if elsewhere:
-            typer.echo(f"Not erased from {', '.join(elsewhere)}: an OTLP endpoint deletes nothing.")
+            typer.echo(plain(f"Not erased from {', '.join(elsewhere)}: an OTLP endpoint deletes nothing."))
     if not done.whole:
         raise typer.Exit(1)
 
@@ -96,7 +96,7 @@ def _act(erasure: Erasure, yes: bool) -> Found:
     return erasure.erase() if yes else erasure.look()
 
 
-def _plain(done: Found) -> dict[str, object]:
+def _as_json(done: Found) -> dict[str, object]:
     found = asdict(done)
     held = found.pop("held")
     found["mlflow"] = {"traces": held["traces"], "runs": held["runs"], "files_left": held["left"]}

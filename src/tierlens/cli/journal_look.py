@@ -15,6 +15,7 @@ from tierlens.cli.output import (
     JournalDir,
     journal_directory,
     megabytes,
+    plain,
     print_json,
     print_json_line,
     print_table,
@@ -182,8 +183,8 @@ def _print_record(written: Written) -> None:
         typer.echo(f"{moment} loss   {written.writer} refused {_shown(said['refused'])}")
         return
     mark = "root" if said["root"] else "    "
-    name = "".join(letter if letter.isprintable() else "�" for letter in said["name"])
-    typer.echo(
+    shown = (
         f"{moment} {said['kind']:<5} {said['trace']} {said['span']} {mark} {said['status']:<5} "
-        f"{said['bytes']:>7,} B  {name}  ({said['experiment']})"
+        f"{said['bytes']:>7,} B  {said['name']}  ({said['experiment']})"
     )
+    typer.echo(plain(shown))

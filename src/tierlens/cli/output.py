@@ -1,7 +1,11 @@
-"""What commands print: tables for people, JSON for programs."""
+"""What commands print: tables for people, JSON for programs.
+
+Much of it was said by others: by agents, by whoever talks to them, by servers. None of it can steer a terminal.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -20,13 +24,27 @@ _PIPE_WIDTH: Final = 240
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
 
+# JSON escapes the control characters below a space itself; terminals act on these as well.
+_ACTED_ON: Final = re.compile("[\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
 def print_json(value: Any) -> None:
-    typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode())
+    typer.echo(_json(value, orjson.OPT_INDENT_2))
 
 
 def print_json_line(value: Any) -> None:
     """One of many values, on a line of its own."""
-    typer.echo(orjson.dumps(value, default=str).decode())
+    typer.echo(_json(value))
+
+
+def _json(value: Any, option: int = 0) -> str:
+    text = orjson.dumps(value, option=option, default=str).decode()
+    return _ACTED_ON.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def plain(text: str, keep: str = "") -> str:
+    """The text without anything that a terminal would act on; ``keep``: characters that stay all the same."""
+    return "".join(letter if letter.isprintable() or letter in keep else " " for letter in text)
 
 
 def group(about: str) -> typer.Typer:
@@ -67,7 +85,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
 
     table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
     for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))
+        table.add_row(*(Text(plain(str(cell))) for cell in row))
     console().print(table)
 
 

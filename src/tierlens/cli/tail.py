@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from tierlens.cli.output import AsJson, JournalDir, console, print_json_line
+from tierlens.cli.output import AsJson, JournalDir, console, plain, print_json_line
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -94,7 +94,7 @@ def _print(trace: TraceTree) -> None:
     ended = time.strftime("%H:%M:%S", time.localtime((root.start_ns + root.duration_s * 1e9) / 1e9))
     head = Text(f"{ended}  ", style="dim")
     head.append_text(_label(root, trace.tokens, trace.cost))
-    head.append(f"  {trace.brand or trace.experiment}  tr-{trace.trace_id}", style="dim")
+    head.append(f"  {plain(trace.brand or trace.experiment)}  tr-{trace.trace_id}", style="dim")
     shown = Tree(head)
     _grow(shown, root)
     for stray in trace.roots[1:]:
@@ -110,8 +110,8 @@ def _grow(branch: Tree, node: Node) -> None:
 def _label(node: Node, tokens: Any, cost: float | None) -> Text:
     from rich.text import Text
 
-    label = Text(_plain(node.name), style="bold" if node.kind == "AGENT" else "")
-    label.append(f"  {node.kind.lower()}" if node.kind else "", style="dim")
+    label = Text(plain(node.name), style="bold" if node.kind == "AGENT" else "")
+    label.append(f"  {plain(node.kind.lower())}" if node.kind else "", style="dim")
     label.append(f"  {_duration(node.duration_s)}", style="cyan")
     if tokens:
         label.append(f"  {tokens.get('input_tokens', 0):,} → {tokens.get('output_tokens', 0):,} tokens", style="dim")
@@ -119,15 +119,10 @@ def _label(node: Node, tokens: Any, cost: float | None) -> Text:
         label.append(f"  ${cost:.4f}", style="magenta")
     bad = node.status == "ERROR" or node.outcome not in _GOOD
     if said := node.outcome or (node.status.lower() if bad else ""):
-        label.append(f"  {said}", style="red" if bad else "green")
+        label.append(f"  {plain(said)}", style="red" if bad else "green")
     if bad and node.message:
-        label.append(f": {_plain(node.message)[:200]}", style="red")
+        label.append(f": {plain(node.message)[:200]}", style="red")
     return label
-
-
-def _plain(text: str) -> str:
-    """The text without anything that a terminal would act on."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def _duration(seconds: float) -> str:

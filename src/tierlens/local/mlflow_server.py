@@ -190,8 +190,9 @@ class MlflowServer:
             while time.monotonic() < deadline:
                 if self.wait(_POLL_S) is not None:
                     raise ServerNotStarted(f"mlflow server ended while starting:\n{self.log_tail()}")
-                with contextlib.suppress(httpx.HTTPError):
-                    if client.get("/health").status_code == 200:
+                # Only the head is read: whatever it is that answers there, its answer need not end.
+                with contextlib.suppress(httpx.HTTPError), client.stream("GET", "/health") as answer:
+                    if answer.status_code == 200:
                         return
         raise ServerNotStarted(f"no answer in {self._plan.start_timeout_s:.0f} s:\n{self.log_tail()}")
 

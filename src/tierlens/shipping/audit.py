@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from tierlens import keys
-from tierlens.errors import DeliveryError
+from tierlens.errors import DeliveryError, Unavailable
 from tierlens.projection.tags import completeness, spans_started
 from tierlens.shipping.alarm import Alarms
 from tierlens.shipping.clock import Clock
@@ -125,6 +125,10 @@ class Audit:
             asked = self._ask_of_request(now) or self._ask_of_trace(now)
         except DeliveryError as error:
             self._unanswered(error, now)
+            return False
+        except Exception as error:
+            # What cannot be understood is no answer either, and must not end shipping.
+            self._unanswered(Unavailable(repr(error)), now)
             return False
         self._failures = 0 if asked else self._failures
         return asked

@@ -33,19 +33,37 @@ _MARKUP: Final = re.compile(rb"\s*<(!doctype|html)", re.I)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One HTTP answer; ``headers`` in lower case, ``body`` cut at the reader's limit."""
+    """One HTTP answer; ``headers`` in lower case, ``body`` ``cut`` at the reader's limit."""
 
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
+    cut: bool = False
 
     def json(self) -> dict[str, Any]:
         """The body as an object; empty where it is none."""
+        # To say where such a text goes wrong would take its size twelve times over.
+        if self.cut or self.body[:1] != b"{":
+            return {}
         try:
-            found = orjson.loads(self.body)
+            found: dict[str, Any] = orjson.loads(self.body)
         except orjson.JSONDecodeError:
             return {}
-        return found if isinstance(found, dict) else {}
+        return found
+
+    def objects(self, field: str) -> list[dict[str, Any]]:
+        """The objects in a list of that name; none where there is no such list.
+
+        Raises:
+            Unavailable: the body cannot be read whole, or has something else there.
+        """
+        said = self.json()
+        if not said and self.body.strip() != b"{}":
+            raise Unavailable("the answer is not like MLflow's, or longer than is read", self.status)
+        found = said.get(field) or []
+        if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+            raise Unavailable(f"{field!r} in the answer is not what MLflow has there", self.status)
+        return found
 
     @property
     def error_code(self) -> str:
@@ -110,7 +128,8 @@ def retry_after_s(value: str | None, clock: Callable[[], float] = time.time) -> 
 
 
 def describe(answer: Answer) -> str:
-    """What the server said, in one line of at most 500 characters."""
+    """What the server said, in one line of at most 500 characters that no terminal or log acts on."""
     said = answer.json()
     text = str(said.get("message") or said.get("detail") or answer.body[:2000].decode("utf-8", "replace"))
-    return " ".join(text.split())[:500] or "no explanation"
+    shown = "".join(letter if letter.isprintable() else " " for letter in text[:2000])
+    return " ".join(shown.split())[:500] or "no explanation"

@@ -29,6 +29,7 @@ class Channel:
         address: ``http(s)://host[:port][/prefix]``; a user and password in it are used, and never shown.
         credentials: who we are.
         timeout: of connecting, of writing, and between two pieces of an answer.
+        longest_s: after which a whole answer has to be there.
         client: an httpx client to use instead of an own one; it is not closed here.
         clock: monotonic seconds.
     """
@@ -39,6 +40,7 @@ class Channel:
         credentials: Credentials,
         *,
         timeout: httpx.Timeout = DEFAULT_TIMEOUT,
+        longest_s: float = LONGEST_ANSWER_S,
         connections: int = 8,
         client: httpx.Client | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -46,7 +48,7 @@ class Channel:
         self._base = address.rstrip("/")
         self.shown = str(httpx.URL(self._base).copy_with(userinfo=b""))
         self._headers = {"Accept-Encoding": "identity", "User-Agent": "tierlens", **credentials.headers()}
-        self._timeout, self._clock = timeout, clock
+        self._timeout, self._longest_s, self._clock = timeout, longest_s, clock
         self._own = client is None
         self._client = client or httpx.Client(
             verify=credentials.tls(),
@@ -77,29 +79,27 @@ class Channel:
                 follow_redirects=False,
             ) as response:
                 _acknowledge_at_once(response)
-                return Answer(
-                    response.status_code,
-                    self._read(response, limit),
-                    {k.lower(): v for k, v in response.headers.items()},
-                )
+                body = self._read(response, limit)
+                headers = {name.lower(): value for name, value in response.headers.items()}
+                return Answer(response.status_code, body, headers, cut=len(body) >= limit)
         except httpx.HTTPError as e:
             raise Unavailable(f"{self.shown}: {e or type(e).__name__}") from e
 
     def _read(self, response: httpx.Response, limit: int) -> bytes:
         window = _WINDOW.get(response.headers.get("content-encoding", ""))
         inflate = zlib.decompressobj(window) if window else None
-        deadline, body = self._clock() + LONGEST_ANSWER_S, b""
+        deadline, body = self._clock() + self._longest_s, bytearray()
         # Raw pieces: httpx would unpack a bomb before we could count.
         for piece in response.iter_raw():
             try:
-                body += inflate.decompress(piece, limit) if inflate else piece
+                body += inflate.decompress(piece, limit - len(body)) if inflate else piece
             except zlib.error:
                 return b""
             if len(body) >= limit:
-                return body[:limit]
+                return bytes(memoryview(body)[:limit])
             if self._clock() > deadline:
                 raise Unavailable(f"{self.shown}: an answer without end", response.status_code)
-        return body
+        return bytes(body)
 
     def close(self) -> None:
         """Close the connections, if they are our own."""

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from urllib.parse import quote, urlsplit
 
-import orjson
-
 from tierlens import keys
-from tierlens.errors import Rejected, SettingsError, Unavailable
+from tierlens.errors import Rejected, SettingsError
 from tierlens.journal.forgotten import Subject
 from tierlens.projection.runs import MODE
 from tierlens.projection.trace import mlflow_id
+from tierlens.sinks.answers import Answer
 from tierlens.sinks.channel import Channel
 from tierlens.sinks.configured import credentials_for
 from tierlens.sinks.mlflow import accepted
@@ -160,8 +159,7 @@ class RestErasing(RestBackend):
 
     def trace_infos(self, trace_ids: Sequence[str]) -> Sequence[Json]:
         body = {"trace_ids": list(trace_ids)}
-        found: Sequence[Json] = self._ask("/api/3.0/mlflow/traces/batchGetInfos", body).get("trace_infos", ())
-        return found
+        return self._ask("/api/3.0/mlflow/traces/batchGetInfos", body).objects("trace_infos")
 
     def traces_where(self, condition: str) -> Iterator[Json]:
         for some in many(list(self._all_experiments())):
@@ -173,12 +171,12 @@ class RestErasing(RestBackend):
         found: list[InvocationRun] = []
         for some in many(list(self._all_experiments())):
             body: Json = {"experiment_ids": some, "filter": condition, "max_results": limit}
-            found += map(_run, self._ask("/api/2.0/mlflow/runs/search", body).get("runs", ()))
+            found += map(_run, self._ask("/api/2.0/mlflow/runs/search", body).objects("runs"))
         return found
 
     def delete_traces(self, experiment_id: str, trace_ids: Sequence[str]) -> int:
         body: Json = {"experiment_id": experiment_id, "request_ids": trace_ids}
-        return int(self._ask("/api/2.0/mlflow/traces/delete-traces", body).get("traces_deleted", 0))
+        return int(self._ask("/api/2.0/mlflow/traces/delete-traces", body).json().get("traces_deleted", 0))
 
     def delete_files(self, location: str) -> None:
         parts = urlsplit(location)
@@ -201,18 +199,12 @@ class RestErasing(RestBackend):
         page = ""
         while True:
             answer = self._ask(path, {**body, "page_token": page})
-            yield from answer.get(field, ())
-            if not (page := answer.get("next_page_token", "")):
+            yield from answer.objects(field)
+            if not (page := answer.json().get("next_page_token", "")):
                 return
 
-    def _ask(self, path: str, body: Json) -> Json:
-        """An answer that can be read whole: what was cut off would seem not to be there."""
-        answer = accepted(self._post(path, body, limit=_LONGEST))
-        try:
-            found: Json = orjson.loads(answer.body)
-        except orjson.JSONDecodeError as error:
-            raise Unavailable(f"{self._channel.shown}{path} does not answer like MLflow", answer.status) from error
-        return found
+    def _ask(self, path: str, body: Json) -> Answer:
+        return accepted(self._post(path, body, limit=_LONGEST))
 
 
 class StoreErasing(StoreBackend):

@@ -14,14 +14,16 @@ from tierlens.sinks.mlflow_http import RestBackend
 
 # A link is asked for on an agent's own thread: better none than a long wait.
 _TIMEOUT: Final = httpx.Timeout(2.0)
+_LONGEST_S: Final = 4.0
 
 
 class TraceLinks:
     """Links into the UI of the server that the settings name."""
 
     def __init__(self, settings: Settings) -> None:
-        self._uri = settings.tracking_uri.rstrip("/")
-        channel = Channel(self._uri, credentials_for(settings), timeout=_TIMEOUT, connections=1)
+        uri = settings.tracking_uri.rstrip("/")
+        channel = Channel(uri, credentials_for(settings), timeout=_TIMEOUT, longest_s=_LONGEST_S, connections=1)
+        self._shown = channel.shown.rstrip("/")
         self._experiments = Experiments(RestBackend(channel), settings.artifact_location or "")
 
     def of(self, experiment: str, trace_id: str) -> str:
@@ -31,4 +33,4 @@ class TraceLinks:
             DeliveryError: the server does not say which experiment that is.
         """
         identity = self._experiments.id_of(experiment)
-        return f"{self._uri}/#/experiments/{identity}/traces?selectedEvaluationId=tr-{trace_id}"
+        return f"{self._shown}/#/experiments/{identity}/traces?selectedEvaluationId=tr-{trace_id}"

@@ -152,16 +152,16 @@ class RestBackend:
                 "max_results": min(limit, _PAGE),
                 "order_by": ["timestamp_ms DESC"],
             }
-            found += accepted(self._post("/api/3.0/mlflow/traces/search", body, limit=_INFOS)).json().get("traces", ())
+            found += accepted(self._post("/api/3.0/mlflow/traces/search", body, limit=_INFOS)).objects("traces")
         return sorted(found, key=lambda info: str(info["request_time"]), reverse=True)[:limit]
 
     def _experiments(self) -> Iterator[str]:
         page = ""
         while True:
             body = {"max_results": 1000, "page_token": page}
-            answer = accepted(self._post("/api/2.0/mlflow/experiments/search", body, limit=_INFOS)).json()
-            yield from (str(one["experiment_id"]) for one in answer.get("experiments", ()))
-            if not (page := answer.get("next_page_token", "")):
+            answer = accepted(self._post("/api/2.0/mlflow/experiments/search", body, limit=_INFOS))
+            yield from (str(one["experiment_id"]) for one in answer.objects("experiments"))
+            if not (page := answer.json().get("next_page_token", "")):
                 return
 
     def attach(self, location: str, name: str, path: str) -> None:

@@ -60,7 +60,7 @@ def _open(uri: str, credentials: Credentials | None, artifact_location: str, hea
     if scheme.partition("+")[0] in _DATABASES and "://" in uri:
         return MlflowStoreSink(uri, artifact_location=artifact_location)
     if scheme in ("otlp+http", "otlp+https"):
-        return OtlpSink(_with_path(_checked(uri.partition("+")[2], _WHERE)), headers=headers)
+        return OtlpSink(with_path(_checked(uri.partition("+")[2], _WHERE)), headers=headers)
     if scheme.startswith("databricks"):
         raise SettingsError(_WHERE, "", repr(uri), _WANTED.replace("supported:", "supported (Databricks):"))
     if _BARE_ADDRESS.match(uri):
@@ -82,7 +82,8 @@ def _checked(uri: str, where: str) -> str:
     return uri
 
 
-def _with_path(endpoint: str) -> str:
+def with_path(endpoint: str) -> str:
+    """An OTLP endpoint's address, ``/v1/traces`` added where it names no path."""
     return endpoint if urlsplit(endpoint).path.strip("/") else f"{endpoint.rstrip('/')}/v1/traces"
 
 

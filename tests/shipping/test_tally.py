@@ -245,6 +245,27 @@ def test_what_mlflow_took_and_did_not_keep_counts_once_although_it_is_sent_again
     assert notes.of() == {("explainer", ""): 1}
 
 
+@pytest.mark.parametrize("steps", range(1, 8))
+def test_each_call_counts_once_whenever_one_shipper_stops_and_the_next_goes_on(scene: Scene, steps: int) -> None:
+    journal = scene.journal()
+    # Its root is still to come, so the position stays before it, and all that is stored behind it is sent again.
+    journal.append(*work(13, "CHAT_MODEL", parent=11, trace=2, said=MODEL))
+    append_calls(journal)
+    first, second = Notes(), Notes()
+
+    shipper = ship(scene, first)
+    for _ in range(steps):
+        scene.clock.turn(0.4)
+        shipper.step()
+    scene.shippers.remove(shipper)
+    shipper.close()
+    journal.append(*work(11, trace=2, root=True))
+    scene.run(ship(scene, second), seconds=5)
+
+    assert first.of() + second.of() == {("explainer", ""): 1, ("", ""): 1}
+    assert (first.of(instruments.AGENTS, AGENT) + second.of(instruments.AGENTS, AGENT)) == {("explainer",): 1}
+
+
 def test_a_call_of_a_process_that_died_is_counted_as_failed_with_its_agent(scene: Scene, notes: Notes) -> None:
     journal = scene.journal()
     for span, routing in (

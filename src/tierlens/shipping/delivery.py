@@ -29,7 +29,7 @@ class Delivery:
 
     Args:
         tell: called whenever ``health`` has changed.
-        tally: told of all lines that the sink has taken.
+        tally: told of dead letters that the sink has taken after all: their writer may be gone.
         sieve: knows what was erased.
 
     Attributes:
@@ -109,7 +109,6 @@ class Delivery:
     def _taken(self, parcel: Parcel) -> None:
         now = self._clock.monotonic()
         self.stored += parcel.spans
-        self._tally(entry.line for entry in parcel.entries())
         for entry in self._runs.done(parcel):
             self._settle(entry, STORED)
         self._audit.taken(parcel)
@@ -128,6 +127,7 @@ class Delivery:
             self._release(finish, parcel.destination)
         self._blobs.delivered(parcel.finishes, now)
         if parcel.letter:
+            self._tally(entry.line for entry in parcel.entries())
             self._redeem(parcel.letter)
 
     def _drop(self, parcel: Parcel) -> None:

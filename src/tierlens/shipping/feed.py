@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -28,6 +28,9 @@ _SLICE: Final = 128 << 10
 class Feed:
     """Reads a writer's lines in order; its position passes a line only once that line is settled.
 
+    Args:
+        passed: told of each stored line once the position is behind it.
+
     Attributes:
         dead: the writer's process is gone.
         buried: its open spans have been given out as errors.
@@ -36,7 +39,15 @@ class Feed:
             begun before a fork may end in the child.
     """
 
-    def __init__(self, directory: Path, writer: str, opens: dict[str, Feed], alarms: Alarms) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        writer: str,
+        opens: dict[str, Feed],
+        alarms: Alarms,
+        passed: Callable[[Line], None] | None = None,
+    ) -> None:
+        self._passed = passed
         self.directory, self.writer, self.opens, self._alarms = directory, writer, opens, alarms
         self.dead = False
         self._lines: deque[Entry] = deque()
@@ -102,12 +113,16 @@ class Feed:
         """A sink took the span, or it was refused for good."""
         entry.outcome = outcome
         if entry.loose:
+            if outcome == STORED and self._passed is not None:
+                self._passed(entry.line)
             self._end(entry.line.span)
             return
         while self._lines and self._lines[0].outcome:
             passed = self._lines.popleft()
             if passed.outcome == STORED:
                 self._stored += 1
+                if self._passed is not None:
+                    self._passed(passed.line)
             else:
                 self._refused[passed.outcome] += 1
             self._end(passed.line.span)

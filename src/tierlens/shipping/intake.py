@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,13 +17,16 @@ from tierlens.shipping.feed import Feed
 class Intake:
     """The feeds of a directory.
 
+    Args:
+        passed: as `Feed` has it.
+
     Attributes:
         feeds: by writer.
         adopted: writers that were found dead.
     """
 
-    def __init__(self, directory: Path, alarms: Alarms) -> None:
-        self._directory, self._alarms = directory, alarms
+    def __init__(self, directory: Path, alarms: Alarms, passed: Callable[[Line], None] | None = None) -> None:
+        self._directory, self._alarms, self._passed = directory, alarms, passed
         self._opens: dict[str, Feed] = {}
         self._unreadable: set[str] = set()
         self._turn = 0
@@ -106,7 +110,7 @@ class Intake:
             return False
 
     def _new(self, writer: str) -> Feed:
-        feed = self.feeds[writer] = Feed(self._directory, writer, self._opens, self._alarms)
+        feed = self.feeds[writer] = Feed(self._directory, writer, self._opens, self._alarms, self._passed)
         return feed
 
     def _forget(self, writer: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 from tierlens.journal.codec import Line
@@ -60,7 +60,8 @@ class Shipper:
         self._tally = tally
         self._limits, self._clock = limits or Limits(), clock or SystemClock()
         self._alarms = Alarms(self._clock)
-        self._intake = Intake(directory, self._alarms)
+        self._stored_lines: list[Line] = []
+        self._intake = Intake(directory, self._alarms, self._stored_lines.append if tally is not None else None)
         self._gathering = Gathering(self._limits.root_patience_s)
         self._finishes = Finishes(directory, self._alarms, self._limits.metrics_patience_s)
         self._outbox = Outbox(self._limits, rng or random.Random())  # noqa: S311  # jitter is no secret
@@ -89,7 +90,7 @@ class Shipper:
             alarms=self._alarms,
             clock=self._clock,
             tell=tell,
-            tally=self._count,
+            tally=self._stored_lines.extend,
         )
         self._look_at = self._clock.monotonic()
         self._breath = threading.Event()
@@ -191,9 +192,11 @@ class Shipper:
         if self._tally is not None:
             self._tally.abandon()
 
-    def _count(self, lines: Iterable[Line]) -> None:
-        if self._tally is not None:
-            self._tally.taken(lines, self._intake.start_of)
+    def _count(self) -> None:
+        """Tell the tally of what is about to be acknowledged: what is sent again, because it was not, counts then."""
+        if self._tally is not None and self._stored_lines:
+            self._tally.taken(self._stored_lines, self._intake.start_of)
+        self._stored_lines.clear()
 
     def _take_up(self, feed: Feed, now: float) -> None:
         for entry in feed.held_entries():
@@ -244,6 +247,7 @@ class Shipper:
         return Parcel(destination, groups, finishes)
 
     def _save(self) -> None:
+        self._count()
         for writer in list(self._delivery.touched):
             feed = self._intake.feeds.get(writer)
             try:

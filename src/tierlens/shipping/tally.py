@@ -60,7 +60,7 @@ class Tally:
         self._points: list[Point] = []
 
     def taken(self, lines: Iterable[Line], start_of: StartOf) -> None:
-        """A sink took these spans. Never raises: figures are not worth a delivery."""
+        """These spans are stored. Never raises: figures are not worth a delivery."""
         try:
             self._take({line.span: line for line in lines}, start_of)
             self._pass_on()

@@ -70,6 +70,13 @@ def test_nothing_to_deliver_is_no_error(tmp_path: Path) -> None:
     assert (ran.code, ran.out) == (0, "0 spans delivered; nothing is left.\n")
 
 
+def test_a_journal_that_is_named_and_not_there_is_an_error(tmp_path: Path) -> None:
+    ran = tierlens(tmp_path, "ship", "--once", "--journal-dir", "jornal", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+
+    assert (ran.code, ran.out) == (2, "")
+    assert "jornal is not there" in ran.err
+
+
 def test_what_cannot_be_delivered_stays_and_is_said(tmp_path: Path) -> None:
     recorded(tmp_path, "x")
 

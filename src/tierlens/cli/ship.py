@@ -14,7 +14,7 @@ import typer
 
 from tierlens import settings
 from tierlens.cli.delivering import progress, say
-from tierlens.cli.output import AsJson, JournalDir, Patience
+from tierlens.cli.output import AsJson, JournalDir, Patience, journal_directory
 
 if TYPE_CHECKING:
     from tierlens.shipping.run import RunReport
@@ -52,6 +52,8 @@ def ship(
     from tierlens.sinks.configured import sink_for
 
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
+    if once and journal_dir is not None:
+        journal_directory(journal_dir)
     found = settings.load(journal_dir=journal_dir, metrics_port=metrics_port)
     sink = sink_for(found)
     environment = {**os.environ, **found.as_environment()}

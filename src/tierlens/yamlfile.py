@@ -33,11 +33,13 @@ class YamlFile:
         path: the path as it was given, for messages.
         data: the top-level mapping; {} for an empty file.
         lines: line (from 1) of each key and list item, by its location in ``data``.
+        text: all of it, comments too.
     """
 
     path: Path
     data: Mapping[str, Any]
     lines: Mapping[Location, int]
+    text: str = ""
 
     def line(self, location: Location) -> int:
         """The line of a location, or of its nearest enclosing key."""
@@ -58,7 +60,9 @@ def read_yaml(path: Path) -> YamlFile:
     """
     text = _text(path)
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = yaml.compose(text, Loader=_Bounded)
+    except _TooMany as many:
+        raise _too_many(path, many.line) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
@@ -69,11 +73,11 @@ def read_yaml(path: Path) -> YamlFile:
     except RecursionError:
         raise _too_deep(path, 1) from None
     if root is None:
-        return YamlFile(path, {}, {})
+        return YamlFile(path, {}, {}, text)
     if not isinstance(root, yaml.MappingNode):
         raise ConfigError(f"{path}:{_line(root)}", "", "this file", "is not a mapping of keys to values")
     reader = _Reader(path)
-    return YamlFile(path, reader.mapping(root, ()), reader.lines)
+    return YamlFile(path, reader.mapping(root, ()), reader.lines, text)
 
 
 def _text(path: Path) -> str:
@@ -113,6 +117,28 @@ def dotted(location: Location) -> str:
     return text.removeprefix(".")
 
 
+def _too_many(path: Path, line: int) -> ConfigError:
+    return ConfigError(f"{path}:{line}", "", "this file", f"has more than {MAX_VALUES} values")
+
+
+class _TooMany(Exception):
+    def __init__(self, line: int) -> None:
+        self.line = line
+
+
+class _Bounded(yaml.SafeLoader):
+    """Ends at as many nodes as a file may have: reading on would take seconds for what is refused in the end."""
+
+    _nodes = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self._nodes += 1
+        if self._nodes > 2 * MAX_VALUES:
+            raise _TooMany(self.line + 1)
+        found: yaml.Node | None = super().compose_node(parent, index)
+        return found
+
+
 class _Reader:
     """Turns the node tree of one file into plain values, keeping the lines and counting what it makes."""
 
@@ -145,7 +171,7 @@ class _Reader:
     def _value(self, node: yaml.Node, location: Location) -> Any:
         self._values += 1
         if self._values > MAX_VALUES:
-            raise ConfigError(f"{self._path}:{_line(node)}", "", "this file", f"has more than {MAX_VALUES} values")
+            raise _too_many(self._path, _line(node))
         if len(location) > MAX_DEPTH:
             raise _too_deep(self._path, _line(node))
         if isinstance(node, yaml.MappingNode) and node.tag == "tag:yaml.org,2002:map":

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from mlflow.utils.validation import _validate_metric_name
 
 from tests.projection.invocations import CALL, COST, line
-from tierlens.projection.runs import metric_name, record, variant
+from tierlens.projection.runs import metric_name, record, variant, yaml_of, yaml_tags
 
 
 def test_an_agents_span_tells_latency_tokens_cost_outcome_and_custom_metrics():
@@ -96,3 +96,11 @@ def test_no_two_invocations_share_a_step():
 @given(st.text(max_size=400))
 def test_mlflow_takes_every_metric_name(name):
     _validate_metric_name(metric_name(name), "metric")
+
+
+@given(st.text(max_size=20_000))
+def test_a_file_is_whole_again_from_a_runs_tags(text):
+    tags = yaml_tags(text)
+
+    assert yaml_of({**tags, "other": "x"}) == text
+    assert all(len(piece) <= 4_000 for piece in tags.values())

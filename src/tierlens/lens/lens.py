@@ -8,6 +8,7 @@ import functools
 import logging
 import threading
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict, TypeVar, Unpack
 
 from langchain_core.callbacks import BaseCallbackHandler
@@ -25,6 +26,7 @@ from tierlens.capture.redaction import redactor
 from tierlens.capture.starts import StartRecords
 from tierlens.capture.trace import Context
 from tierlens.errors import TierlensError
+from tierlens.journal.configurations import Configuration, store_configuration
 from tierlens.journal.writer import Journal
 from tierlens.policy import Policies
 from tierlens.settings import Settings
@@ -93,7 +95,8 @@ class Lens:
         self.closed = False
         active.activate(self._recorder)
         autolog.take_over()
-        threading.Thread(target=_warm_up, args=(policies, self._pauses), name="tierlens-warm-up", daemon=True).start()
+        warm_up = functools.partial(_warm_up, chosen.journal_dir, policies, self._pauses)
+        threading.Thread(target=warm_up, name="tierlens-warm-up", daemon=True).start()
         if chosen.propagate_threads:
             threads.install()
         bridge_installed_provider()
@@ -212,10 +215,18 @@ class Off(Lens):
         self.closed = True
 
 
-def _warm_up(policies: Policies, pauses: Pauses) -> None:
-    """Compile what the first span would otherwise wait for on the agent's thread, redaction patterns; then tidy."""
-    for policy in (policies.defaults, *policies.agents.values()):
+def _warm_up(directory: Path, policies: Policies, pauses: Pauses) -> None:
+    """Compile what the first span would otherwise wait for on the agent's thread, redaction patterns; say which
+    configurations run; then tidy."""
+    every = (policies.defaults, *policies.agents.values())
+    for policy in every:
         redactor(policy.redact)
+    try:
+        for policy in every:
+            configuration = Configuration(policy.agent, policy.flags(), policies.files.get(policy.agent, ""))
+            store_configuration(directory, policy.version, configuration)
+    except OSError as error:
+        log.warning("tierlens: the agents' configurations cannot be stored in %s: %s", directory, error)
     pauses.sweep()
 
 

@@ -23,6 +23,12 @@ from tierlens.spans import Metric
 
 RUN: Final = "tierlens.run"
 MODE: Final = "tierlens.runs"
+MODEL: Final = "tierlens.agent_version"
+YAML: Final = "tierlens.yaml"
+_LONGEST_PIECE: Final = 4_000
+_EXTERNAL: Final = "mlflow.model.isExternal"
+_NOT_IN_MODELS: Final = re.compile(r"[/:.%\"']")
+_LONGEST_FLAG: Final = 500
 _NOT_IN_NAMES: Final = re.compile(r"[^\w.\- :/]")
 _LONGEST_NAME: Final = 250
 _LONGEST_TEXT: Final = 5_000
@@ -47,6 +53,8 @@ class Run:
         parent: the key of the run it lies in, or "".
         start_ms, end_ms: Unix time of the invocation.
         lasting: there will be further invocations in it.
+        flags: of a lasting run, the flags of the configuration.
+        yaml: of a lasting run, the agent's file.
         how: params that say which model was asked, and how; empty where none was.
     """
 
@@ -57,6 +65,8 @@ class Run:
     parent: str = ""
     lasting: bool = False
     failed: bool = False
+    flags: Mapping[str, str] = field(default_factory=dict)
+    yaml: str = ""
     how: Mapping[str, str] = field(default_factory=dict)
     params: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -133,6 +143,34 @@ def variant(run: Run) -> Run:
     how = sorted(run.how.items())
     name = " ".join((run.name, *(f"{key}={value}" if key != "model" else value for key, value in how)))
     return replace(run, key=f"{run.key}/{_digest(how)}", name=name)
+
+
+@dataclass(frozen=True, slots=True)
+class AgentVersion:
+    """A configuration that ran, as MLflow's external models have it."""
+
+    name: str
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+
+
+def agent_version(run: Run) -> AgentVersion:
+    """The version of an agent that a lasting run is of."""
+    params = {**run.params, **run.how, **{f"flags.{name}": text for name, text in run.flags.items()}}
+    tags = {_EXTERNAL: "true", RUN: run.key, **run.tags}
+    name = _NOT_IN_MODELS.sub("_", run.name)[:_LONGEST_NAME]
+    return AgentVersion(name, {key: text[:_LONGEST_FLAG] for key, text in params.items()}, tags)
+
+
+def yaml_tags(text: str) -> dict[str, str]:
+    """An agent's file as a run's tags, each short enough for every database of MLflow's."""
+    pieces = range(0, len(text), _LONGEST_PIECE)
+    return {f"{YAML}.{number}": text[at : at + _LONGEST_PIECE] for number, at in enumerate(pieces)}
+
+
+def yaml_of(tags: Mapping[str, str]) -> str:
+    """The file that ``yaml_tags`` made tags of; "" where there is none."""
+    return "".join(tags[key] for key in (f"{YAML}.{number}" for number in range(len(tags))) if key in tags)
 
 
 def _digest(parts: object) -> str:

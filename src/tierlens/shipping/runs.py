@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tierlens.journal.blobs import blob_path
+from tierlens.journal.configurations import read_configuration
 from tierlens.projection.runs import Record, record
 from tierlens.shipping.alarm import Alarms
 from tierlens.shipping.entry import Destination, Entry
@@ -34,6 +35,7 @@ class RunLog:
         self._sink, self._directory, self._limits, self._alarms = sink, directory, limits, alarms
         self._waiting: dict[Destination, _Waiting] = {}
         self._unfinished: set[Entry] = set()
+        self._configurations: dict[str, tuple[Mapping[str, str], str]] = {}
 
     def hold(self, entry: Entry, now: float) -> bool:
         """Keep a stored span that has something to say; False if it has not."""
@@ -52,9 +54,10 @@ class RunLog:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             self._alarms.warn("run", f"span {entry.line.span} is stored, and not in any run: {error!r}")
             return None
-        if said is None or said.run.lasting:
-            return said
-        return replace(said, files=tuple(self._files(entry)))
+        if said is None or not said.run.lasting:
+            return said and replace(said, files=tuple(self._files(entry)))
+        flags, yaml = self._configuration(said.run.params["version"])
+        return replace(said, run=replace(said.run, flags=flags, yaml=yaml))
 
     def due(self, now: float, urgent: bool) -> Iterator[Parcel]:
         """What has waited long enough, or is enough for a call."""
@@ -82,6 +85,15 @@ class RunLog:
 
     def __bool__(self) -> bool:
         return bool(self._unfinished)
+
+    def _configuration(self, version: str) -> tuple[Mapping[str, str], str]:
+        """A version's flags as text, and its YAML; they are looked for again as long as they are not there."""
+        if version not in self._configurations:
+            if (found := read_configuration(self._directory, version)) is None:
+                return {}, ""
+            flags = {name: str(value) for name, value in found.flags.items() if value not in ("", [], {}, None)}
+            self._configurations[version] = flags, found.yaml
+        return self._configurations[version]
 
     def _files(self, entry: Entry) -> Iterable[Attached]:
         for artifact in entry.line.artifacts:

@@ -13,7 +13,7 @@ import orjson
 
 from tierlens.errors import Rejected, Unavailable
 from tierlens.projection.experiments import Experiment
-from tierlens.projection.runs import RUN, Point
+from tierlens.projection.runs import MODEL, RUN, Point, Run, agent_version
 from tierlens.sinks.answers import Answer
 from tierlens.sinks.channel import DEFAULT_TIMEOUT, SMALL, Channel
 from tierlens.sinks.credentials import Credentials
@@ -170,9 +170,9 @@ class RestBackend:
         Raises:
             Rejected: the trace's artifacts are not behind the server's proxy, or the file is gone.
         """
-        self._put(location, f"attachments/{name}", path)
+        self._put(location, f"attachments/{name}", _pieces(Path(path)))
 
-    def _put(self, location: str, name: str, path: str) -> None:
+    def _put(self, location: str, name: str, content: Iterator[bytes]) -> None:
         """PUT through the server's artifact proxy.
 
         Raises:
@@ -183,9 +183,7 @@ class RestBackend:
             raise Rejected(f"artifacts at {location} are not behind the server (mlflow-artifacts:/); none is sent")
         target = quote(f"{parts.path.strip('/')}/{name}")
         headers = {"Content-Type": "application/octet-stream"}
-        accepted(
-            self._channel.request("PUT", f"/api/2.0/mlflow-artifacts/artifacts/{target}", _pieces(Path(path)), headers)
-        )
+        accepted(self._channel.request("PUT", f"/api/2.0/mlflow-artifacts/artifacts/{target}", content, headers))
 
     def find_runs(self, experiment_id: str, condition: str) -> Sequence[Stored]:
         found: list[Stored] = []
@@ -227,6 +225,22 @@ class RestBackend:
         body = {"run_id": run_id, "status": status, "end_time": end_ms, "run_name": name}
         accepted(self._post("/api/2.0/mlflow/runs/update", body))
 
+    def create_agent_version(self, experiment_id: str, run: Run, run_id: str) -> str:
+        told = agent_version(run)
+        body = {
+            "experiment_id": experiment_id,
+            "name": told.name,
+            "model_type": "agent",
+            "source_run_id": run_id,
+            "params": [{"key": key, "value": value} for key, value in told.params.items()],
+            "tags": [{"key": key, "value": value} for key, value in told.tags.items()],
+        }
+        made = accepted(self._post("/api/2.0/mlflow/logged-models", body)).json()["model"]["info"]["model_id"]
+        headers = {"Content-Type": "application/json"}
+        ready = orjson.dumps({"model_id": made, "status": "LOGGED_MODEL_READY"})
+        accepted(self._channel.request("PATCH", f"/api/2.0/mlflow/logged-models/{made}", ready, headers))
+        return str(made)
+
     def delete_run(self, run_id: str) -> None:
         accepted(self._post("/api/2.0/mlflow/runs/delete", {"run_id": run_id}))
 
@@ -235,7 +249,7 @@ class RestBackend:
         accepted(self._post("/api/2.0/mlflow/traces/link-to-run", body))
 
     def attach_to_run(self, run: Stored, name: str, path: str) -> None:
-        self._put(run.artifacts, name, path)
+        self._put(run.artifacts, name, _pieces(Path(path)))
 
     def close(self) -> None:
         self._channel.close()
@@ -249,7 +263,15 @@ def _stored(run: Json) -> Stored:
     info, data = run["info"], run.get("data") or {}
     tags, params = ({one["key"]: one["value"] for one in data.get(part, ())} for part in ("tags", "params"))
     began, ended = int(info.get("start_time") or 0), int(info.get("end_time") or 0)
-    return Stored(str(info["run_id"]), tags.get(RUN, ""), began, ended, info.get("artifact_uri", ""), how_of(params))
+    return Stored(
+        str(info["run_id"]),
+        tags.get(RUN, ""),
+        began,
+        ended,
+        info.get("artifact_uri", ""),
+        how_of(params),
+        tags.get(MODEL, ""),
+    )
 
 
 def _hex(span_id: str) -> str:

@@ -18,7 +18,7 @@ import orjson
 
 from tierlens.errors import DeliveryError, Forbidden, Rejected, Unavailable
 from tierlens.projection.experiments import Experiment
-from tierlens.projection.runs import RUN, Point
+from tierlens.projection.runs import MODEL, RUN, Point, Run, agent_version
 from tierlens.sinks.answers import Answer
 from tierlens.sinks.mlflow import MlflowSink, accepted
 from tierlens.sinks.runs import Stored, how_of
@@ -196,6 +196,17 @@ class StoreBackend:
 
             self._store.update_run_info(run_id, RunStatus.from_string(status), end_ms, name)
 
+    def create_agent_version(self, experiment_id: str, run: Run, run_id: str) -> str:
+        with as_answers():
+            from mlflow.entities import LoggedModelParameter, LoggedModelStatus, LoggedModelTag
+
+            told = agent_version(run)
+            params = [LoggedModelParameter(key, value) for key, value in told.params.items()]
+            tags = [LoggedModelTag(key, value) for key, value in told.tags.items()]
+            made = self._store.create_logged_model(experiment_id, told.name, run_id, tags, params, "agent")
+            self._store.finalize_logged_model(made.model_id, LoggedModelStatus.READY)
+            return str(made.model_id)
+
     def delete_run(self, run_id: str) -> None:
         with as_answers():
             self._store.delete_run(run_id)
@@ -239,7 +250,8 @@ def _with_driver(uri: str) -> str:
 def _stored(run: Any) -> Stored:
     info, key = run.info, run.data.tags.get(RUN, "")
     how = how_of(run.data.params)
-    return Stored(info.run_id, key, info.start_time, info.end_time or 0, info.artifact_uri, how)
+    model = run.data.tags.get(MODEL, "")
+    return Stored(info.run_id, key, info.start_time, info.end_time or 0, info.artifact_uri, how, model)
 
 
 def _entities(request: bytes) -> list[Any]:

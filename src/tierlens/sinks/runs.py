@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from tierlens.errors import Rejected
 from tierlens.projection.experiments import UnknownExperiment
-from tierlens.projection.runs import MODE, RUN, Point, Record, Run, variant
+from tierlens.projection.runs import MODE, MODEL, RUN, Point, Record, Run, variant, yaml_tags
 from tierlens.projection.trace import mlflow_id
 from tierlens.projection.work import HOW
 from tierlens.sinks.base import RunSink, Sink
@@ -29,6 +29,7 @@ class Stored:
 
     Attributes:
         how: those of its params that say how models were asked.
+        model: id of the agent version it belongs to, as MLflow has it; "" where there is none yet.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Stored:
     end_ms: int
     artifacts: str = ""
     how: Mapping[str, str] = field(default_factory=dict)
+    model: str = ""
 
 
 def how_of(params: Mapping[str, str]) -> dict[str, str]:
@@ -58,6 +60,10 @@ class RunBackend(Protocol):
     ) -> None: ...
 
     def end_run(self, run_id: str, status: str, end_ms: int, name: str) -> None: ...
+
+    def create_agent_version(self, experiment_id: str, run: Run, run_id: str) -> str:
+        """A new external model of type agent that a run came from; its id."""
+        ...
 
     def delete_run(self, run_id: str) -> None: ...
 
@@ -118,6 +124,9 @@ class RunBook:
             by_key.setdefault(run.key if run.how in ({}, base.how) else variant(run).key, []).append(record)
         others = [variant(of_run[0].run) for key, of_run in by_key.items() if key not in stored]
         stored |= self._ensure(experiment_id, others)
+        for key, of_run in by_key.items():
+            if not stored[key].model:
+                stored[key] = self._announce(experiment_id, of_run[0].run, stored[key])
         try:
             self._all(partial(self._log_version, stored[key], of_run) for key, of_run in by_key.items())
         except (Rejected, UnknownExperiment):
@@ -141,6 +150,12 @@ class RunBook:
             if found[key].id != own.id:
                 self._backend.delete_run(own.id)
         return found
+
+    def _announce(self, experiment_id: str, run: Run, stored: Stored) -> Stored:
+        """Make the agent's version that a run is of; a crash before its id is on the run leaves one unknown."""
+        model = self._backend.create_agent_version(experiment_id, run, stored.id)
+        self._backend.log_batch(stored.id, (), {}, {MODEL: model, **yaml_tags(run.yaml)})
+        return replace(stored, model=model)
 
     def _known(self, experiment_id: str, key: str) -> Stored | None:
         known = self._lasting.get((experiment_id, key))

@@ -1,0 +1,220 @@
+"""``tierlens agents``: which configurations of agents ran, how they differ, and going back to one."""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+import getpass
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from tierlens import config, settings
+from tierlens.cli.output import AsJson, group, plain, print_json, print_table
+from tierlens.cli.versions import Version, Versions, moment
+from tierlens.config.read import AGENTS_FOLDER
+from tierlens.errors import TierlensError
+from tierlens.policy import Policies
+
+agents: Final = group(
+    """Versions of agents' configurations: each that ran has a run, and an agent version, in MLflow.
+
+    Examples:
+
+      tierlens agents list
+
+      tierlens agents diff causal_impact b41939
+
+      tierlens agents rollback causal_impact b41939
+    """
+)
+
+Agent = Annotated[str, typer.Argument(help="The agent's name.")]
+ConfigDir = Annotated[
+    Path | None, typer.Option("--config-dir", help="The folder; without it, as the settings have it.")
+]
+_HERE: Final = "config"
+
+
+@agents.command("list")
+def list_agents(config_dir: ConfigDir = None, as_json: AsJson = False) -> None:
+    """List the agents that ran: the version of each that ran last, and whether it is the one in config/.
+
+    Examples:
+
+      tierlens agents list
+
+      tierlens agents list --json
+    """
+    loaded, policies = _load(config_dir)
+    found = Versions(loaded).all()
+    latest = {version.agent: version for version in reversed(found)}
+    counts = {agent: sum(version.agent == agent for version in found) for agent in latest}
+    if as_json:
+        print_json([_facts(latest[agent], policies) | {"versions": counts[agent]} for agent in sorted(latest)])
+        return
+    if not latest:
+        typer.echo(f"No agent has a run in {loaded.tracking_uri} yet; `runs: off` makes none.")
+        return
+    rows = [(*_cells(latest[agent], policies), counts[agent]) for agent in sorted(latest)]
+    print_table(("agent", "tier", "version", "in config/", "brands", "models", "last ran (UTC)", "versions"), rows)
+
+
+@agents.command()
+def history(agent: Agent, config_dir: ConfigDir = None, as_json: AsJson = False) -> None:
+    """List the versions of one agent, that which ran last first.
+
+    Examples:
+
+      tierlens agents history causal_impact
+
+      tierlens agents history causal_impact --json
+    """
+    loaded, policies = _load(config_dir)
+    found = _versions(Versions(loaded), agent)
+    if as_json:
+        print_json([_facts(version, policies) for version in found])
+        return
+    rows = [
+        (
+            version.version,
+            _in_config(version, policies),
+            ", ".join(version.brands),
+            ", ".join(version.asked),
+            moment(version.first_ms),
+            moment(version.last_ms),
+            "; ".join(version.restored),
+        )
+        for version in found
+    ]
+    print_table(("version", "in config/", "brands", "models", "first ran (UTC)", "last ran", "rolled back to"), rows)
+
+
+@agents.command()
+def diff(
+    agent: Agent,
+    old: Annotated[str, typer.Argument(help="A version, or the beginning of one; config for the file as it is.")],
+    new: Annotated[str, typer.Argument(help="The same.")] = _HERE,
+    config_dir: ConfigDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show how an agent's file differs between two versions.
+
+    Examples:
+
+      tierlens agents diff causal_impact b41939
+
+      tierlens agents diff causal_impact b41939 7d02aa
+    """
+    loaded, policies = _load(config_dir)
+    found = _versions(Versions(loaded), agent)
+    before, after = (_text(policies, found, agent, name).splitlines() for name in (old, new))
+    lines = list(difflib.unified_diff(before, after, f"{agent} {old}", f"{agent} {new}", lineterm=""))
+    if as_json:
+        print_json({"agent": agent, "old": old, "new": new, "diff": lines})
+        return
+    typer.echo("\n".join(plain(line) for line in lines) if lines else f"{agent}: {old} and {new} are the same file.")
+
+
+@agents.command()
+def rollback(
+    agent: Agent,
+    version: Annotated[str, typer.Argument(help="The version to go back to, or the beginning of it.")],
+    config_dir: ConfigDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put an agent's file back as it stood in a version, and say so in its history.
+
+    The file that is replaced stays beside it, as <name>.yaml.bak. Running processes go on with what they have
+    read: start them anew.
+
+    Examples:
+
+      tierlens agents rollback causal_impact b41939
+    """
+    loaded, _ = _load(config_dir)
+    versions = Versions(loaded)
+    found = _versions(versions, agent)
+    wanted = _named(found, agent, version)
+    text = _yaml(wanted)
+    path = loaded.config_dir / AGENTS_FOLDER / f"{agent}.yaml"
+    note = f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} by {getpass.getuser()}"
+    versions.note_restored(wanted, note)
+    _replace(path, text)
+    now = config.load_policies(loaded.config_dir, environment=loaded.environment, experiment=loaded.mlflow_experiment)
+    restored = now.agents[agent].version
+    if as_json:
+        print_json({"agent": agent, "file": path, "version": restored, "as_wanted": restored == wanted.version})
+        return
+    typer.echo(f"{path} is as it stood in {wanted.version}. Start running processes anew.")
+    if restored != wanted.version:
+        typer.echo(f"With the defaults of today it is version {restored}: what `defaults:` gives has changed since.")
+
+
+def _load(config_dir: Path | None) -> tuple[settings.Settings, Policies]:
+    loaded = settings.load(config_dir=config_dir)
+    policies = config.load_policies(
+        loaded.config_dir, environment=loaded.environment, experiment=loaded.mlflow_experiment
+    )
+    return loaded, policies
+
+
+def _versions(versions: Versions, agent: str) -> list[Version]:
+    found = versions.all(agent)
+    if not found:
+        raise TierlensError(f"no run of an agent {agent!r} is there; `tierlens agents list` shows those there are")
+    return found
+
+
+def _named(found: list[Version], agent: str, name: str) -> Version:
+    matching = [version for version in found if name and version.version.startswith(name)]
+    if len(matching) == 1:
+        return matching[0]
+    there = ", ".join(version.version for version in found)
+    wrong = "is the beginning of several versions" if matching else "is no version that ran"
+    raise TierlensError(f"{name!r} {wrong} of {agent}; there are {there}")
+
+
+def _text(policies: Policies, found: list[Version], agent: str, name: str) -> str:
+    return policies.files.get(agent, "") if name == _HERE else _yaml(_named(found, agent, name))
+
+
+def _yaml(version: Version) -> str:
+    if not version.yaml:
+        raise TierlensError(f"{version.agent} had no file of its own in {version.version}: there is no text of it")
+    return version.yaml
+
+
+def _replace(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        path.with_name(f"{path.name}.bak").write_bytes(path.read_bytes())
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, "utf-8")
+    temporary.replace(path)
+
+
+def _in_config(version: Version, policies: Policies) -> str:
+    policy = policies.agents.get(version.agent)
+    # An agent without a file of its own has the defaults'.
+    current = policy.version if policy else policies.defaults.version
+    return "yes" if current == version.version else "no"
+
+
+def _cells(version: Version, policies: Policies) -> tuple[object, ...]:
+    return (
+        version.agent,
+        version.tier,
+        version.version,
+        _in_config(version, policies),
+        ", ".join(version.brands),
+        ", ".join(version.asked),
+        moment(version.last_ms),
+    )
+
+
+def _facts(version: Version, policies: Policies) -> dict[str, Any]:
+    return asdict(version) | {"in_config": _in_config(version, policies) == "yes"}

@@ -1,0 +1,133 @@
+"""The versions of agents' configurations that ran, read back from MLflow's runs."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from tierlens import keys
+from tierlens.errors import TierlensError
+from tierlens.projection.runs import MODE, MODEL, yaml_of
+from tierlens.settings import Settings
+
+RESTORED: Final = "tierlens.restored"
+_EXPERIMENTS: Final = 100
+_RUNS: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One configuration of an agent that ran, in all experiments together.
+
+    Attributes:
+        tier: "" where it has none.
+        models: agent versions in MLflow, by their ids.
+        runs: MLflow's runs of it, by their ids.
+        asked: the models that were asked.
+        first_ms, last_ms: Unix time of the first invocation, and of the end of the latest.
+        yaml: the agent's file as it stood; "" where it had none.
+        restored: when it was rolled back to, and by whom.
+    """
+
+    agent: str
+    version: str
+    tier: str
+    brands: tuple[str, ...]
+    models: tuple[str, ...]
+    runs: tuple[str, ...]
+    asked: tuple[str, ...]
+    first_ms: int
+    last_ms: int
+    yaml: str = ""
+    restored: tuple[str, ...] = ()
+
+
+class Versions:
+    """What ran, as a tracking server or database has it.
+
+    Raises:
+        TierlensError: it cannot be reached, or does not answer like MLflow.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        if settings.tracking_uri.startswith("otlp"):
+            raise TierlensError("MLFLOW_TRACKING_URI is an OTLP endpoint, which keeps no versions")
+        from mlflow import MlflowClient
+
+        self._uri = settings.tracking_uri
+        self._client = MlflowClient(settings.tracking_uri)
+
+    def all(self, agent: str = "") -> list[Version]:
+        """Every version, that which ran last first; with ``agent``, only its own."""
+        condition = f"tags.`{MODE}` = 'per_version'" + (f" AND params.agent = '{agent}'" if agent else "")
+        found: dict[tuple[str, str], list[Any]] = {}
+        for run in self._runs(condition):
+            params = run.data.params
+            found.setdefault((params.get("agent", ""), params.get("version", "")), []).append(run)
+        versions = [_version(agent, version, runs) for (agent, version), runs in found.items()]
+        return sorted(versions, key=lambda version: version.last_ms, reverse=True)
+
+    def note_restored(self, version: Version, note: str) -> None:
+        """Have its history say that it was rolled back to."""
+        text = "\n".join((*version.restored, note))[-5_000:]
+        with self._asking():
+            for run_id in version.runs:
+                self._client.set_tag(run_id, RESTORED, text)
+
+    def _runs(self, condition: str) -> Iterable[Any]:
+        with self._asking():
+            experiments = [one.experiment_id for one in self._client.search_experiments()]
+            for some in (experiments[at : at + _EXPERIMENTS] for at in range(0, len(experiments), _EXPERIMENTS)):
+                page: str | None = None
+                while True:
+                    runs = self._client.search_runs(some, condition, max_results=_RUNS, page_token=page)
+                    yield from runs
+                    if not (page := runs.token):
+                        break
+
+    def _asking(self) -> _Asking:
+        return _Asking(self._uri)
+
+
+class _Asking:
+    """Whatever MLflow's client raises, in one line."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        from mlflow.exceptions import MlflowException
+
+        if isinstance(error, MlflowException | OSError):
+            said = str(error).splitlines()[0][:300]
+            raise TierlensError(f"MLflow at {self._uri} cannot be asked: {said}") from error
+
+
+def _version(agent: str, version: str, runs: Sequence[Any]) -> Version:
+    def each(part: Literal["params", "tags"], key: str) -> tuple[str, ...]:
+        return tuple(sorted({value for run in runs if (value := getattr(run.data, part).get(key))}))
+
+    notes = {note for text in each("tags", RESTORED) for note in text.splitlines()}
+    return Version(
+        agent,
+        version,
+        next(iter(each("params", "tier")), ""),
+        each("tags", keys.BRAND),
+        each("tags", MODEL),
+        tuple(run.info.run_id for run in runs),
+        each("params", "model"),
+        min(run.info.start_time for run in runs),
+        max(run.info.end_time or run.info.start_time for run in runs),
+        next((text for run in runs if (text := yaml_of(run.data.tags))), ""),
+        tuple(sorted(notes)),
+    )
+
+
+def moment(milliseconds: int) -> str:
+    """A time for people, in UTC: ``2026-11-21 12:00``."""
+    return dt.datetime.fromtimestamp(milliseconds / 1000, dt.UTC).strftime("%Y-%m-%d %H:%M")

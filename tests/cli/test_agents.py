@@ -1,0 +1,140 @@
+"""Versions of agents' configurations, from a graph that ran to a file put back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+import tierlens
+from tests.capture.graphs import chain
+from tests.cli.running import Ran
+from tests.cli.running import tierlens as command
+from tests.conftest import StoredMlflow
+from tierlens.shipping.run import run_once
+from tierlens.sinks.mlflow_http import MlflowHttpSink
+
+pytestmark = pytest.mark.server
+FIRST = "# the first\nagent: a\ntier: 1\n"
+SECOND = "agent: a\ntier: 2\nlog_prompts: false\n"
+
+
+class Shop:
+    """One application, its configuration, and what was delivered of it."""
+
+    def __init__(self, folder: Path, server: StoredMlflow, experiment: str) -> None:
+        self.folder, self.server, self.name = folder, server, experiment
+        self.config = folder / "config"
+        (self.config / "agents").mkdir(parents=True)
+        self.agent = f"agent-{experiment.replace('/', '-')}"
+        self.file = self.config / "agents" / f"{self.agent}.yaml"
+        (self.config / "tierlens.yaml").write_text("app: shop\nbrands: [Kisqali, Fabhalta]\n")
+
+    def run(self, text: str, brand: str = "Kisqali") -> None:
+        """Run the graph with this file for its agent, and deliver."""
+        self.file.write_text(text.replace("agent: a", f"agent: {self.agent}\nnode: a"))
+        journal = self.folder / "journal"
+        lens = tierlens.init(
+            tracking_uri=self.server.uri,
+            config_dir=self.config,
+            journal_dir=journal,
+            shipper="external",
+            mlflow_experiment=self.name + "/{brand}",
+        )
+        try:
+            chain().invoke({"question": "why"}, {"callbacks": [lens.callback(brand=brand)]})
+        finally:
+            lens.close()
+        run_once(journal, MlflowHttpSink(self.server.uri))
+
+    def ask(self, *arguments: str) -> Ran:
+        where = {"MLFLOW_TRACKING_URI": self.server.uri, "MLFLOW_EXPERIMENT_NAME": self.name + "/{brand}"}
+        return command(self.folder, "agents", *arguments, **where)
+
+    def history(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.ask("history", self.agent, "--json").json
+        return found
+
+
+@pytest.fixture
+def shop(tmp_path: Path, mlflow_server: StoredMlflow, experiment: str) -> Shop:
+    return Shop(tmp_path, mlflow_server, experiment)
+
+
+def test_every_configuration_that_ran_is_in_the_history(shop: Shop) -> None:
+    shop.run(FIRST)
+    shop.run(FIRST, brand="Fabhalta")
+    shop.run(SECOND)
+
+    second, first = shop.history()
+    assert (first["tier"], second["tier"]) == ("1", "2")
+    assert (first["brands"], second["brands"]) == (["Fabhalta", "Kisqali"], ["Kisqali"])
+    assert (first["in_config"], second["in_config"]) == (False, True)
+    assert f" {second['version']} " in shop.ask("list").out
+
+
+def test_a_version_is_an_agent_version_of_mlflow_that_its_run_came_from(shop: Shop) -> None:
+    shop.run(FIRST)
+    shop.run(FIRST)
+
+    [version] = shop.history()
+    client = MlflowClient(shop.server.uri)
+    experiment_id = shop.server.experiment(f"{shop.name}/Kisqali")["experiment_id"]
+    models = [m for m in client.search_logged_models([experiment_id]) if m.params.get("agent") == shop.agent]
+    assert [(model.model_id, model.model_type, model.source_run_id) for model in models] == [
+        (version["models"][0], "agent", version["runs"][0])
+    ]
+    assert models[0].params["version"] == version["version"]
+    assert models[0].params["flags.tier"] == "1"
+
+
+def test_a_diff_is_that_of_the_files(shop: Shop) -> None:
+    shop.run(FIRST)
+    shop.run(SECOND)
+    second, first = shop.history()
+
+    shown = shop.ask("diff", shop.agent, first["version"], second["version"]).out
+
+    assert {"-# the first", "-tier: 1", "+tier: 2", "+log_prompts: false"} <= set(shown.splitlines())
+    assert shown.splitlines()[2:] == shop.ask("diff", shop.agent, first["version"]).out.splitlines()[2:]
+    assert "are the same file" in shop.ask("diff", shop.agent, second["version"]).out
+
+
+def test_a_rollback_puts_the_file_back_and_is_in_the_history(shop: Shop) -> None:
+    shop.run(FIRST)
+    before = shop.file.read_text()
+    shop.run(SECOND)
+    _, first = shop.history()
+
+    shown = shop.ask("rollback", shop.agent, first["version"][:6]).out
+
+    assert shop.file.read_text() == before
+    assert "# the first" in before
+    assert shop.file.with_name(f"{shop.file.name}.bak").read_text().endswith("log_prompts: false\n")
+    assert f"as it stood in {first['version']}" in shown
+    _, again = shop.history()
+    assert (again["version"], again["in_config"], len(again["restored"])) == (first["version"], True, 1)
+
+
+def test_a_rollback_says_where_the_defaults_have_changed_since(shop: Shop) -> None:
+    shop.run(FIRST)
+    [first] = shop.history()
+    with (shop.config / "tierlens.yaml").open("a") as file:
+        file.write("defaults: {sample: 0.5}\n")
+
+    assert "`defaults:` gives has changed since" in shop.ask("rollback", shop.agent, first["version"]).out
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [(("history", "nobody"), "no run of an agent 'nobody'"), (("rollback", "", "ffff"), "is no version that ran")],
+)
+def test_what_is_not_there_is_said(shop: Shop, words: tuple[str, ...], why: str) -> None:
+    shop.run(FIRST)
+
+    asked = shop.ask(*(word or shop.agent for word in words))
+
+    assert (asked.code, asked.out) == (1, "")
+    assert why in asked.err

@@ -89,6 +89,11 @@ def test_a_command_that_resumes_nothing_has_no_question() -> None:
         ('"approve?"', "Waiting for an answer: approve?"),
         ('{"cost":12}', "Waiting for an answer: cost: 12"),
         ('[{"cost":{"usd":12}}]', 'Waiting for an answer: [{"cost":{"usd":12}}]'),
+        (
+            '{"action_requests":[{"name":"mail","args":{"to":"bob"},"description":"…"},{"name":"stop","args":{}}]}',
+            "Waiting for an answer: mail(to: bob), stop()",
+        ),
+        ('{"action_requests":["mail"]}', "Waiting for an answer: mail()"),
         ('{"action":"cut in the mid', 'Waiting for an answer: {"action":"cut in the mid'),
     ],
 )

@@ -66,6 +66,8 @@ def waiting(asked: str) -> str:
     except orjson.JSONDecodeError:  # it was cut
         return f"Waiting for an answer: {asked[:LONGEST]}"
     fields = wanted if isinstance(wanted, dict) else {}
+    if isinstance(tools := fields.get("action_requests"), list):  # as HumanInTheLoopMiddleware asks
+        return f"Waiting for an answer: {', '.join(_call(tool) for tool in tools)}"[:LONGEST]
     texts = [*(fields.get(name) for name in ASKED), *fields.values()]
     first = next((text for text in texts if text and isinstance(text, str)), None)
     return f"Waiting for an answer: {first or _words(wanted)}"
@@ -144,6 +146,12 @@ def _guess(value: object, names: Iterable[str], *, first: bool) -> str | None:
 
 def _texts(items: Iterable[object]) -> list[str]:
     return [text for item in items if (text := _text(item))]
+
+
+def _call(tool: object) -> str:
+    """A tool call that a person is to approve: ``send_mail(to: bob)``."""
+    fields = tool if isinstance(tool, Mapping) else {}
+    return f"{_brief(fields.get('name', tool))}({_words(fields.get('args') or '')})"
 
 
 def _answers(resume: object) -> object:

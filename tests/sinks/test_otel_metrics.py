@@ -285,7 +285,9 @@ def test_what_came_since_the_last_push_is_pushed_at_the_end(scene: Scene) -> Non
     assert [one.sum for one in points(push, instruments.TOKENS)] == [100]
 
 
-def test_a_receiver_that_is_down_is_a_warning_and_gets_all_figures_later(scene: Scene) -> None:
+def test_a_receiver_that_is_down_is_a_warning_and_gets_all_figures_later(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
     with HttpStub(otherwise=Reply(400)) as stub:
         meter = scene.meter(port=None, endpoint=f"{stub.uri}/v1/metrics", interval_s=0.05)
         meter.record([tokens(100)])
@@ -296,6 +298,7 @@ def test_a_receiver_that_is_down_is_a_warning_and_gets_all_figures_later(scene: 
 
         last = received(stub)[-1]
     assert "nothing of them is lost" in scene.warnings[0]
+    assert caplog.text == "", "the exporter's own words, several at every try, are not repeated"
     assert [one.sum for one in points(last, instruments.TOKENS)] == [105]
 
 

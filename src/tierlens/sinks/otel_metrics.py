@@ -5,6 +5,7 @@ No reader of the SDK's own runs: after a fork, one would go on in the child, and
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import uuid
@@ -31,6 +32,7 @@ FOLDED_LABEL: Final = "tierlens.label"
 
 _FREE: Final = (measurements.OPERATION, measurements.TOKEN_TYPE, measurements.CACHE)
 _MORE: Final = 4
+_THREAD: Final = "tierlens-metrics"
 _PUSH_S: Final = 10.0
 _SERVICE: Final = "service.name"
 _UNNAMED: Final = "unknown_service"
@@ -57,7 +59,7 @@ class OtelMeter:
         self._endpoint: PrometheusEndpoint | None = None
         self._open()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="tierlens-metrics", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=_THREAD, daemon=True)
         self._thread.start()
 
     def record(self, points: Iterable[Point]) -> None:
@@ -149,6 +151,10 @@ class OtelMeter:
         )
 
 
+def _not_ours(record: logging.LogRecord) -> bool:
+    return record.threadName != _THREAD
+
+
 def _reader(plan: MetricsPlan) -> InMemoryMetricReader:
     # The SDK has a bound of its own, beyond which labels are lost altogether; ours is always reached first.
     most = plan.label_values * COMBINATIONS * _MORE
@@ -164,4 +170,6 @@ def _resource() -> Resource:
 def _exporter(plan: MetricsPlan) -> MetricExporter:
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 
+    # It has several lines to say of every failed try, and we one a minute.
+    logging.getLogger(OTLPMetricExporter.__module__).addFilter(_not_ours)
     return OTLPMetricExporter(plan.endpoint, headers=dict(plan.headers) or None, timeout=min(_PUSH_S, plan.interval_s))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from tests.cli.test_ship import JOURNAL, recorded
 from tests.conftest import StoredMlflow
 from tierlens.cli.destination import clock
 from tierlens.journal.segment import DEAD_LETTER
+from tierlens.local.ports import free_port
+from tierlens.shipping.metrics import open_tally
+from tierlens.sinks.metrics_plan import MetricsPlan
 from tierlens.testing.http_stub import HttpStub, Reply
 
 NOWHERE = "http://127.0.0.1:9"
@@ -185,6 +189,34 @@ def test_a_second_destination_that_is_down_is_a_warning(tmp_path: Path) -> None:
     found = doctor(tmp_path, TIERLENS_OTLP_ENDPOINT=f"{NOWHERE}/v1/traces")["OTLP endpoint"][0]
 
     assert found["status"] == "warn"
+
+
+def test_metrics_are_looked_at_where_they_are_asked_for(tmp_path: Path) -> None:
+    port = free_port("127.0.0.1", 0)
+    with HttpStub() as receiver, socket.create_server(("127.0.0.1", 0)) as taken:
+        endpoint = f"{receiver.uri}/v1/metrics"
+        free = doctor(tmp_path, TIERLENS_METRICS_PORT=str(port), OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=endpoint)
+        other = doctor(tmp_path, TIERLENS_METRICS_PORT=str(taken.getsockname()[1]))
+    down = doctor(tmp_path, OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=f"{NOWHERE}/v1/metrics")
+
+    assert [one["found"] for one in free["metrics"]] == [
+        f"127.0.0.1:{port} is free for whoever delivers",
+        f"{endpoint} answers 200",
+    ]
+    assert [one["status"] for one in (*other["metrics"], *down["metrics"])] == ["warn", "warn"]
+    assert other["metrics"][0]["mend"] == "set TIERLENS_METRICS_PORT to a free one"
+    assert "metrics" not in doctor(tmp_path)
+
+
+def test_metrics_that_are_offered_are_found(tmp_path: Path) -> None:
+    port = free_port("127.0.0.1", 0)
+    tally = open_tally(MetricsPlan(port), tmp_path)
+    try:
+        found = doctor(tmp_path, TIERLENS_METRICS_PORT=str(port))["metrics"]
+    finally:
+        tally.close()
+
+    assert found[0]["found"] == f"offered on http://127.0.0.1:{port}/metrics"
 
 
 def test_an_address_that_is_none_fails(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from tierlens.cli.check import summary
 from tierlens.cli.destination import destination_findings
 from tierlens.cli.filesystem import filesystem_findings
 from tierlens.cli.finding import Finding
+from tierlens.cli.metrics_findings import metrics_findings
 from tierlens.cli.output import counted, megabytes
 from tierlens.errors import ConfigError
 from tierlens.journal.lock import is_orphan
@@ -40,6 +41,7 @@ def diagnose() -> Iterator[Finding]:
         policies = read
         yield finding
     yield from _journal(loaded)
+    yield from metrics_findings(loaded)
     yield from destination_findings(loaded, policies)
 
 

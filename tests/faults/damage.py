@@ -56,7 +56,12 @@ def any_order(scene: Scene) -> Finding:
     except AssertionError as error:
         counterexample = "\n".join([str(error), *getattr(error, "__notes__", ())])
     checks = (at_least("runs", seen.runs, wanted), equal("counterexamples", counterexample or 0, 0))
-    return Finding(None, None, checks, (f"{seen.accepted:,} spans accepted, {seen.stored:,} of them stored",))
+    return Finding(
+        None,
+        None,
+        checks,
+        (f"{seen.accepted:,} spans accepted, {seen.stored:,} stored, the others set aside with their reason",),
+    )
 
 
 class Seen:

@@ -111,9 +111,14 @@ def test_what_no_run_takes_is_set_aside_alone_and_tried_again(scene: Scene) -> N
 
 
 def test_a_sink_without_runs_has_nothing_to_wait_for(scene: Scene) -> None:
+    class Traces:
+        """Takes spans, as an OTLP endpoint does, and has no runs."""
+
+        send, finish, close = scene.sink.send, scene.sink.finish, scene.sink.close
+
     append(scene, 1)
 
-    scene.run(shipper := scene.shipper())
+    scene.run(shipper := scene.shipper(Traces()))
 
     assert shipper.drained
     assert acknowledged(scene.directory) == 2

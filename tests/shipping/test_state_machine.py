@@ -10,13 +10,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from tests.journal.spans import EXPERIMENT, span
+from tests.journal.spans import EXPERIMENT, START_NS, span
 from tests.shipping.harness import BRAND, Scene
+from tierlens import keys
 from tierlens.errors import DeliveryError, Forbidden, Rejected, TooLarge, Unavailable
 from tierlens.journal import Journal
 from tierlens.shipping.deadletter import DeadLetters
 from tierlens.shipping.shipper import Shipper
-from tierlens.spans import Routing
+from tierlens.spans import Invocation, Routing, RunsMode
 from tierlens.testing.sinks import AnswerLost, FlakySink
 
 ANSWERS = {
@@ -40,6 +41,7 @@ class JournalMachine(RuleBasedStateMachine):
         self.number = 0
         self.finished: set[int] = set()
         self.measured: set[int] = set()
+        self.invoked: dict[int, int] = {}
         self.open: dict[int, set[int]] = {}
         self.died: set[int] = set()
 
@@ -53,6 +55,18 @@ class JournalMachine(RuleBasedStateMachine):
     def append(self, writer: int, trace: int, root: bool, metric: bool) -> None:
         self.number += 1
         self._append(self.writers[writer], self.number, trace, root, metric)
+
+    @rule(writer=st.integers(0, 2), trace=st.integers(1, 4), each=st.booleans())
+    def invoke(self, writer: int, trace: int, each: bool) -> None:
+        """An agent's span, which has something to say to a run."""
+        self.number += 1
+        runs: RunsMode = "per_invocation" if each else "per_version"
+        routing = Routing(EXPERIMENT, BRAND, invocation=Invocation("b41939fc32d4", runs))
+        told = span(self.number, trace=trace, parent=9_999)
+        told = told._replace(start_ns=START_NS + self.number, attributes={keys.SPAN_TYPE: "AGENT"})
+        self.writers[writer].append(told, routing)
+        self.finished.add(self.number)
+        self.invoked[self.number] = told.start_ns
 
     def _append(self, journal: Journal, number: int, trace: int, root: bool, metric: bool) -> None:
         routing = Routing(EXPERIMENT, BRAND, root=root, metrics={"score": float(number)} if metric else {})
@@ -124,9 +138,12 @@ class JournalMachine(RuleBasedStateMachine):
             self.died |= self.open[writer]
         self.scene.run(self.shipper, seconds=100)
 
-        letters = {int(line.span, 16) for _, _, line in DeadLetters(self.scene.directory).all()}
-        assert self.scene.stored() | letters == self.finished | self.died
+        letters = {int(line.span, 16): letter.part for _, letter, line in DeadLetters(self.scene.directory).all()}
+        assert self.scene.stored() | letters.keys() == self.finished | self.died
         assert {int(span_id, 16) for span_id, _ in self.scene.sink.metrics} == self.measured
+        told = [start for starts in self.scene.sink.invocations.values() for start in starts]
+        assert {start for number, start in self.invoked.items() if number not in letters} <= set(told)
+        assert len(told) == len(set(told) & set(self.invoked.values()))
         for number in self.finished & self.scene.stored():
             assert not self.scene.sink.spans[f"{number:016x}"]["status"], f"{number} was finished, and shown as dead"
         assert sorted(path.name for path in self.scene.directory.glob("*.*")) == []

@@ -10,7 +10,7 @@ import orjson
 
 from tierlens import keys
 from tierlens.errors import DeliveryError
-from tierlens.sinks.base import Batch, Finish, Sink
+from tierlens.sinks.base import Batch, Finish, Record, RunSink, Sink
 from tierlens.sinks.witness import Incomplete, Request
 
 
@@ -22,6 +22,7 @@ class MemorySink:
         experiments: each trace's experiment, by trace id; the first wins.
         finishes: every finish, by trace id, in order.
         metrics: each metric's latest value, by span id and name.
+        invocations: the start, in Unix nanoseconds, of each invocation that a run was told of, by run key.
         batches: every request for spans, in order.
         closed: whether ``close`` was called.
     """
@@ -31,6 +32,7 @@ class MemorySink:
         self.experiments: dict[str, str] = {}
         self.finishes: dict[str, list[Finish]] = {}
         self.metrics: dict[tuple[str, str], object] = {}
+        self.invocations: dict[str, set[int]] = {}
         self.batches: list[Batch] = []
         self.closed = False
 
@@ -47,6 +49,10 @@ class MemorySink:
         self.finishes.setdefault(finish.trace_id, []).append(finish)
         for finding in finish.findings:
             self.metrics[finding.span_id, finding.name] = finding.value
+
+    def log_runs(self, experiment: str, records: Sequence[Record]) -> None:
+        for record in records:
+            self.invocations.setdefault(record.run.key, set()).add(record.start_ns)
 
     def close(self) -> None:
         self.closed = True
@@ -118,10 +124,11 @@ class AnswerLost:
 
 
 Answer = DeliveryError | AnswerLost | None
+Said = Batch | Finish | Sequence[Record]
 
 
 class FlakySink:
-    """Answers from a script, then from a rule, and passes on to ``inner`` what it takes.
+    """Answers from a script, then from a rule, and passes on to ``inner`` what it takes, runs too where it has any.
 
     Args:
         inner: where spans go that are taken.
@@ -136,10 +143,10 @@ class FlakySink:
         self,
         inner: Sink,
         answers: Iterable[Answer] = (),
-        rule: Callable[[Batch | Finish], Answer] = lambda request: None,
+        rule: Callable[[Said], Answer] = lambda request: None,
     ) -> None:
         self.inner, self.rule = inner, rule
-        self.requests: list[Batch | Finish] = []
+        self.requests: list[Said] = []
         self._answers = iter(tuple(answers))
 
     def send(self, batch: Batch) -> None:
@@ -148,10 +155,14 @@ class FlakySink:
     def finish(self, finish: Finish) -> None:
         self._answer(finish, lambda: self.inner.finish(finish))
 
+    def log_runs(self, experiment: str, records: Sequence[Record]) -> None:
+        if isinstance(inner := self.inner, RunSink):
+            self._answer(records, lambda: inner.log_runs(experiment, records))
+
     def close(self) -> None:
         self.inner.close()
 
-    def _answer(self, request: Batch | Finish, take: Callable[[], None]) -> None:
+    def _answer(self, request: Said, take: Callable[[], None]) -> None:
         self.requests.append(request)
         answer = next(self._answers, self.rule(request))
         if answer is None or isinstance(answer, AnswerLost):

@@ -157,6 +157,19 @@ def journal_mode(folder: Path) -> str:
         return connection.execute("pragma journal_mode").fetchone()[0]
 
 
+def test_a_file_in_the_folders_place_is_named(tmp_path):
+    (tmp_path / "data").write_text("")
+
+    with pytest.raises(ServerNotStarted, match=r"data cannot be a data folder \(File exists\)"):
+        MlflowServer(ServerPlan(tmp_path / "data")).start()
+
+
+@pytest.mark.postgres
+def test_postgresql_is_not_tried_where_it_cannot_run(tmp_path):
+    with pytest.raises(ServerNotStarted, match="cannot run below a folder with a space"):
+        MlflowServer(ServerPlan(tmp_path / "my data", postgres=True)).start()
+
+
 @pytest.mark.postgres
 def test_a_server_on_postgresql_takes_traces_and_stops_with_its_database(tmp_path, experiment):
     trace = agent_trace()

@@ -111,9 +111,13 @@ class MlflowServer:
         """Start, and return once it answers.
 
         Raises:
-            ServerNotStarted: the folder is being served already, the port is taken, or the server gave up.
+            ServerNotStarted: the folder cannot be used or is being served already, the port is taken, or the server
+                gave up.
         """
-        self._plan.data.mkdir(parents=True, exist_ok=True)
+        try:
+            self._plan.data.mkdir(parents=True, exist_ok=True)
+        except OSError as e:
+            raise ServerNotStarted(f"{self._plan.data} cannot be a data folder ({e.strerror}): give another") from e
         self._tenancy.acquire()
         try:
             backend = self._postgres.start() if self._postgres else f"sqlite:///{self._database}"

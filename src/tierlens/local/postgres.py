@@ -23,6 +23,9 @@ class Postgres:
         Raises:
             ServerNotStarted: the packages are missing, or PostgreSQL would not start.
         """
+        if any(map(str.isspace, str(self._folder.resolve()))):
+            # The package hands the path on unquoted.
+            raise ServerNotStarted(f"PostgreSQL cannot run below a folder with a space in its name: {self._folder}")
         try:
             # MLflow will need psycopg2; better told here than in the server's log.
             importlib.import_module("psycopg2")

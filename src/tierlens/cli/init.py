@@ -107,6 +107,8 @@ app: {app}
 unknown_brand: default      # what a brand not listed gets: default (recorded under default_brand), or reject
 default_brand: default      # the brand of calls that name none; with reject, one of those listed
 
+# prices.yaml beside this file: what you pay for models where that is not the published price
+
 naming:                     # fields: {{app}} {{brand}} {{tier}} {{agent}} {{environment}} {{date}}
   trace: "{{app}} {{brand}}"  # what a trace is called
 

@@ -45,13 +45,17 @@ def tail(
       tierlens tail --once --json
     """
     from tierlens import settings
+    from tierlens.config.prices import own_prices
+    from tierlens.projection import prices
 
-    directory = settings.load(journal_dir=journal_dir).journal_dir
+    found = settings.load(journal_dir=journal_dir)
+    directory = found.journal_dir
+    prices.use(own_prices(found.config_dir))
     show, shown = (_print_json if as_json else _print), 0
-    for found in _ended(directory, once):
-        if (brand is not None and found.brand != brand) or (errors and not _failed(found)):
+    for trace in _ended(directory, once):
+        if (brand is not None and trace.brand != brand) or (errors and not _failed(trace)):
             continue
-        show(found)
+        show(trace)
         shown += 1
         if shown == traces:
             return

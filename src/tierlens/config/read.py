@@ -9,6 +9,7 @@ from typing import Final
 
 from tierlens.config.files import Parsed, parse
 from tierlens.config.models import AgentFile, ApplicationFile, Flags, MetricFields, State, slower_than_s
+from tierlens.config.prices import read_prices
 from tierlens.errors import ConfigError
 from tierlens.policy import AgentPolicy, Keep, MetricRule, Policies, StatePolicy
 from tierlens.precedence import misplaced
@@ -34,6 +35,7 @@ def read_policies(
     errors = [*application.errors, *_misplaced(application), *_contradictions(application)]
     errors += [error for agent in agents for error in agent.errors]
     errors += _twice(agents)
+    errors += read_prices(config_dir)[1]
     policies = _policies(application, [agent.model for agent in agents if agent.model], environment, experiment)
     texts = {agent.model.agent: agent.yaml.text for agent in agents if agent.model and agent.yaml}
     return replace(policies, files=texts), errors

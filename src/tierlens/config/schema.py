@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from tierlens.config.models import AgentFile, ApplicationFile
+from tierlens.config.price_models import PricesFile
 from tierlens.settings import NOT_IN_YAML
 
 SCHEMAS_FOLDER: Final = "schemas"
@@ -14,13 +15,17 @@ _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 
 def schemas() -> Mapping[str, str]:
-    """The schemas' text by file name: ``tierlens.json`` and ``agent.json``."""
+    """The schemas' text by file name: ``tierlens.json``, ``agent.json`` and ``prices.json``."""
     application = ApplicationFile.model_json_schema()
     for name in NOT_IN_YAML:
         del application["$defs"]["Settings"]["properties"][name]
     # The journal's default is made absolute, and a schema must not name one machine's folders.
     del application["properties"]["settings"]["default"]
-    return {"tierlens.json": _text(application), "agent.json": _text(AgentFile.model_json_schema())}
+    return {
+        "tierlens.json": _text(application),
+        "agent.json": _text(AgentFile.model_json_schema()),
+        "prices.json": _text(PricesFile.model_json_schema()),
+    }
 
 
 def _text(schema: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING
 
+from tierlens.config import prices
 from tierlens.journal.writer import Journal
 from tierlens.settings import Settings
 from tierlens.shipping import Shipping
@@ -21,6 +22,9 @@ def shipping_for(settings: Settings, journal: Journal, version: str) -> Shipping
 
     Args:
         version: ours; a shipping process of another one makes way.
+
+    Raises:
+        ConfigError: config/prices.yaml is not what it should be.
     """
     if settings.shipper == "external":
         from tierlens.shipping.external import ExternalShipping
@@ -28,7 +32,7 @@ def shipping_for(settings: Settings, journal: Journal, version: str) -> Shipping
         return ExternalShipping(journal)
     from tierlens.shipping.spawn import beginnings
 
-    begin = beginnings({**os.environ, **settings.as_environment()}, version)
+    begin = beginnings({**os.environ, **settings.as_environment(), **prices.as_variables(settings.config_dir)}, version)
     in_thread = partial(_shipping_thread, settings, journal, begin.destination)
     if settings.shipper == "thread":
         return in_thread()

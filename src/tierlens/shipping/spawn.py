@@ -16,13 +16,15 @@ from typing import Final
 
 from tierlens.journal.lock import FileLock
 from tierlens.journal.segment import SHIP_LOG
+from tierlens.negotiated import VARIABLE
 
 _MODULE: Final = "tierlens.shipping.child"
 _PYTHON: Final = re.compile(r"\.?(python|pypy|graalpy)", re.IGNORECASE)
 _DELIVERY: Final = (
     *("MLFLOW_TRACKING_", "MLFLOW_WORKSPACE", "MLFLOW_ARTIFACT_LOCATION"),
-    *("TIERLENS_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS"),
+    *("TIERLENS_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS", "TIERLENS_SHIP_REDACTOR"),
     *("TIERLENS_METRICS_", "OTEL_EXPORTER_OTLP_METRICS_"),
+    VARIABLE,
 )
 # A shipper that waits for a prompt, or that dies of a deprecation, delivers nothing.
 _NOT_PASSED_ON: Final = frozenset({"PYTHONINSPECT", "PYTHONWARNINGS", "PYTHONPROFILEIMPORTTIME", "PYTHONSTARTUP"})

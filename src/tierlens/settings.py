@@ -89,6 +89,11 @@ class Settings(BaseModel):
         default=None, pattern="^https?://", description="A second destination: an OTLP/HTTP traces endpoint."
     )
     otlp_headers: SecretStr | None = Field(default=None, description="Headers for it, as name=value,name=value.")
+    ship_redactor: str | None = Field(
+        default=None,
+        pattern=r"^(presidio(:[\w./-]+)?|[\w.]+:\w+)$",
+        description="What all text passes through before it leaves the host: presidio, or module:function.",
+    )
     metrics_port: int | None = Field(
         default=None, ge=1, le=65_535, description="Port on which whoever delivers offers metrics to Prometheus."
     )

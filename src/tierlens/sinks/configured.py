@@ -14,6 +14,7 @@ from tierlens.sinks.base import Sink
 from tierlens.sinks.credentials import Credentials
 from tierlens.sinks.opening import open_sink
 from tierlens.sinks.otlp import parse_headers
+from tierlens.sinks.rewriting import SETTING
 
 if TYPE_CHECKING:
     # pydantic takes as long to import as all of delivery, which a shipping process does without.
@@ -45,6 +46,7 @@ def sink_from(environ: Mapping[str, str]) -> Sink:
         artifact_location=environ.get("MLFLOW_ARTIFACT_LOCATION", ""),
         otlp_endpoint=environ.get("TIERLENS_OTLP_ENDPOINT", ""),
         otlp_headers=parse_headers(environ.get("OTEL_EXPORTER_OTLP_HEADERS", "")),
+        redactor=environ.get(SETTING, ""),
     )
 
 

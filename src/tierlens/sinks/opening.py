@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ from tierlens.sinks.fanout import FanOut
 from tierlens.sinks.mlflow_http import MlflowHttpSink
 from tierlens.sinks.mlflow_store import MlflowStoreSink
 from tierlens.sinks.otlp import OtlpSink
+from tierlens.sinks.rewriting import FailingClosed, redactor_named, rewriting
 
 _WHERE: Final = "MLFLOW_TRACKING_URI"
 _DATABASES: Final = ("sqlite", "postgresql", "mysql", "mssql")
@@ -33,6 +35,7 @@ def open_sink(
     artifact_location: str = "",
     otlp_endpoint: str = "",
     otlp_headers: Mapping[str, str] | None = None,
+    redactor: str = "",
 ) -> Sink:
     """A sink for an address; nothing is connected to, nor imported, before its first use.
 
@@ -43,14 +46,19 @@ def open_sink(
         artifact_location: where new experiments keep artifacts; "" leaves it to MLflow.
         otlp_endpoint: a second destination, see FanOut.
         otlp_headers: sent to OTLP endpoints.
+        redactor: what all text passes through first, as ``sinks.rewriting.redactor_named`` has it; "" is nothing.
 
     Raises:
         SettingsError: the address is none of these, a local folder (./mlruns) or Databricks among them.
     """
     first = _open(tracking_uri, credentials, artifact_location, otlp_headers)
+    rewrite = FailingClosed(partial(redactor_named, redactor)) if redactor else None
+    if rewrite:
+        first = rewriting(first, rewrite)
     if not otlp_endpoint:
         return first
-    return FanOut(first, OtlpSink(_checked(otlp_endpoint, "TIERLENS_OTLP_ENDPOINT"), headers=otlp_headers))
+    second: Sink = OtlpSink(_checked(otlp_endpoint, "TIERLENS_OTLP_ENDPOINT"), headers=otlp_headers)
+    return FanOut(first, rewriting(second, rewrite) if rewrite else second)
 
 
 def _open(uri: str, credentials: Credentials | None, artifact_location: str, headers: Mapping[str, str] | None) -> Sink:

@@ -72,6 +72,18 @@ def test_the_table_has_the_same_figures(tmp_path: Path) -> None:
     assert ["pending", "5"] in rows
 
 
+def test_calls_cost_what_one_has_agreed_on(tmp_path: Path) -> None:
+    recorded(tmp_path)
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/prices.yaml").write_text(
+        "prices:\n  - {model: claude-sonnet-4-5, input: 1000, output: 0, cache_read: 0, cache_write: 0}\n"
+    )
+
+    found = tierlens(tmp_path, "metrics", "--json").json
+
+    assert [round(one["cost_usd"], 6) for one in found["calls"]] == [0.03, 0.06]
+
+
 def test_who_drains_pushes_the_figures(tmp_path: Path) -> None:
     recorded(tmp_path)
     with MlflowStub() as mlflow, HttpStub() as receiver:

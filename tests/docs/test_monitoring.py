@@ -39,7 +39,14 @@ def whole() -> Iterator[Scrape]:
 
 def _points() -> Iterator[Point]:
     call = line(1, "CHAT_MODEL", error="ValueError", said={**MODEL, keys.TTFT_MS: 1.0})
-    for one in (call, line(2, "AGENT", error="ValueError"), line(3, root=True), line(4, root=True, brand="Fabhalta")):
+    unknown = line(5, "CHAT_MODEL", said={**MODEL, keys.MODEL: "of-our-own", keys.TOKENS_ESTIMATED: True})
+    for one in (
+        call,
+        unknown,
+        line(2, "AGENT", error="ValueError"),
+        line(3, root=True),
+        line(4, root=True, brand="Fabhalta"),
+    ):
         if (figures := measured(one)) is not None:
             yield from figures.points(Agent("explainer", "5") if one is call else None)
 
@@ -80,7 +87,7 @@ def test_the_alerts_ask_for_what_is_offered(whole: Scrape):
     (block,) = [one for one in blocks(PAGE) if one.language == "yaml"]
     rules = [rule for group in yaml.safe_load(block.text)["groups"] for rule in group["rules"]]
 
-    assert len(rules) == 9
+    assert len(rules) == 10
     for rule in rules:
         named = set(NAME.findall(rule["expr"]))
         assert named

@@ -49,8 +49,17 @@ def test_a_cost_that_the_span_tells_is_taken_and_one_that_nobody_knows_is_missin
     told = {**MODEL, keys.MODEL: "of-our-own", keys.COST: json.dumps({"total_cost": 0.5})}
     unknown = {**MODEL, keys.MODEL: "of-our-own"}
 
-    assert [p.value for p in points(line(1, "LLM", said=told)) if p.metric == instruments.COST] == [0.5]
-    assert [p for p in points(line(1, "LLM", said=unknown)) if p.metric == instruments.COST] == []
+    priced = {p.metric: p.value for p in points(line(1, "LLM", said=told))}
+    unpriced = {p.metric: p.value for p in points(line(1, "LLM", said=unknown))}
+    assert (priced[instruments.COST], instruments.UNPRICED in priced) == (0.5, False)
+    assert (unpriced[instruments.UNPRICED], instruments.COST in unpriced) == (1, False)
+
+
+def test_tokens_that_a_tokenizer_counted_say_so():
+    found = points(line(1, "CHAT_MODEL", said={**MODEL, keys.TOKENS_ESTIMATED: True}))
+
+    assert {p.labels.get("tierlens.tokens_estimated") for p in found if p.metric == instruments.TOKENS} == {"true"}
+    assert {p.labels.get("tierlens.tokens_estimated") for p in found if p.metric != instruments.TOKENS} == {None}
 
 
 @pytest.mark.parametrize(

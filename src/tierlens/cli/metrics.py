@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from tierlens import settings
 from tierlens.cli.output import AsJson, JournalDir, journal_directory, print_json, print_table
 
 if TYPE_CHECKING:
@@ -25,10 +26,13 @@ def metrics(journal_dir: JournalDir = None, as_json: AsJson = False) -> None:
 
       tierlens metrics --json
     """
+    from tierlens.config.prices import own_prices
+    from tierlens.projection import prices
     from tierlens.shipping.tabulating import tabulated
     from tierlens.shipping.vitals import VitalSigns
 
     directory = journal_directory(journal_dir)
+    prices.use(own_prices(settings.load(journal_dir=journal_dir).config_dir))
     vitals, calls = VitalSigns(directory).look(), tabulated(directory)
     if as_json:
         print_json({**asdict(vitals), "calls": [_json(whose, one) for whose, one in calls.items()]})

@@ -22,6 +22,7 @@ AGENTS: Final = "gen_ai.invoke_agent.duration"
 WORKFLOWS: Final = "gen_ai.workflow.duration"
 CACHED: Final = "tierlens.client.cached_tokens"
 COST: Final = "tierlens.client.cost.usd"
+UNPRICED: Final = "tierlens.client.unpriced_calls"
 FOLDED: Final = "tierlens.metrics.folded"
 
 ACCEPTED: Final = "tierlens.spans.accepted"
@@ -57,7 +58,8 @@ RECORDED: Final[Mapping[str, Instrument]] = {
         "histogram", "s", "Duration of a graph call, from its root's start to its end.", _WORKFLOW_SECONDS
     ),
     CACHED: Instrument("counter", "{token}", "Input tokens read from a prompt cache, or written to it."),
-    COST: Instrument("counter", "", "What model calls cost by published prices, in US dollars."),
+    COST: Instrument("counter", "", "What model calls cost, in US dollars."),
+    UNPRICED: Instrument("counter", "{call}", "Model calls whose tokens are known, and their price is not."),
     FOLDED: Instrument(
         "counter", "{measurement}", "Measurements whose label became `other`, there being too many values."
     ),

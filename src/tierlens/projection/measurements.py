@@ -27,6 +27,7 @@ BRAND: Final = keys.BRAND
 TIER: Final = keys.TIER
 OUTCOME: Final = keys.OUTCOME
 CACHE: Final = "tierlens.cache"
+ESTIMATED: Final = keys.TOKENS_ESTIMATED
 
 _OPERATIONS: Final = {"CHAT_MODEL": "chat", "LLM": "text_completion", "EMBEDDING": "embeddings"}
 _PROVIDERS: Final = {
@@ -83,6 +84,7 @@ class Measured:
         labels: those that the span alone tells; of a model call, not yet whose it is.
         tokens: by `TOKEN_TYPE`; what was not counted is not there.
         cached: by `CACHE`.
+        counting: says so of tokens that were estimated.
         known: the call itself was counted before, without these tokens.
     """
 
@@ -94,6 +96,7 @@ class Measured:
     first_chunk_s: float | None = None
     tokens: Mapping[str, int] = field(default_factory=dict)
     cached: Mapping[str, int] = field(default_factory=dict)
+    counting: Mapping[str, str] = field(default_factory=dict)
     cost_usd: float | None = None
     known: bool = False
 
@@ -105,11 +108,13 @@ class Measured:
         if self.first_chunk_s is not None and not self.known:
             yield Point(instruments.FIRST_CHUNK, self.first_chunk_s, labels)
         for kind, count in self.tokens.items():
-            yield Point(instruments.TOKENS, count, {**labels, TOKEN_TYPE: kind})
+            yield Point(instruments.TOKENS, count, {**labels, TOKEN_TYPE: kind, **self.counting})
         for kind, count in self.cached.items():
             yield Point(instruments.CACHED, count, {**labels, CACHE: kind})
         if self.cost_usd is not None:
             yield Point(instruments.COST, self.cost_usd, labels)
+        elif self.tokens:
+            yield Point(instruments.UNPRICED, 1, labels)
 
     def _labels(self, agent: Agent | None) -> Mapping[str, str]:
         return {**self.labels, **_known({AGENT: agent.name, TIER: agent.tier})} if agent is not None else self.labels
@@ -173,6 +178,7 @@ def _model_call(line: Line, kind: str) -> Measured:
         first_ms / 1e3 if first_ms is not None else None,
         {kind: usage[f"{kind}_tokens"] for kind in ("input", "output") if f"{kind}_tokens" in usage},
         _cached(usage),
+        {ESTIMATED: "true"} if said.get(keys.TOKENS_ESTIMATED) is True else {},
         _cost(span, said) if usage else None,
     )
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 FOLDED_LABEL: Final = "tierlens.label"
 
-_FREE: Final = (measurements.OPERATION, measurements.TOKEN_TYPE, measurements.CACHE)
+_FREE: Final = (measurements.OPERATION, measurements.TOKEN_TYPE, measurements.CACHE, measurements.ESTIMATED)
 _MORE: Final = 4
 _THREAD: Final = "tierlens-metrics"
 _PUSH_S: Final = 10.0

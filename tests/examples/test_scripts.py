@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from examples.brand_analytics.brands import BRANDS
 from examples.brand_analytics.notes import queries
+from examples.search_with_mlflow import TRIALS
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,6 +27,7 @@ def run_example(mlflow_server, experiment: str, tmp_path: Path):
             **{name: value for name, value in os.environ.items() if name != "ANTHROPIC_API_KEY"},
             "MLFLOW_TRACKING_URI": mlflow_server.uri,
             "MLFLOW_EXPERIMENT_NAME": f"{experiment}/{{brand}}",
+            "STUDY_EXPERIMENT": f"{experiment}/study",
             "TIERLENS_JOURNAL_DIR": str(tmp_path / "journal"),
             "COLUMNS": "120",
         }
@@ -70,3 +73,21 @@ def test_the_retrieval_comparison_stores_a_judged_trace_per_search(run_example, 
     assert "search" in names
     judged = {each["assessment_name"] for each in mlflow_server.trace(min(trace_ids))["assessments"]}
     assert judged == {"ndcg_at_5", "recall_at_5", "reciprocal_rank"}
+
+
+def test_the_study_is_a_run_with_a_run_for_each_trial_of_which_the_best_is_selected(
+    run_example, mlflow_server, experiment
+):
+    output = run_example("search_with_mlflow")
+    runs = MlflowClient(mlflow_server.uri).search_runs(
+        [mlflow_server.experiment(f"{experiment}/study")["experiment_id"]], max_results=200
+    )
+    (study,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    trials = {run.info.run_name: run for run in runs if run is not study}
+    assert len(trials) == TRIALS
+    best = max(trials.values(), key=lambda run: run.data.metrics["ndcg_at_5"])
+    selected = trials[f"trial {study.data.tags['selected_trial']}"]
+    assert selected.data.metrics["ndcg_at_5"] == best.data.metrics["ndcg_at_5"] == study.data.metrics["best_ndcg_at_5"]
+    assert study.data.params["best_strategy"] == selected.data.params["strategy"]
+    assert f"strategy='{selected.data.params['strategy']}'" in output
+    assert 0 < study.data.metrics["held_out_ndcg_at_5"] <= 1

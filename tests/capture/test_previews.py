@@ -123,6 +123,8 @@ def test_a_pause_and_its_end_read_well_in_the_trace_list(capture: Capture) -> No
         ({"orchestrator": 1, "gap_analyzer": 2}, "orchestrator, gap_analyzer"),
         (["orchestrator", "gap_analyzer"], "orchestrator, gap_analyzer"),
         (Document("A note on gaps."), "A note on gaps."),
+        (HumanMessage("Why?"), "Why?"),
+        ([HumanMessage("Why?"), AIMessage("Because of the detailing.")], "Why?, Because of the detailing."),
         ([{"n": 1}, {"n": 2}], "<2 items>"),
         ({}, "<0 keys>"),
     ],

@@ -256,10 +256,13 @@ def head(value: object) -> str:
 
 def _text_in(value: object) -> object:
     if isinstance(value, Mapping | list):
-        return ", ".join(item for item in islice(value, HEAD) if isinstance(item, str))
-    if is_message(value):
-        return getattr(value, "content", None)
-    return getattr(value, "page_content", None) if has(value, "page_content") else None
+        texts = (item if isinstance(item, str) else _message_text(item) for item in islice(value, HEAD))
+        return ", ".join(text for text in texts if isinstance(text, str))
+    return _message_text(value) or (getattr(value, "page_content", None) if has(value, "page_content") else None)
+
+
+def _message_text(value: object) -> object:
+    return getattr(value, "content", None) if is_message(value) else None
 
 
 def _object(fields: dict[str, object]) -> bytes:

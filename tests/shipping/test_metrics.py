@@ -6,13 +6,15 @@ import logging
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-from tests.journal.processes import eventually
-from tests.scraping import scrape_until
+from tests.journal.processes import eventually, start
+from tests.scraping import Scrape, scrape_until
 from tests.shipping.agents import SLOW_START_S, agent, no_shipper_left
 from tests.shipping.harness import append_trace
 from tierlens.errors import SettingsError
@@ -150,6 +152,36 @@ def test_of_several_that_could_ship_only_the_one_that_does_takes_the_port(
         journal.close()
 
 
+def test_when_the_process_that_ships_is_killed_another_takes_its_port_over(tmp_path: Path, port: int) -> None:
+    variables = {"TIERLENS_METRICS_PORT": str(port), "TIERLENS_METRICS_INTERVAL_S": "0.2"}
+
+    def first(say: Callable[[int], None]) -> None:
+        journal, shipping = in_thread(tmp_path, **variables)
+        append_trace(journal, 1)
+        shipping.flush(timeout_s=10)
+        say(1)
+        threading.Event().wait(60)
+
+    worker = start(first)
+    worker.hear(1)
+    journal, shipping = in_thread(tmp_path, **variables)
+    append_trace(journal, 2)
+    before = scrape_until(port, lambda one: one.sum(STORED) == 6)
+    worker.kill()
+
+    after = scrape_until(port, lambda one: pid(one) == str(os.getpid()))
+
+    assert (pid(before), pid(after)) == (str(worker.pid), str(os.getpid()))
+    assert after.sum(STORED) == 6
+    shipping.close()
+    journal.close()
+
+
+def pid(found: Scrape) -> str:
+    (target,) = found.named("target_info")
+    return target.labels["process_pid"]
+
+
 def test_a_child_process_offers_the_metrics_of_its_agents(tmp_path: Path, port: int) -> None:
     directory = tmp_path / "journal"
     with no_shipper_left(directory), MlflowStub() as mlflow:
@@ -159,6 +191,5 @@ def test_a_child_process_offers_the_metrics_of_its_agents(tmp_path: Path, port: 
 
         found = scrape_until(port, lambda one: one.sum(STORED) == 3)
 
-        (target,) = found.named("target_info")
-        assert target.labels["process_pid"] not in ("", str(os.getpid()))
+        assert pid(found) not in ("", str(os.getpid()))
         beside.end()

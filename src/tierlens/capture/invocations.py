@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from tierlens import keys
+from tierlens.capture.redaction import redactor
 from tierlens.capture.trace import Open
 from tierlens.policy import Policies
 from tierlens.spans import Invocation
@@ -16,16 +17,17 @@ _NOTHING: Final[dict[str, int]] = {}
 def count(call: Open) -> None:
     """A model call has ended: note it with the agent it was made in, or with the root where there is none."""
     said = call.attributes.get
+    redact = redactor(call.policy.redact) if call.policy.redact else str
     temperature, max_tokens = call.asked or (None, None)
     noted = (
-        said(keys.PROVIDER, ""),
-        said(keys.MODEL, ""),
+        redact(str(said(keys.PROVIDER, ""))),
+        redact(str(said(keys.MODEL, ""))),
         temperature if isinstance(temperature, int | float) else None,
         max_tokens if isinstance(max_tokens, int) else None,
         call.start_ns,
         call.usage or _NOTHING,
         call.share,
-        call.service_tier,
+        redact(call.service_tier),
     )
     agent = call
     while agent.parent is not None and agent.kind != "AGENT":

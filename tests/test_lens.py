@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from langchain_core.runnables import RunnableLambda
+from langchain_core.runnables import RunnableLambda, RunnableParallel, RunnablePassthrough
 
 import tierlens
 from tests.capture.graphs import chain
 from tests.conftest import StoredMlflow
 from tierlens.errors import ConfigError, SettingsError, UnknownBrand
 from tierlens.lens import Lens
+from tierlens.shipping.run import run_once
+from tierlens.testing import MemorySink
 
 QUESTION = {"question": "Why did new starts fall?"}
 
@@ -131,6 +133,22 @@ def test_an_attached_graph_takes_its_brand_from_each_input(start: Callable[..., 
     graph = lens.attach(RunnableLambda(lambda inputs: inputs["brand"]), brand_from="inputs.brand")
     assert graph.batch([{"brand": "A"}, {"brand": "B"}]) == ["A", "B"]
     assert lens.flush(timeout_s=0).accepted == 2
+
+
+@pytest.mark.parametrize("way", ["stream", "astream", "astream_events"])
+async def test_an_attached_chain_takes_its_brand_from_what_it_streams(start: Callable[..., Lens], way: str) -> None:
+    lens = start()
+    chain = lens.attach(RunnableParallel(brand=RunnablePassthrough()) | RunnableLambda(str), brand_from="inputs.brand")
+    if way == "stream":
+        assert list(chain.stream({"brand": "A"}))
+    elif way == "astream":
+        assert [chunk async for chunk in chain.astream({"brand": "A"})]
+    else:
+        assert [event async for event in chain.astream_events({"brand": "A"}, version="v2")]
+
+    sink = MemorySink()
+    assert run_once(lens.settings.journal_dir, sink).drained
+    assert set(sink.experiments.values()) == {"tierlens/A"}
 
 
 def test_an_attached_graph_called_with_a_callback_as_well_is_recorded_once(start: Callable[..., Lens]) -> None:

@@ -16,7 +16,7 @@ from langgraph.callbacks import GraphCallbackHandler, GraphInterruptEvent, Graph
 
 from tierlens import keys
 from tierlens.capture import autolog, chains, contents, current, models, outcomes, payload, rag, resuming
-from tierlens.capture.graphs import calling_graph, max_attempts
+from tierlens.capture.graphs import calling_graph, max_attempts, streamed_input
 from tierlens.capture.inline import shuts_others_out
 from tierlens.capture.pauses import Pauses
 from tierlens.capture.recorder import Recorder
@@ -107,7 +107,8 @@ class MlflowCallbackHandler(GraphCallbackHandler):
     def _context_for(self, inputs: Any) -> Context:
         context = self._context
         if self._brand_of is not None and context.brand is None:
-            context = current.with_brand(context, self._brand_of(inputs))
+            brand = self._brand_of(inputs) or self._brand_of(streamed_input(inputs))
+            context = current.with_brand(context, brand)
         ambient = current.ambient_context()
         return current.merged(context, ambient) if ambient is not None else context
 

@@ -1,4 +1,4 @@
-"""What a running graph says of itself only through its own object: how often a node may be tried."""
+"""What is only to be found on the call stack: how often a graph's node may be tried, what a chain streams from."""
 
 from __future__ import annotations
 
@@ -20,6 +20,17 @@ def calling_graph() -> Pregel[Any, Any, Any, Any] | None:
     """
     found = (frame.f_locals.get("self") for frame in _callers() if frame.f_code.co_name in ("stream", "astream"))
     return next((graph for graph in found if isinstance(graph, Pregel)), None)
+
+
+def streamed_input(told: object) -> object:
+    """What a chain that streams was given, found on the call stack of its start callback.
+
+    LangChain tells callbacks ``{"input": ""}`` at first, and the input only once it has all been read.
+    """
+    if type(told) is not dict or len(told) != 1 or type(told.get("input")) is not str or told["input"]:
+        return None
+    found = (frame.f_locals.get("input") for frame in _callers() if frame.f_code.co_name in ("stream", "astream"))
+    return next(found, None)
 
 
 def tries_of_task() -> int:

@@ -1,0 +1,88 @@
+"""Model calls read back: from MLflow, or from a journal that nobody has delivered yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from tierlens import keys
+from tierlens.projection.spending import Call, Seen, calls_of, total_cost
+
+if TYPE_CHECKING:
+    from mlflow.entities import Trace
+
+_PAGE: Final = 100
+
+
+def from_journal(directory: Path) -> Iterator[Call]:
+    """Those whose spans still lie in a journal, priced as delivery will price them."""
+    from tierlens.journal.follow import Follower
+    from tierlens.projection.prices import cost_of
+
+    traces: dict[str, dict[str, Any]] = {}
+    brands: dict[str, str] = {}
+    for written in Follower(directory).read():
+        line = written.line
+        if line.kind == "span":
+            traces.setdefault(line.trace, {})[line.span] = orjson.loads(line.payload)
+            brands[line.trace] = line.brand or brands.get(line.trace, "")
+    for trace, spans in traces.items():
+        seen = {span_id: _of_line(span) for span_id, span in spans.items()}
+
+        def priced(span_id: str, spans: dict[str, Any] = spans, seen: dict[str, Seen] = seen) -> float | None:
+            told = seen[span_id].attributes.get(keys.COST)
+            return total_cost(told if told is not None else cost_of(spans[span_id]))
+
+        yield from calls_of(trace, seen.values(), brand=brands[trace], priced=priced)
+
+
+def _of_line(span: Any) -> Seen:
+    said = {one["key"]: next(iter(one["value"].values()), "") for one in span.get("attributes", ())}
+    return Seen(
+        span["spanId"], span.get("parentSpanId", ""), span.get("name", ""), int(span["startTimeUnixNano"]), said
+    )
+
+
+def from_mlflow(tracking_uri: str, since_ms: int) -> Iterator[Call]:
+    """Those of all traces of a server or a database, with the cost they are stored with.
+
+    Args:
+        since_ms: only traces that began after it, Unix time in milliseconds; 0 means all.
+    """
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri)
+    experiments = [one.experiment_id for one in _pages(client.search_experiments, max_results=1_000)]
+    wanted = f"timestamp_ms >= {since_ms}" if since_ms else None
+    for first in range(0, len(experiments), _PAGE):
+        some = experiments[first : first + _PAGE]
+        for trace in _pages(client.search_traces, locations=some, filter_string=wanted, max_results=_PAGE):
+            yield from _of_trace(trace)
+
+
+def _pages(search: Callable[..., Any], **arguments: Any) -> Iterator[Any]:
+    token = None
+    while True:
+        page = search(**arguments, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _of_trace(trace: Trace) -> Iterator[Call]:
+    seen = {
+        span.span_id: Seen(span.span_id, span.parent_id or "", span.name, span.start_time_ns, span.attributes)
+        for span in trace.data.spans
+    }
+    tags = trace.info.tags
+    yield from calls_of(
+        trace.info.trace_id.removeprefix("tr-"),
+        seen.values(),
+        brand=str(tags.get("brand", "")),
+        priced=lambda span_id: total_cost(seen[span_id].attributes.get(keys.COST)),
+        tags=tags,
+    )

@@ -1,0 +1,194 @@
+"""What model calls took, by whom: sums over the spans of whole traces, each span counted once.
+
+Only model calls are added up, never what stands above them: a total is the sum of its calls whatever their nesting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from tierlens import keys, usages
+
+_MODELS: Final = frozenset({"CHAT_MODEL", "LLM", "EMBEDDING"})
+_PROMPTS: Final = "mlflow.linkedPrompts"
+FIGURES: Final = {
+    "input_tokens": "input",
+    "cache_read_input_tokens": "cache_read",
+    "cache_creation_input_tokens": "cache_write",
+    "cache_creation_input_tokens_above_1hr": "cache_write_1h",
+    "output_tokens": "output",
+    usages.REASONING: "reasoning",
+}
+"""The counts that are summed up, by their names in a call's usage."""
+
+
+class Seen(NamedTuple):
+    """A span as its reader has it; ``attributes`` may be JSON texts, as they are stored, or what those say."""
+
+    span_id: str
+    parent_id: str
+    name: str
+    start_ns: int
+    attributes: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One model call.
+
+    Attributes:
+        usage: MLflow's counts and the finer ones; empty where nothing was counted.
+        cost: USD; None where no price is known.
+        prompt: versions its trace is linked to, as MLflow has them.
+    """
+
+    call: str
+    agent: str
+    tier: str
+    brand: str
+    session: str
+    model: str
+    prompt: str
+    start_ns: int
+    usage: Mapping[str, int]
+    cost: float | None
+    estimated: bool = False
+
+
+@dataclass(slots=True)
+class Spent:
+    """Sums over calls; a figure that no call reports is missing, not 0.
+
+    Attributes:
+        tokens: by the names in ``FIGURES``.
+        cost: USD of the calls that have a price; None where none has.
+        unpriced: calls that were counted and have no price.
+        uncounted: calls whose tokens nobody reported.
+        estimated: calls whose tokens are a guess.
+    """
+
+    calls: int = 0
+    tokens: dict[str, int] = field(default_factory=dict)
+    cost: float | None = None
+    unpriced: int = 0
+    uncounted: int = 0
+    estimated: int = 0
+
+    def add(self, call: Call) -> None:
+        self.calls += 1
+        for key, name in FIGURES.items():
+            if key in call.usage:
+                self.tokens[name] = self.tokens.get(name, 0) + call.usage[key]
+        if call.cost is not None:
+            self.cost = round((self.cost or 0.0) + call.cost, 9)
+        self.unpriced += bool(call.usage) and call.cost is None
+        self.uncounted += not call.usage
+        self.estimated += call.estimated
+
+
+DIMENSIONS: Final[Mapping[str, Callable[[Call], str]]] = {
+    "call": lambda call: call.call,
+    "agent": lambda call: call.agent,
+    "tier": lambda call: call.tier,
+    "brand": lambda call: call.brand,
+    "session": lambda call: call.session,
+    "model": lambda call: call.model,
+    "prompt": lambda call: call.prompt,
+}
+
+
+def spent(calls: Iterable[Call], by: str) -> dict[str, Spent]:
+    """Sums by one of ``DIMENSIONS``, the dearest first."""
+    of, sums = DIMENSIONS[by], dict[str, Spent]()
+    for call in calls:
+        sums.setdefault(of(call), Spent()).add(call)
+    return dict(sorted(sums.items(), key=lambda pair: (-(pair[1].cost or 0.0), pair[0])))
+
+
+def in_all(calls: Iterable[Call]) -> Spent:
+    """The sum of all."""
+    total = Spent()
+    for call in calls:
+        total.add(call)
+    return total
+
+
+def calls_of(
+    trace_id: str,
+    spans: Iterable[Seen],
+    *,
+    brand: str,
+    priced: Callable[[str], float | None],
+    tags: Mapping[str, str] | None = None,
+) -> Iterator[Call]:
+    """The model calls among a trace's spans; a span given twice counts once, as given last.
+
+    Args:
+        brand: of the trace; "" where it does not say.
+        priced: the cost of a span, by its id.
+        tags: of the trace, where MLflow has it.
+    """
+    found = {span.span_id: span for span in spans}
+    session = next((str(one) for span in found.values() if (one := span.attributes.get(keys.SESSION))), "")
+    prompt = _prompts((tags or {}).get(_PROMPTS, ""))
+    for span in found.values():
+        said = span.attributes
+        usage = _counts(said.get(keys.TOKEN_USAGE)) | _counts(said.get(keys.FINER_USAGE))
+        if not usage and said.get(keys.SPAN_TYPE) not in _MODELS:
+            continue
+        agent, tier = _whose(span, found)
+        yield Call(
+            f"tr-{trace_id}/{span.span_id}",
+            agent,
+            tier,
+            brand,
+            session,
+            str(said.get(keys.MODEL) or ""),
+            prompt,
+            span.start_ns,
+            usage,
+            priced(span.span_id) if usage else None,
+            str(said.get(keys.TOKENS_ESTIMATED, "")).lower() == "true",
+        )
+
+
+def _whose(span: Seen, found: Mapping[str, Seen]) -> tuple[str, str]:
+    """The innermost agent around a call, and its tier."""
+    here: Seen | None = span
+    passed: set[str] = set()
+    while here is not None and here.span_id not in passed:
+        if here.attributes.get(keys.SPAN_TYPE) == "AGENT":
+            return str(here.attributes.get(keys.AGENT) or here.name), str(here.attributes.get(keys.TIER, ""))
+        passed.add(here.span_id)
+        here = found.get(here.parent_id)
+    return "", ""
+
+
+def total_cost(said: object) -> float | None:
+    """USD of ``mlflow.llm.cost``, as text or as what it says; None where that is nothing of the kind."""
+    try:
+        return float(_parsed(said)["total_cost"])
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def _counts(said: object) -> dict[str, int]:
+    try:
+        return {str(name): count for name, count in _parsed(said).items() if type(count) is int}
+    except (ValueError, AttributeError):
+        return {}
+
+
+def _parsed(said: object) -> Any:
+    return orjson.loads(said) if isinstance(said, str) else said
+
+
+def _prompts(said: str) -> str:
+    try:
+        return ", ".join(sorted(f"{one['name']}/{one['version']}" for one in orjson.loads(said or "[]")))
+    except (ValueError, TypeError, KeyError):
+        return ""

@@ -1,0 +1,142 @@
+"""``tierlens costs`` says what the spans say, before and after delivery."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import secrets
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.journals import JOURNAL
+from tests.cli.running import tierlens
+from tests.conftest import StoredMlflow
+from tests.sinks.traces import COST, Trace, agent_trace
+from tierlens import keys
+from tierlens.cli.costs import beginning_ns
+from tierlens.errors import ConfigError
+from tierlens.journal.writer import Journal
+from tierlens.spans import AttributeValue, Routing
+
+NOW = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
+UNCOUNTED = ("unpriced_calls", "uncounted_calls", "estimated_calls")
+
+
+def told(trace: Trace, name: str, **attributes: AttributeValue | None) -> Trace:
+    """The trace with other attributes on its spans of that name; None takes one away."""
+    changed = {key.replace("__", "."): value for key, value in attributes.items()}
+    return Trace(
+        tuple(
+            span._replace(attributes={k: v for k, v in {**span.attributes, **changed}.items() if v is not None})
+            if span.name == name
+            else span
+            for span in trace.spans
+        )
+    )
+
+
+def written(folder: Path, experiment: str, brand: str, *traces: Trace) -> None:
+    journal = Journal(folder / JOURNAL, resource={"service.name": "tests"})
+    for trace in traces:
+        for span in reversed(told(trace, "brand_analytics", **{f"{keys.TRACE_TAG}brand": brand}).spans):
+            journal.append(span, Routing(experiment, brand, root=span.parent_id is None))
+    journal.close()
+
+
+def three(folder: Path, experiment: str, brand: str) -> None:
+    """Two agents each; one call has no price, one no tokens, one tells its thinking and is a guess."""
+    plain = agent_trace(agents=2)
+    unpriced = told(agent_trace(agents=2), "model-1", mlflow__llm__model="in-house-7b", mlflow__llm__provider="nobody")
+    finer = {keys.FINER_USAGE: json.dumps({"reasoning.output_tokens": 5}), keys.TOKENS_ESTIMATED: True}
+    odd = told(told(agent_trace(agents=2), "model-1", mlflow__chat__tokenUsage=None), "model-0", **finer)
+    written(folder, experiment, brand, plain, unpriced, odd)
+
+
+def costs(folder: Path, *arguments: str, uri: str = "", **variables: str) -> Any:
+    ran = tierlens(folder, "costs", "--json", *arguments, MLFLOW_TRACKING_URI=uri or "sqlite:///x.db", **variables)
+    assert ran.code == 0, ran.err
+    return ran.json
+
+
+def test_calls_are_summed_up_from_the_journal(tmp_path: Path) -> None:
+    three(tmp_path, "app/Kisqali", "Kisqali")
+
+    found = costs(tmp_path, "--journal", JOURNAL)
+
+    assert found["total"] == {
+        "calls": 6, "input": 500, "cache_read": 300, "cache_write": None, "cache_write_1h": None, "output": 100,
+        "reasoning": 5, "cost_usd": pytest.approx(4 * COST["total_cost"]),
+        "unpriced_calls": 1, "uncounted_calls": 1, "estimated_calls": 1,
+    }  # fmt: skip
+    assert {row["model"]: row["calls"] for row in found["rows"]} == {"claude-sonnet-4-5": 5, "in-house-7b": 1}
+
+
+@pytest.mark.parametrize("by", ["call", "agent", "tier", "brand", "session", "model", "prompt"])
+def test_every_way_of_summing_up_comes_to_the_same_total(tmp_path: Path, by: str) -> None:
+    three(tmp_path, "app/Kisqali", "Kisqali")
+
+    found = costs(tmp_path, "--journal", JOURNAL, "--by", by)
+
+    for name, total in found["total"].items():
+        figures = [row[name] for row in found["rows"] if row[name] is not None]
+        assert (sum(figures) if figures else None) == (total if total is None else pytest.approx(total))
+
+
+def test_a_call_belongs_to_the_agent_around_it(tmp_path: Path) -> None:
+    three(tmp_path, "app/Kisqali", "Kisqali")
+
+    rows = costs(tmp_path, "--journal", JOURNAL, "--by", "agent")["rows"]
+
+    assert {row["agent"]: (row["calls"], row["unpriced_calls"]) for row in rows} == {
+        "agent-0": (3, 0),
+        "agent-1": (3, 1),
+    }
+
+
+def test_a_model_without_a_price_is_shown_and_never_costs_nothing(tmp_path: Path) -> None:
+    three(tmp_path, "app/Kisqali", "Kisqali")
+
+    shown = tierlens(tmp_path, "costs", "--journal", JOURNAL)
+
+    assert "1 of 6 calls have no known price and are not in the cost; config/prices.yaml can give one" in shown.out
+    (row,) = (line.split() for line in shown.out.splitlines() if "in-house-7b" in line)
+    assert row == ["in-house-7b", "1", "100", "60", "20", "1"]
+
+
+def test_prices_of_ones_own_count(tmp_path: Path) -> None:
+    three(tmp_path, "app/Kisqali", "Kisqali")
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "prices.yaml").write_text("prices: [{model: in-house-*, input: 10, output: 100}]\n")
+
+    found = costs(tmp_path, "--journal", JOURNAL)
+
+    assert found["total"]["unpriced_calls"] == 0
+    assert found["total"]["cost_usd"] == pytest.approx(4 * COST["total_cost"] + (100 * 10 + 20 * 100) / 1e6)
+
+
+@pytest.mark.server
+def test_mlflow_tells_the_same_as_the_journal_did(
+    tmp_path: Path, mlflow_server: StoredMlflow, experiment: str
+) -> None:
+    brand = f"brand-{secrets.token_hex(4)}"
+    three(tmp_path, experiment, brand)
+    before = {by: costs(tmp_path, "--journal", JOURNAL, "--by", by) for by in ("model", "agent", "session", "call")}
+
+    for _ in range(2):
+        three(tmp_path, experiment, f"{brand}-other")
+        assert tierlens(tmp_path, "ship", "--once", MLFLOW_TRACKING_URI=mlflow_server.uri).code == 0
+
+    for by, wanted in before.items():
+        assert costs(tmp_path, "--by", by, "--brand", brand, uri=mlflow_server.uri) == wanted
+    since = ("--since", "1h", "--brand", brand)
+    assert costs(tmp_path, *since, uri=mlflow_server.uri) == before["model"]
+    assert costs(tmp_path, "--since", "2100-01-01", uri=mlflow_server.uri)["total"]["calls"] == 0
+
+
+def test_a_beginning_is_a_span_before_now_or_a_date() -> None:
+    assert beginning_ns("24h", NOW) == beginning_ns("1d", NOW) == beginning_ns("2026-11-20T12:00", NOW)
+    assert beginning_ns("2026-11-01", NOW) == int(dt.datetime(2026, 11, 1, tzinfo=dt.UTC).timestamp() * 1e9)
+    with pytest.raises(ConfigError, match="neither a span such as 24h or 7d nor a date"):
+        beginning_ns("yesterday", NOW)

@@ -117,9 +117,7 @@ def test_prices_of_ones_own_count(tmp_path: Path) -> None:
 
 
 @pytest.mark.server
-def test_mlflow_tells_the_same_as_the_journal_did(
-    tmp_path: Path, mlflow_server: StoredMlflow, experiment: str
-) -> None:
+def test_mlflow_tells_the_same_as_the_journal_did(tmp_path: Path, mlflow_server: StoredMlflow, experiment: str) -> None:
     brand = f"brand-{secrets.token_hex(4)}"
     three(tmp_path, experiment, brand)
     before = {by: costs(tmp_path, "--journal", JOURNAL, "--by", by) for by in ("model", "agent", "session", "call")}

@@ -9,6 +9,8 @@ from tierlens import usages
 from tierlens.capture.shapes import fields
 from tierlens.spans import NONE
 
+Counts = Mapping[str, Any]
+
 _AT_LIST_PRICE: Final = frozenset({None, "", "auto", "default", "standard", "standard_only", "batch"})
 
 
@@ -89,24 +91,35 @@ def from_langchain(metadata: Mapping[str, Any], *, for_an_hour: bool = False) ->
     """
     read = metadata.get("input_token_details") or NONE
     written = metadata.get("output_token_details") or NONE
-    tier = "flex" if "flex" in read else "priority" if "priority" in read else ""
-    prefix = f"{tier}_" if tier else ""
+    if "flex" in read or "priority" in read:
+        return _of_tier("flex" if "flex" in read else "priority", metadata, read, written)
     five, hour = read.get("ephemeral_5m_input_tokens"), read.get("ephemeral_1h_input_tokens")
-    if not five and not hour and (unsplit := read.get(prefix + "cache_creation")) is not None:
+    if not five and not hour and (unsplit := read.get("cache_creation")) is not None:
         five, hour = (None, unsplit) if for_an_hour else (unsplit, hour)
     return Usage(
         metadata.get("input_tokens"),
         metadata.get("output_tokens"),
-        read.get(prefix + "cache_read"),
+        read.get("cache_read"),
         five,
         hour,
-        written.get(prefix + "reasoning"),
+        written.get("reasoning"),
         read.get("audio"),
         written.get("audio"),
         read.get("image"),
         written.get("image"),
-        None,
-        tier,
+    )
+
+
+def _of_tier(tier: str, metadata: Counts, read: Counts, written: Counts) -> Usage:
+    return Usage(
+        input=metadata.get("input_tokens"),
+        output=metadata.get("output_tokens"),
+        cache_read=read.get(f"{tier}_cache_read"),
+        cache_write_5m=read.get(f"{tier}_cache_creation"),
+        reasoning=written.get(f"{tier}_reasoning"),
+        audio_in=read.get("audio"),
+        audio_out=written.get("audio"),
+        tier=tier,
     )
 
 
@@ -136,10 +149,10 @@ def from_anthropic(usage: Any) -> Usage:
 
 def with_service(usage: Usage, counts: Mapping[str, Any]) -> Usage:
     """``usage`` with what Anthropic's own counts, which LangChain hands on beside its own, say of service."""
-    searches = fields(counts.get("server_tool_use")).get("web_search_requests") or None
-    tier = counts.get("service_tier")
-    if searches is None and tier in _AT_LIST_PRICE:
+    served, tier = counts.get("server_tool_use"), counts.get("service_tier")
+    if served is None and tier in _AT_LIST_PRICE:
         return usage
+    searches = fields(served).get("web_search_requests") or None
     return usage._replace(searches=searches, tier=usage.tier if tier in _AT_LIST_PRICE else str(tier))
 
 

@@ -13,7 +13,7 @@ import importlib
 import importlib.metadata
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
@@ -58,16 +58,21 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class _Tariff:
-    """The rates of one model at one time, and where they are from; ``batch`` is their own share for batches."""
+    """The rates of one model at one time, and where they are from.
+
+    Attributes:
+        batch: their own share for batches.
+        told: source and date as the span's attribute has them.
+    """
 
     rates: Rates
     source: str
     date: str
     batch: float | None = None
+    told: str = field(init=False, default="")
 
-    @property
-    def told(self) -> str:
-        return orjson.dumps({"source": self.source, "date": self.date}).decode()
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "told", orjson.dumps({"source": self.source, "date": self.date}).decode())
 
 
 _own: tuple[Negotiated, ...] = ()
@@ -100,10 +105,10 @@ def _priced(span: Json) -> tuple[_Tariff, Mapping[str, float]] | None:
         if keys.FINER_USAGE in told:
             usage |= orjson.loads(told[keys.FINER_USAGE]["stringValue"])
         provider = told.get(keys.PROVIDER, {}).get("stringValue", "")
-        tier = told.get(keys.SERVICE_TIER, {}).get("stringValue", "")
+        tier = told[keys.SERVICE_TIER]["stringValue"] if keys.SERVICE_TIER in told else ""
         quarter = int(span["startTimeUnixNano"]) // _QUARTER_NS
         tariff = _tariff(provider, told[keys.MODEL]["stringValue"], quarter, tier)
-        share = told.get(keys.PRICE_SHARE, {}).get("doubleValue", 1.0)
+        share = told[keys.PRICE_SHARE]["doubleValue"] if keys.PRICE_SHARE in told else 1.0
         cost = _cost(tariff, usage, share) if tariff else None
         return (tariff, cost) if tariff and cost else None
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, OSError):
@@ -127,8 +132,9 @@ def price(
 
 
 def _cost(tariff: _Tariff, usage: Mapping[str, int], share: float) -> dict[str, float] | None:
-    own = tariff.batch if share != 1.0 else None
-    return tariff.rates.cost(usage, share if own is None else own)
+    if share != 1.0 and tariff.batch is not None:
+        share = tariff.batch
+    return tariff.rates.cost(usage, share)
 
 
 def put_cost(span: dict[str, Any]) -> None:

@@ -60,7 +60,7 @@ class Rates:
                 return None
             plain, paid_in = _apart(usage, known, usages.PART_OF_INPUT, plain)
             written, paid_out = _apart(usage, known, usages.PART_OF_OUTPUT, written)
-            searches = usage.get(usages.SEARCHES, 0) * known.get(usages.SEARCHES, 0.0)
+            searches = usage.get(usages.SEARCHES, 0) * known.get(usages.SEARCHES, 0.0) / 1e6
         paid_in += plain * self.input.at(total)
         if read:
             paid_in += read * self.cache_read.at(total)
@@ -70,7 +70,7 @@ class Rates:
             paid_in += hour * self.cache_write_1h.at(total)
         paid_out += written * self.output.at(total)
         paid_in, paid_out = round(share * paid_in / 1e6, 9), round(share * paid_out / 1e6, 9)
-        in_all = round(paid_in + paid_out + searches / 1e6, 9)
+        in_all = round(paid_in + paid_out + searches, 9)
         return {"input_cost": paid_in, "output_cost": paid_out, "total_cost": in_all}
 
 

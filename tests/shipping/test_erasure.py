@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.journal.spans import ROOT, span
+from tests.journal.spans import ROOT, START_NS, span
 from tierlens.errors import JournalError
 from tierlens.journal import Journal
 from tierlens.journal.blobs import blob_path
 from tierlens.journal.erasing import segments
-from tierlens.journal.forgotten import Subject
+from tierlens.journal.forgotten import Forgotten, Subject
 from tierlens.journal.lock import FileLock
 from tierlens.journal.segment import SHIPPER_LOCK
 from tierlens.shipping.besides import Besides
@@ -91,6 +91,18 @@ def test_an_interrupted_run_is_finished_by_the_next_whomever_that_is_about(journ
         Erasure(journal.directory, None, [ANNA], tell=killed).erase()
 
     assert Erasure(journal.directory, None, [Subject("user", "bert")]).erase().lines == 2
+
+
+def test_what_a_user_begins_after_the_erasure_began_stays(journal: Journal) -> None:
+    append(journal, 1)
+    began = iter([START_NS + 10])
+
+    Erasure(journal.directory, None, [ANNA], time_ns=lambda: next(began)).erase()
+
+    forgotten = Forgotten(journal.directory)
+    assert forgotten
+    assert forgotten.covers(ANNA, START_NS)
+    assert not forgotten.covers(ANNA, START_NS + 10)
 
 
 def test_two_cannot_erase_at_once(journal: Journal) -> None:

@@ -83,11 +83,12 @@ class Erasure:
         *,
         settle_s: float = 30.0,
         sleep: Callable[[float], None] = time.sleep,
+        time_ns: Callable[[], int] = time.time_ns,
         tell: Tell = lambda doing, done, of: None,
     ) -> None:
         self._directory, self._stored, self._subjects = directory, stored, frozenset(subjects)
         self._besides, self._forgotten = Besides(directory), Forgotten(directory)
-        self._settle_s, self._sleep, self._tell = settle_s, sleep, tell
+        self._settle_s, self._sleep, self._time_ns, self._tell = settle_s, sleep, time_ns, tell
 
     def look(self) -> Found:
         """What there is; nothing is changed.
@@ -108,8 +109,10 @@ class Erasure:
         """
         create_directory(self._directory)
         with _alone(self._directory):
+            # What begins while this looks around is either found, and goes whole, or stays whole.
+            began = self._time_ns()
             traces, failure = self._traces()
-            remember(self._directory, self._subjects | {Subject("trace", trace) for trace in traces})
+            remember(self._directory, self._subjects | {Subject("trace", trace) for trace in traces}, began)
             traces |= _left(self._directory)
             _leave(self._directory, traces)
             found = self._in_journal(traces, write=True)

@@ -221,6 +221,13 @@ def test_a_model_call_brings_its_tokens(capture: Capture, tracer: Tracer) -> Non
     assert (attributes[keys.MODEL], attributes[keys.PROVIDER]) == ("claude-sonnet-4-5", "anthropic")
 
 
+def test_a_model_call_brings_what_it_says_of_thinking_and_sound(capture: Capture, tracer: Tracer) -> None:
+    finer = {"gen_ai.usage.reasoning.output_tokens": 60, "llm.token_count.prompt_details.audio": 0}
+    span("outer")(lambda: tracer.start_span("chat", attributes=CHAT | finer).end())()
+    stored = json.loads(str(capture.journal.named("chat").attributes[keys.FINER_USAGE]))
+    assert stored == {"reasoning.output_tokens": 60, "audio.input_tokens": 0}
+
+
 def test_tokens_that_a_model_span_of_ours_counts_are_not_counted_twice(capture: Capture, tracer: Tracer) -> None:
     class Instrumented(type(model("x"))):  # type: ignore[misc]  # the class is the fixture's own
         def _generate(self, *args: Any, **kwargs: Any) -> Any:

@@ -43,6 +43,13 @@ _CACHE_WRITE: Final = (
     "gen_ai.usage.cache_creation_input_tokens",
     "llm.token_count.prompt_details.cache_write",
 )
+_REASONING: Final = (
+    "gen_ai.usage.reasoning.output_tokens",
+    "gen_ai.usage.reasoning_tokens",
+    "llm.token_count.completion_details.reasoning",
+)
+_AUDIO_IN: Final = ("llm.token_count.prompt_details.audio",)
+_AUDIO_OUT: Final = ("llm.token_count.completion_details.audio",)
 _MODEL: Final = (
     "gen_ai.response.model",
     "gen_ai.request.model",
@@ -103,6 +110,9 @@ def usage(attributes: Attributes) -> Usage | None:
         output=_count(attributes, _OUTPUT),
         cache_read=_count(attributes, _CACHE_READ),
         cache_write_5m=_count(attributes, _CACHE_WRITE),
+        reasoning=_count(attributes, _REASONING),
+        audio_in=_count(attributes, _AUDIO_IN),
+        audio_out=_count(attributes, _AUDIO_OUT),
     )
     return None if counted.input is None and counted.output is None else counted
 

@@ -157,6 +157,8 @@ def _with_usage(attributes: dict[str, AttributeValue], opened: Open) -> dict[str
         return conventions.without_usage(attributes)
     if (usage := conventions.usage(attributes)) is not None:
         attributes.setdefault(keys.TOKEN_USAGE, payload.dumps(usage.as_mlflow()))
+        if finer := usage.finer():
+            attributes.setdefault(keys.FINER_USAGE, payload.dumps(finer))
     return attributes
 
 

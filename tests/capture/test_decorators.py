@@ -312,9 +312,16 @@ def test_callables_that_are_no_functions_can_be_decorated(capture: Capture) -> N
 
     assert tierlens.span(Adder())(1) == 2
     assert tierlens.span("partial")(functools.partial(int, base=2))("11") == 3
+    assert tierlens.span(functools.partial(int, base=2))("11") == 3
     assert tierlens.span("builtin")(len)("abc") == 3
     assert tierlens.span(dict)(a=1) == {"a": 1}
-    assert {span.name for span in capture.journal.spans.values()} == {"Adder", "partial", "builtin", "dict"}
+    assert {span.name for span in capture.journal.spans.values()} == {
+        "Adder",
+        "partial",
+        "int",
+        "builtin",
+        "dict",
+    }
 
 
 async def test_so_can_callables_whose_call_is_asynchronous(capture: Capture) -> None:

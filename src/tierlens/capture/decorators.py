@@ -49,7 +49,8 @@ reranker = Decorator("RERANKER", "A function that re-orders documents; the span 
 
 
 def _name(target: Any) -> str:
-    return getattr(target, "__name__", type(target).__name__)
+    named = target.func if isinstance(target, functools.partial) else target
+    return getattr(named, "__name__", type(named).__name__)
 
 
 def _wrapped(function: Callable[..., Any], kind: Kind, name: str) -> Callable[..., Any]:

@@ -6,6 +6,7 @@ import shutil
 
 from tests.journal.spans import START_NS, span
 from tests.shipping.harness import BRAND, Scene, append_trace
+from tests.shipping.test_runs import Runs, append
 from tierlens.errors import Rejected
 from tierlens.journal.cursor import read_cursor
 from tierlens.journal.forgotten import Subject, remember
@@ -83,6 +84,19 @@ def test_a_user_erased_later_than_a_span_began_is_not_sent_and_one_who_comes_aga
     scene.run(scene.shipper(), 60)
 
     assert scene.stored() == {2}
+
+
+def test_what_a_span_says_to_runs_is_not_sent_once_it_was_erased(scene: Scene) -> None:
+    sink, ids = Runs(), append(scene, 1, 2)
+    shipper = scene.shipper(sink)
+    scene.run(shipper, 1)
+    assert sink.calls == []
+    remember(scene.directory, [Subject("trace", ids[0])])
+
+    scene.run(shipper, 10)
+
+    assert sink.calls == [ids[1:]]
+    assert shipper.drained
 
 
 def test_a_dead_letter_of_what_was_erased_is_taken_away(scene: Scene) -> None:

@@ -37,21 +37,22 @@ def told(trace: Trace, name: str, **attributes: AttributeValue | None) -> Trace:
     )
 
 
-def written(folder: Path, experiment: str, brand: str, *traces: Trace) -> None:
-    journal = Journal(folder / JOURNAL, resource={"service.name": "tests"})
+def written(folder: Path, experiment: str, brand: str, *traces: Trace, where: str = JOURNAL) -> None:
+    journal = Journal(folder / where, resource={"service.name": "tests"})
     for trace in traces:
         for span in reversed(told(trace, "brand_analytics", **{f"{keys.TRACE_TAG}brand": brand}).spans):
             journal.append(span, Routing(experiment, brand, root=span.parent_id is None))
     journal.close()
 
 
-def three(folder: Path, experiment: str, brand: str) -> None:
+def three(folder: Path, experiment: str, brand: str) -> tuple[Trace, ...]:
     """Two agents each; one call has no price, one no tokens, one tells its thinking and is a guess."""
     plain = agent_trace(agents=2)
     unpriced = told(agent_trace(agents=2), "model-1", mlflow__llm__model="in-house-7b", mlflow__llm__provider="nobody")
     finer = {keys.FINER_USAGE: json.dumps({"reasoning.output_tokens": 5}), keys.TOKENS_ESTIMATED: True}
     odd = told(told(agent_trace(agents=2), "model-1", mlflow__chat__tokenUsage=None), "model-0", **finer)
     written(folder, experiment, brand, plain, unpriced, odd)
+    return plain, unpriced, odd
 
 
 def costs(folder: Path, *arguments: str, uri: str = "", **variables: str) -> Any:
@@ -117,17 +118,20 @@ def test_prices_of_ones_own_count(tmp_path: Path) -> None:
 
 
 @pytest.mark.server
-def test_mlflow_tells_the_same_as_the_journal_did(tmp_path: Path, mlflow_server: StoredMlflow, experiment: str) -> None:
+def test_mlflow_tells_the_same_also_when_delivered_again(
+    tmp_path: Path, mlflow_server: StoredMlflow, experiment: str
+) -> None:
     brand = f"brand-{secrets.token_hex(4)}"
-    three(tmp_path, experiment, brand)
+    traces = three(tmp_path, experiment, brand)
     before = {by: costs(tmp_path, "--journal", JOURNAL, "--by", by) for by in ("model", "agent", "session", "call")}
 
-    for _ in range(2):
-        three(tmp_path, experiment, f"{brand}-other")
-        assert tierlens(tmp_path, "ship", "--once", MLFLOW_TRACKING_URI=mlflow_server.uri).code == 0
-
-    for by, wanted in before.items():
-        assert costs(tmp_path, "--by", by, "--brand", brand, uri=mlflow_server.uri) == wanted
+    three(tmp_path, experiment, f"{brand}-other")
+    for where in (JOURNAL, "again"):
+        written(tmp_path, experiment, brand, *traces, where="again")
+        ran = tierlens(tmp_path, "ship", "--once", "--journal-dir", where, MLFLOW_TRACKING_URI=mlflow_server.uri)
+        assert ran.code == 0, ran.err
+        for by, wanted in before.items():
+            assert costs(tmp_path, "--by", by, "--brand", brand, uri=mlflow_server.uri) == wanted
     since = ("--since", "1h", "--brand", brand)
     assert costs(tmp_path, *since, uri=mlflow_server.uri) == before["model"]
     assert costs(tmp_path, "--since", "2100-01-01", uri=mlflow_server.uri)["total"]["calls"] == 0

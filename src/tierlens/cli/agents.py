@@ -20,7 +20,9 @@ from tierlens.errors import TierlensError
 from tierlens.policy import Policies
 
 agents: Final = group(
-    """Versions of agents' configurations: each that ran has a run, and an agent version, in MLflow.
+    """List, compare and restore versions of agents' configurations.
+
+    Each that ran has a run, and an agent version, in MLflow.
 
     Examples:
 

@@ -292,7 +292,8 @@ def test_a_call_that_is_sent_while_its_agent_goes_on_is_its_agents(scene: Scene,
     assert notes.of() == {("explainer", ""): 1}
 
 
-def test_what_is_refused_counts_once_it_is_taken_after_all(scene: Scene, notes: Notes) -> None:
+@pytest.mark.parametrize("alive", [True, False])
+def test_what_is_refused_counts_once_it_is_taken_after_all(scene: Scene, notes: Notes, alive: bool) -> None:
     refuse = [True]
 
     class Strict:
@@ -307,7 +308,10 @@ def test_what_is_refused_counts_once_it_is_taken_after_all(scene: Scene, notes: 
         def close(self) -> None:
             pass
 
-    append_calls(scene.journal())
+    journal = scene.journal()
+    append_calls(journal)
+    if not alive:
+        journal.close()
     shipper = ship(scene, notes, Strict())
     scene.run(shipper, seconds=30)
     assert (notes.of(), notes.of(instruments.AGENTS, AGENT)) == ({}, {("explainer",): 1})

@@ -220,13 +220,14 @@ def test_a_forked_child_that_outlives_its_parent_does_not_keep_the_port(scene: S
         os.read(read, 1)
         os._exit(0)
 
-    meter.close()
-
-    eventually(lambda: is_free(HOST, scene.port))
-    os.write(write, b".")
-    os.waitpid(child, 0)
-    os.close(read)
-    os.close(write)
+    try:
+        meter.close()
+        eventually(lambda: is_free(HOST, scene.port))
+    finally:
+        os.write(write, b".")
+        os.waitpid(child, 0)
+        os.close(read)
+        os.close(write)
 
 
 def test_neither_the_processs_provider_nor_its_registry_is_touched(scene: Scene) -> None:

@@ -51,10 +51,15 @@ def sidecar(journal: Path, uri: str, port: int, **variables: str) -> Iterator[No
             process.terminate()
 
 
-def record(journal: Path, endpoint: ClaudeEndpoint) -> int:
+def record(journal: Path, endpoint: ClaudeEndpoint, experiment: str) -> int:
     """Every example question of every brand, a streamed call and one that is refused; how many spans that is."""
     llm = chat(base_url=endpoint.base_url, api_key="offline")
-    lens = tierlens.init(config_dir=ROOT / "config", journal_dir=journal, shipper="external")
+    lens = tierlens.init(
+        config_dir=ROOT / "config",
+        journal_dir=journal,
+        shipper="external",
+        mlflow_experiment=f"{experiment}/{{brand}}",
+    )
     with closing(lens):
         run(QUESTIONS, graph=build(llm), callbacks=lambda q: [lens.callback(brand=q.brand, session=q.thread)])
         assert list(llm.stream("How is Kisqali doing?", {"callbacks": [lens.callback(brand="Kisqali")]}))
@@ -100,11 +105,11 @@ def figures(found: Scrape) -> dict[str, float]:
 
 @pytest.mark.server
 def test_figures_equal_the_ledger_and_stay_so_when_everything_is_delivered_again(
-    tmp_path: Path, mlflow_server: StoredMlflow
+    tmp_path: Path, mlflow_server: StoredMlflow, experiment: str
 ) -> None:
     journal, port = tmp_path / "journal", free_port("127.0.0.1", 0)
     with ClaudeEndpoint() as endpoint:
-        accepted = record(journal, endpoint)
+        accepted = record(journal, endpoint, experiment)
         book = endpoint.ledger()["totals"]
     (segment,) = journal.glob("*.jsonl")
     shutil.copy(segment, tmp_path / "again")
@@ -125,12 +130,13 @@ def test_figures_equal_the_ledger_and_stay_so_when_everything_is_delivered_again
     assert once.by(f"{AGENT_SECONDS}_count", "gen_ai_agent_name").keys() == set(AGENTS)
     assert set(once.by(f"{WORKFLOWS}_count", "tierlens_outcome")) >= {"ok", "interrupted"}
     assert once.sum("tierlens_client_cost_usd_total") > 0
-    walked = agents_of_calls(mlflow_server, [f"brand_analytics/{b}" for b in ("Kisqali", "Fabhalta", "Remibrutinib")])
+    walked = agents_of_calls(mlflow_server, [f"{experiment}/{b}" for b in ("Kisqali", "Fabhalta", "Remibrutinib")])
     counted = Counter()
     for sample in once.named(f"{CALLS}_count"):
         labels = sample.labels
-        experiment = f"brand_analytics/{labels['tierlens_brand']}"
-        counted[experiment, labels["gen_ai_agent_name"], labels["tierlens_tier"]] += int(sample.value)
+        counted[f"{experiment}/{labels['tierlens_brand']}", labels["gen_ai_agent_name"], labels["tierlens_tier"]] += (
+            int(sample.value)
+        )
     assert counted == walked
     assert twice.sum(STORED) == 2 * accepted
     assert figures(twice) == figures(once)

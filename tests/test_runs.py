@@ -75,7 +75,7 @@ def names(server: StoredMlflow, experiment: str) -> list[str]:
 def test_runs_are_the_sums_over_the_same_traces_also_once_all_was_delivered_again(
     start: Callable[[str], Lens], mlflow_server: StoredMlflow, tmp_path: Path
 ) -> None:
-    lens = start("app: runs_sums\nbrands: [Kisqali, Fabhalta]\n")
+    lens = start("app: runs_sums\nbrands: [Kisqali, Fabhalta]\ndefaults: {runs: per_version}\n")
     ask(lens)
     lens.close()
     shutil.copytree(tmp_path / "journal", tmp_path / "again")
@@ -121,7 +121,7 @@ def test_units_directions_and_refusals_are_told_where_one_looks(
     start: Callable[[str], Lens], mlflow_server: StoredMlflow, tmp_path: Path
 ) -> None:
     metrics = "{length: {path: outputs.notes.0, min: 0}, gap: {unit: '%', direction: lower}}"
-    lens = start(f"app: runs_units\ndefaults:\n  metrics: {metrics}\n")
+    lens = start(f"app: runs_units\ndefaults:\n  runs: per_version\n  metrics: {metrics}\n")
 
     def a(state: Any) -> Any:
         tierlens.metric("gap", 0.25)
@@ -143,12 +143,14 @@ def test_units_directions_and_refusals_are_told_where_one_looks(
     assert (run.data.metrics["gap"], run.data.metrics["refused_metrics"]) == (0.25, 1.0)
 
 
-def test_off_means_no_run(start: Callable[[str], Lens], mlflow_server: StoredMlflow, tmp_path: Path) -> None:
-    lens = start("app: runs_off\ndefaults:\n  runs: off\n")
+@pytest.mark.parametrize("said", ["", "defaults:\n  runs: off\n"])
+def test_off_means_no_run(said: str, start: Callable[[str], Lens], mlflow_server: StoredMlflow, tmp_path: Path) -> None:
+    app = f"runs_off_{len(said)}"
+    lens = start(f"app: {app}\n{said}")
     chain().invoke({"question": "why"}, {"callbacks": [lens.callback(brand="Kisqali")]})
     lens.close()
 
     run_once(tmp_path / "journal", MlflowHttpSink(mlflow_server.uri))
 
-    assert len(mlflow_server.trace_ids("runs_off/Kisqali")) == 1
-    assert names(mlflow_server, "runs_off/Kisqali") == []
+    assert len(mlflow_server.trace_ids(f"{app}/Kisqali")) == 1
+    assert names(mlflow_server, f"{app}/Kisqali") == []

@@ -108,7 +108,7 @@ class AgentPolicy:
     state: StatePolicy = StatePolicy()
     redact: tuple[str, ...] = ()
     metrics: Mapping[str, MetricRule] = field(default_factory=dict)
-    runs: RunsMode = "per_version"
+    runs: RunsMode = "off"
     estimate_tokens: bool = False
     version: str = field(init=False, compare=False, default="")
 

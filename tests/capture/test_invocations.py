@@ -44,7 +44,9 @@ def test_a_call_outside_of_any_agent_is_the_roots(capture_with: Any) -> None:
     assert dict(call.usage) == {"input_tokens": 7, "output_tokens": 3, "total_tokens": 10}
 
 
-def test_a_call_that_failed_is_told_as_well_and_its_span_can_be_journalled(capture: Capture) -> None:
+def test_a_call_that_failed_is_told_as_well_and_its_span_can_be_journalled(capture_with: Any) -> None:
+    capture: Capture = capture_with(policies())
+
     class Broken(FakeListChatModel):
         def _call(self, *args: Any, **kwargs: Any) -> str:
             raise ValueError("no")
@@ -74,7 +76,9 @@ def test_only_the_root_of_runs_by_invocation_tells_of_inner_calls(capture_with: 
 
 
 def test_an_agent_without_runs_says_nothing(capture_with: Any) -> None:
-    capture: Capture = capture_with(policies(a=AgentPolicy(agent="a", runs="off"), b=AgentPolicy(agent="b")))
+    capture: Capture = capture_with(
+        policies(a=AgentPolicy(agent="a", runs="off"), b=AgentPolicy(agent="b", runs="per_version"))
+    )
 
     graphs.chain().invoke({"question": "why"}, capture.config())
 
@@ -82,8 +86,8 @@ def test_an_agent_without_runs_says_nothing(capture_with: Any) -> None:
 
 
 def test_runs_go_to_the_agents_own_experiment(capture_with: Any) -> None:
-    own = AgentPolicy(agent="a", experiment="{app}/{brand}/{agent}")
-    capture: Capture = capture_with(policies(a=own, b=AgentPolicy(agent="b")))
+    own = AgentPolicy(agent="a", runs="per_version", experiment="{app}/{brand}/{agent}")
+    capture: Capture = capture_with(policies(a=own, b=AgentPolicy(agent="b", runs="per_version")))
 
     graphs.chain().invoke({"question": "why"}, capture.config(brand="Kisqali"))
 

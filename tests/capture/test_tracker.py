@@ -42,7 +42,7 @@ def test_a_call_is_a_trace_with_its_tokens_parameters_and_times(capture: Capture
 
 
 def test_an_agents_call_lies_in_its_span_and_tells_its_run(capture_with: Any) -> None:
-    policy = AgentPolicy(agent="gap_analyzer", tier=2, metrics={"gap": MetricRule(high=1)})
+    policy = AgentPolicy(agent="gap_analyzer", tier=2, metrics={"gap": MetricRule(high=1)}, runs="per_version")
     capture: Capture = capture_with(Policies(agents={"gap_analyzer": policy}))
 
     ExperimentTracker(agent="gap_analyzer").track_llm_call(**TOLD, metrics={"gap": 0.4, "other": 2})

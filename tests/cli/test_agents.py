@@ -30,7 +30,9 @@ class Shop:
         (self.config / "agents").mkdir(parents=True)
         self.agent = f"agent-{experiment.replace('/', '-')}"
         self.file = self.config / "agents" / f"{self.agent}.yaml"
-        (self.config / "tierlens.yaml").write_text("app: shop\nbrands: [Kisqali, Fabhalta]\n")
+        (self.config / "tierlens.yaml").write_text(
+            "app: shop\nbrands: [Kisqali, Fabhalta]\ndefaults: {runs: per_version}\n"
+        )
 
     def run(self, text: str, brand: str = "Kisqali") -> None:
         """Run the graph with this file for its agent, and deliver."""
@@ -121,8 +123,8 @@ def test_a_rollback_puts_the_file_back_and_is_in_the_history(shop: Shop) -> None
 def test_a_rollback_says_where_the_defaults_have_changed_since(shop: Shop) -> None:
     shop.run(FIRST)
     [first] = shop.history()
-    with (shop.config / "tierlens.yaml").open("a") as file:
-        file.write("defaults: {sample: 0.5}\n")
+    application = shop.config / "tierlens.yaml"
+    application.write_text(application.read_text().replace("per_version}", "per_version, sample: 0.5}"))
 
     assert "`defaults:` gives has changed since" in shop.ask("rollback", shop.agent, first["version"]).out
 

@@ -139,7 +139,7 @@ class Flags(_Strict):
         default={}, description="Custom metrics, by name: where in the output each lies, or all there is to say of it."
     )
     runs: Runs = Field(
-        default="per_version",
+        default="off",
         description="MLflow runs: one for each version of its configuration, one for each invocation, or none.",
     )
     estimate_tokens: bool = Field(

@@ -62,6 +62,7 @@ class _Tariff:
 
     Attributes:
         batch: their own share for batches.
+        own: they are not the published ones.
         told: source and date as the span's attribute has them.
     """
 
@@ -69,6 +70,7 @@ class _Tariff:
     source: str
     date: str
     batch: float | None = None
+    own: bool = False
     told: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
@@ -138,13 +140,14 @@ def _cost(tariff: _Tariff, usage: Mapping[str, int], share: float) -> dict[str, 
 
 
 def put_cost(span: dict[str, Any]) -> None:
-    """Add to a span, as OTLP JSON, the cost of the model call that it is, and by which price, where both are known."""
+    """Add to a span, as OTLP JSON, what the model call that it is cost, where that is known; and by which price, where
+    it is one's own."""
     if found := _priced(span):
         tariff, cost = found
-        span["attributes"] += (
-            {"key": keys.COST, "value": {"stringValue": orjson.dumps(cost).decode()}},
-            {"key": keys.PRICE, "value": {"stringValue": tariff.told}},
-        )
+        span["attributes"].append({"key": keys.COST, "value": {"stringValue": orjson.dumps(cost).decode()}})
+        # The published table's name on every span would cost an SQLite database a page for each: 3 KB a call.
+        if tariff.own:
+            span["attributes"].append({"key": keys.PRICE, "value": {"stringValue": tariff.told}})
 
 
 def load() -> None:
@@ -159,7 +162,7 @@ def _tariff(provider: str, model: str, quarter: int, tier: str = "") -> _Tariff 
     day = moment.date().isoformat()
     for own in _own:
         if own.holds(provider, model, day):
-            return _Tariff(_negotiated(own), own.source, day, own.batch)
+            return _Tariff(_negotiated(own), own.source, day, own.batch, own=True)
     if provider in _FREE:
         nothing = Rate(0.0)
         return _Tariff(Rates(nothing, nothing, nothing, nothing, nothing, {}), f"{provider}: no charge by token", day)

@@ -63,12 +63,13 @@ def _traces_left(stage: Stage, logged: bool) -> int:
     (home / "config" / "tierlens.yaml").write_text(text)
     environ = {"TIERLENS_CONFIG_DIR": str(home / "config"), "TIERLENS_JOURNAL_DIR": str(home / "journal")}
     with stage.backend(f"privacy-{logged}") as backend:
-        stored = stage.probe("emit", "tierlens", PRIVATE, backend=backend, environ=environ)["stored"]
-        _expect_all(stored, backend)
-    journal, server = home / "journal", backend.folder
-    if not any(journal.glob("*.jsonl")):
-        raise ProbeFailed("there is no journal to search")
-    return sum(text_bytes(path.read_bytes()) for path in _files(journal, server))
+        stage.probe("emit", "tierlens-external", PRIVATE, backend=backend, environ=environ)
+        # Searched as it lies there: who ships it also removes it.
+        found = sum(text_bytes(path.read_bytes()) for path in _files(home / "journal"))
+        if not any((home / "journal").glob("*.jsonl")):
+            raise ProbeFailed("there is no journal to search")
+        _expect_all(stage.probe("draining", home / "journal", backend=backend)["whole"], backend)
+    return found + sum(text_bytes(path.read_bytes()) for path in _files(backend.folder))
 
 
 def _expect_all(stored: int, backend: Backend) -> None:

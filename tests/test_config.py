@@ -27,6 +27,8 @@ keep: [error, slow>30s, slow>500ms]
 state: {include: [question, brand], exclude: [panel], max_bytes: 100}
 redact: [secrets, email]
 metrics: {causal_confidence: outputs.causal_confidence}
+runs: per_invocation
+estimate_tokens: true
 """
 
 
@@ -73,6 +75,8 @@ def test_every_flag_of_an_agent_is_read(tmp_path: Path) -> None:
         state=StatePolicy(frozenset({"question", "brand"}), frozenset({"panel"}), 100),
         redact=("secrets", "email"),
         metrics={"causal_confidence": MetricRule("outputs.causal_confidence")},
+        runs="per_invocation",
+        estimate_tokens=True,
     )
     assert policies.agents["causal_impact"] is policies.agents["estimate"]
 
@@ -351,6 +355,16 @@ def test_any_bytes_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory,
     (path / "agents/a.yaml").write_bytes(content)
 
     assert all(isinstance(error, ConfigError) for error in config.check(path))
+
+
+def test_what_has_a_file_has_runs_of_its_versions_unless_the_files_say_otherwise(tmp_path: Path) -> None:
+    def runs(name: str, defaults: str) -> tuple[str, ...]:
+        found = config.load_policies(folder(tmp_path / name, defaults, a="agent: a", b="agent: b\nruns: off"))
+        return found.defaults.runs, found.agents["a"].runs, found.agents["b"].runs
+
+    assert runs("left_out", "") == ("off", "per_version", "off")
+    assert runs("off", "defaults: {runs: off}") == ("off", "off", "off")
+    assert runs("each", "defaults: {runs: per_invocation}") == ("per_invocation", "per_invocation", "off")
 
 
 def test_an_unquoted_off_means_no_runs(tmp_path: Path) -> None:

@@ -23,13 +23,15 @@ BRANDS = ("Kisqali", "Fabhalta")
 
 
 @pytest.fixture
-def start(tmp_path: Path, mlflow_server: StoredMlflow) -> Iterator[Callable[[str], Lens]]:
+def start(tmp_path: Path, mlflow_server: StoredMlflow) -> Iterator[Callable[..., Lens]]:
     started: list[Lens] = []
 
-    def init(text: str) -> Lens:
+    def init(text: str, *agents: str) -> Lens:
         folder = tmp_path / "config"
-        folder.mkdir()
+        (folder / "agents").mkdir(parents=True)
         (folder / "tierlens.yaml").write_text(textwrap.dedent(text))
+        for name in agents:
+            (folder / "agents" / f"{name}.yaml").write_text(f"agent: {name}\n")
         lens = tierlens.init(
             tracking_uri=mlflow_server.uri, config_dir=folder, journal_dir=tmp_path / "journal", shipper="external"
         )
@@ -73,7 +75,7 @@ def names(server: StoredMlflow, experiment: str) -> list[str]:
 
 
 def test_runs_are_the_sums_over_the_same_traces_also_once_all_was_delivered_again(
-    start: Callable[[str], Lens], mlflow_server: StoredMlflow, tmp_path: Path
+    start: Callable[..., Lens], mlflow_server: StoredMlflow, tmp_path: Path
 ) -> None:
     lens = start("app: runs_sums\nbrands: [Kisqali, Fabhalta]\ndefaults: {runs: per_version}\n")
     ask(lens)
@@ -98,7 +100,7 @@ def test_runs_are_the_sums_over_the_same_traces_also_once_all_was_delivered_agai
 
 
 def test_by_invocation_every_graph_call_is_a_run_that_holds_its_agents(
-    start: Callable[[str], Lens], mlflow_server: StoredMlflow, tmp_path: Path
+    start: Callable[..., Lens], mlflow_server: StoredMlflow, tmp_path: Path
 ) -> None:
     lens = start("app: runs_each\ndefaults:\n  runs: per_invocation\n")
     for _ in range(3):
@@ -118,7 +120,7 @@ def test_by_invocation_every_graph_call_is_a_run_that_holds_its_agents(
 
 
 def test_units_directions_and_refusals_are_told_where_one_looks(
-    start: Callable[[str], Lens], mlflow_server: StoredMlflow, tmp_path: Path
+    start: Callable[..., Lens], mlflow_server: StoredMlflow, tmp_path: Path
 ) -> None:
     metrics = "{length: {path: outputs.notes.0, min: 0}, gap: {unit: '%', direction: lower}}"
     lens = start(f"app: runs_units\ndefaults:\n  runs: per_version\n  metrics: {metrics}\n")
@@ -143,14 +145,24 @@ def test_units_directions_and_refusals_are_told_where_one_looks(
     assert (run.data.metrics["gap"], run.data.metrics["refused_metrics"]) == (0.25, 1.0)
 
 
-@pytest.mark.parametrize("said", ["", "defaults:\n  runs: off\n"])
-def test_off_means_no_run(said: str, start: Callable[[str], Lens], mlflow_server: StoredMlflow, tmp_path: Path) -> None:
-    app = f"runs_off_{len(said)}"
-    lens = start(f"app: {app}\n{said}")
+@pytest.mark.parametrize(
+    ("defaults", "expected"),
+    [("{}", ["a"]), ("{runs: per_version}", ["LangGraph", "a"]), ("{runs: off}", [])],
+    ids=["left out", "per version", "off"],
+)
+def test_an_agent_with_a_file_has_runs_unless_told_otherwise(
+    defaults: str,
+    expected: list[str],
+    start: Callable[..., Lens],
+    mlflow_server: StoredMlflow,
+    tmp_path: Path,
+) -> None:
+    app = f"runs_left_out_{len(expected)}"
+    lens = start(f"app: {app}\ndefaults: {defaults}\n", "a")
     chain().invoke({"question": "why"}, {"callbacks": [lens.callback(brand="Kisqali")]})
     lens.close()
 
     run_once(tmp_path / "journal", MlflowHttpSink(mlflow_server.uri))
 
     assert len(mlflow_server.trace_ids(f"{app}/Kisqali")) == 1
-    assert names(mlflow_server, f"{app}/Kisqali") == []
+    assert names(mlflow_server, f"{app}/Kisqali") == expected

@@ -15,7 +15,6 @@ def test_an_agents_span_tells_latency_tokens_cost_outcome_and_custom_metrics():
     assert told.metrics == {
         "latency_s": 1.5,
         "succeeded": 1.0,
-        "outcome/ok": 1.0,
         "model_calls": 2.0,
         "input_tokens": 200.0,
         "output_tokens": 40.0,

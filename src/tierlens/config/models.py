@@ -138,9 +138,10 @@ class Flags(_Strict):
     metrics: dict[Name, Metric] = Field(
         default={}, description="Custom metrics, by name: where in the output each lies, or all there is to say of it."
     )
-    runs: Runs = Field(
-        default="off",
-        description="MLflow runs: one for each version of its configuration, one for each invocation, or none.",
+    runs: Runs | None = Field(
+        default=None,
+        description="MLflow runs: one for each version of its configuration, one for each invocation, or none. "
+        "Left out: per_version for an agent with a file, off for a node without one.",
     )
     estimate_tokens: bool = Field(
         default=False,

@@ -98,6 +98,8 @@ def _policies(
     model = application.model or ApplicationFile()
     defaults = _over(AgentPolicy(), model.defaults)
     defaults = replace(defaults, experiment=experiment or defaults.experiment)
+    # What has no file has no configuration either, and so no versions of one; what has a file has runs of them.
+    of_files = defaults if model.defaults.runs else replace(defaults, runs="per_version")
     return Policies(
         app=model.app,
         environment=environment or model.environment,
@@ -106,7 +108,7 @@ def _policies(
         default_brand=model.default_brand,
         trace_name=model.naming.trace,
         defaults=defaults,
-        agents=_by_name(_agent(defaults, file) for file in agents),
+        agents=_by_name(_agent(of_files, file) for file in agents),
         runnables=dict(model.runnables),
         question=model.question or "",
         answer=model.answer or "",
@@ -118,8 +120,8 @@ def _by_name(agents: Iterator[AgentPolicy]) -> Mapping[str, AgentPolicy]:
     return {name: agent for agent in agents for name in (agent.node, agent.agent)}
 
 
-def _agent(defaults: AgentPolicy, file: AgentFile) -> AgentPolicy:
-    return replace(_over(defaults, file), agent=file.agent, node=file.node or file.agent, tier=file.tier)
+def _agent(base: AgentPolicy, file: AgentFile) -> AgentPolicy:
+    return replace(_over(base, file), agent=file.agent, node=file.node or file.agent, tier=file.tier)
 
 
 def _over(base: AgentPolicy, flags: Flags) -> AgentPolicy:
@@ -135,7 +137,7 @@ def _over(base: AgentPolicy, flags: Flags) -> AgentPolicy:
         state=_state(base.state, flags.state),
         redact=tuple(dict.fromkeys(flags.redact)) if "redact" in given else base.redact,
         metrics={**base.metrics, **{name: _metric(told) for name, told in flags.metrics.items()}},
-        runs=flags.runs if "runs" in given else base.runs,
+        runs=flags.runs or base.runs,
         estimate_tokens=flags.estimate_tokens if "estimate_tokens" in given else base.estimate_tokens,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from tests.performance import database
@@ -20,15 +20,20 @@ NEEDLE = 24
 
 
 def growth(stage: Stage) -> dict[str, Reading]:
-    """KB that the database grows by for each model call stored."""
-    grown = {"tierlens": 0.0, "mlflow": 0.0}
-    for name in grown:
-        with stage.backend(f"growth-{name}") as backend:
-            options = ("--warm-up", WARM_UP, "--flush-every", FLUSH_EVERY)
-            found = stage.probe("emit", name, GROWTH, *options, backend=backend)
-        grown[name] = found["grown_bytes"] / (found["stored"] * MODEL_CALLS) / 1024
-    how = f"{GROWTH} invocations after {WARM_UP}"
-    return {"growth_kb": Reading((grown["tierlens"],), how, f"autolog {grown['mlflow']:.1f} KB")}
+    """KB that the database grows by for each model call stored; beside, with the runs of agents that have files."""
+    with_files = {"TIERLENS_CONFIG_DIR": str(stage.configured())}
+    ours, theirs = _grown(stage, "tierlens", {}), _grown(stage, "mlflow", {})
+    beside = (
+        f"autolog {theirs:.1f} KB; with a file for each agent, and so runs, {_grown(stage, 'tierlens', with_files):.1f}"
+    )
+    return {"growth_kb": Reading((ours,), f"{GROWTH} invocations after {WARM_UP}", beside)}
+
+
+def _grown(stage: Stage, name: str, environ: Mapping[str, str]) -> float:
+    with stage.backend(f"growth-{name}-{len(environ)}") as backend:
+        options = ("--warm-up", WARM_UP, "--flush-every", FLUSH_EVERY)
+        found = stage.probe("emit", name, GROWTH, *options, backend=backend, environ=environ)
+    return float(found["grown_bytes"]) / (found["stored"] * MODEL_CALLS) / 1024
 
 
 def ledger(stage: Stage) -> dict[str, Reading]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.performance.reference import workload
 from tierlens.local import MlflowServer, ServerPlan
 
 ROOT = Path(__file__).parents[2]
@@ -68,6 +69,14 @@ class Stage:
     def scratch(self, name: str) -> Path:
         """A new empty folder."""
         return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder))
+
+    def configured(self) -> Path:
+        """A new config folder with a file for each agent of the reference graph, so that each has runs."""
+        folder = self.scratch("config")
+        (folder / "agents").mkdir()
+        for agent in workload.AGENTS:
+            (folder / "agents" / f"{agent}.yaml").write_text(f"agent: {agent}\n")
+        return folder
 
     def probe(
         self,

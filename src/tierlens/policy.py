@@ -194,5 +194,5 @@ class Policies:
             agent=agent,
             tier="" if tier is None else tier,
             environment=self.environment,
-            date=dt.datetime.now(dt.UTC).date().isoformat(),
+            date=dt.datetime.now(dt.UTC).date().isoformat() if "{date}" in template else "",
         )

@@ -111,8 +111,6 @@ def _open(recorder: Recorder, kind: str, name: str, inputs: Mapping[str, Any]) -
 
 
 def _describe(recorder: Recorder, opened: Open, inputs: Mapping[str, Any]) -> None:
-    if opened.kind == "AGENT":
-        chains.describe_agent(opened)
     contents.put_inputs(recorder, opened, _without_documents(opened.kind, inputs))
     if opened.kind == "RERANKER":
         opened.before = rag.documents_in(inputs)

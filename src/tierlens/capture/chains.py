@@ -34,25 +34,22 @@ def start(
 ) -> Open:
     """Open the span of a chain run: an agent's or another node's, a graph's, a named runnable's, or a plain chain's."""
     namespace = metadata.get("langgraph_checkpoint_ns") or ""
-    is_node = bool(namespace) and _is_node(name, namespace, metadata, parent)
-    agent, policy = _agent(recorder, name, metadata, parent, is_node)
+    # The first run in a checkpoint namespace; the runs inside it inherit its metadata.
+    inside = parent is not None and parent.namespace == namespace
+    is_node = bool(namespace) and not inside and metadata.get("langgraph_node") == name
+    agent, policy = "", None
+    if is_node or recorder.policies.agents:
+        agent, policy = _agent(recorder, name, metadata, parent, is_node)
     kind = "AGENT" if agent else _kind(recorder, name, metadata, is_node)
     opened = recorder.start(key, name, kind, parent=parent, context=context, policy=policy, agent=agent)
     opened.is_node, opened.namespace = is_node, namespace
     if parent is None and opened.trace.session is None and (thread := metadata.get("thread_id")):
         opened.trace.session = str(thread)
     if opened.recording:
-        if agent:
-            describe_agent(opened)
         if is_node and parent is not None:
             _count_attempt(opened, parent)
         contents.put_inputs(recorder, opened, inputs)
     return opened
-
-
-def _is_node(name: str, namespace: str, metadata: Mapping[str, Any], parent: Open | None) -> bool:
-    """A node's or task's run is the first in a checkpoint namespace; the runs inside it inherit its metadata."""
-    return metadata.get("langgraph_node") == name and (parent is None or parent.namespace != namespace)
 
 
 def _agent(
@@ -61,7 +58,7 @@ def _agent(
     """The agent this run is, with its policy: by node name, by ``metadata={"agent": …}``, or as a graph's own name."""
     policies = recorder.policies
     if not policies.agents:
-        return (_unnamed(name, metadata, parent), None) if is_node else ("", None)
+        return _unnamed(name, metadata, parent), None
     inside = parent.agent if parent else ""
     labels = (name, metadata.get("agent")) if is_node else (name,)
     for label in labels:
@@ -86,14 +83,6 @@ def _kind(recorder: Recorder, name: str, metadata: Mapping[str, Any], is_node: b
     path = metadata.get("langgraph_path") or ()
     called = is_node and path[:1] == ("__pregel_push",) and path[-1:] == (True,)
     return "TASK" if called else "CHAIN"
-
-
-def describe_agent(opened: Open) -> None:
-    """Say on an agent's span which one it is, where its name does not, and its tier."""
-    if opened.agent != opened.name:
-        opened.attributes[keys.AGENT] = opened.agent
-    if opened.policy.tier is not None:
-        opened.attributes[keys.TIER] = opened.policy.tier
 
 
 def _count_attempt(opened: Open, graph: Open) -> None:

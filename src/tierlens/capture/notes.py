@@ -13,7 +13,8 @@ from typing import Any, ParamSpec
 
 from tierlens.capture import active, current, payload, privacy
 from tierlens.capture.measuring import measure
-from tierlens.capture.recorder import Recorder, add_tags
+from tierlens.capture.recorder import Recorder
+from tierlens.capture.tagging import add_tags
 from tierlens.capture.trace import Open
 from tierlens.errors import JournalRefused
 from tierlens.spans import Artifact, Metric

@@ -58,6 +58,8 @@ def of_exception(error: BaseException) -> Outcome:
 
 def of_output(output: object) -> Outcome:
     """The outcome of work that returned: a ``Command`` that names a goal hands off to it, unless that is the end."""
+    if type(output) is dict:
+        return FINE
     single = output[0] if type(output) is list and len(output) == 1 else output
     if type(single).__name__ == "Command" and (destination := goal(single)) not in ("", END):
         return Outcome(HANDED_OFF, destination)

@@ -7,19 +7,20 @@ run id is the trace id, the last 16 digits of a run's id are its span id.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from time import perf_counter_ns
 from typing import Final, Protocol
 
 from tierlens import keys
-from tierlens.capture import files, invocations, outcomes, payload, privacy, sampling
+from tierlens.capture import files, invocations, outcomes, privacy, sampling
 from tierlens.capture.outcomes import Outcome
 from tierlens.capture.shield import Shield
+from tierlens.capture.tagging import list_agent, tag_trace
 from tierlens.capture.trace import Context, Hold, Open, Trace
 from tierlens.errors import JournalRefused, UnknownBrand
 from tierlens.policy import AgentPolicy, Policies
-from tierlens.spans import NONE, AttributeValue, Routing, Span, Status
+from tierlens.spans import NONE, Routing, Span, Status
 
 Step = Callable[[Span], Span | None]
 _LOW_64: Final = 0xFFFFFFFFFFFFFFFF
@@ -92,8 +93,8 @@ class Recorder:
             self._inherit(opened, parent, policy, agent)
         self.open[key] = opened
         parent.trace.open.add(opened)
-        if kind == "AGENT" and opened.agent:
-            _list_agent(opened)
+        if agent:
+            list_agent(opened)
         return opened
 
     def _inherit(self, opened: Open, parent: Open, policy: AgentPolicy | None, agent: str) -> None:
@@ -121,8 +122,8 @@ class Recorder:
             self._sample(opened, "")
         self.open[key] = opened
         trace.open.add(opened)
-        if kind == "AGENT" and agent:
-            _list_agent(opened)
+        if agent:
+            list_agent(opened)
         return opened
 
     def _brand(self, context: Context) -> tuple[str, bool]:
@@ -179,7 +180,8 @@ class Recorder:
         if opened.parent is None:
             self._finish_left_behind(opened, outcome)
         if opened.recording:
-            if opened.asked is not None:
+            # Its agent's policy is its own; a root whose runs are by invocation counts the calls of all.
+            if opened.asked is not None and (opened.policy.runs != "off" or trace.inner_calls is not None):
                 invocations.count(opened)
             self.rewrite(opened, outcome, end_ns or trace.clock_ns + perf_counter_ns())
             if opened.own_hold is not None:
@@ -196,7 +198,7 @@ class Recorder:
             self._tell(opened, outcome)
         if opened.artifacts:
             files.show(opened)
-        span = self._span(opened, end_ns, "OK") if fine else self._span(opened, end_ns, outcome.status, outcome.detail)
+        span = self._span(opened, end_ns, "OK" if fine else outcome.status, outcome.detail)
         if span is None:
             return
         if first:
@@ -211,7 +213,7 @@ class Recorder:
         if outcome.detail and opened.policy.log_prompts:
             opened.attributes[keys.OUTCOME_DETAIL] = outcome.detail
         if opened.parent_id is None:
-            self._tag_trace(opened, outcome)
+            tag_trace(opened, outcome, self.policies)
 
     def _span(self, opened: Open, end_ns: int, status: Status, detail: str = "") -> Span | None:
         """The span as it may be journalled: without what is private, through the user's steps."""
@@ -225,7 +227,7 @@ class Recorder:
             end_ns,
             opened.attributes,
             status,
-            detail if status == "ERROR" and opened.policy.log_prompts else "",
+            detail if detail and status == "ERROR" and opened.policy.log_prompts else "",
             opened.events,
             opened.links,
         )
@@ -255,50 +257,13 @@ class Recorder:
         for left in sorted(root.trace.open, key=lambda one: one.start_ns, reverse=True):
             self.finish(left, Outcome(word))
 
-    def _tag_trace(self, root: Open, outcome: Outcome) -> None:
-        trace, policies = root.trace, self.policies
-        tags: Mapping[str, object] = {
-            **trace.context.tags,
-            "app": policies.app,
-            "brand": trace.brand,
-            "kpi": trace.context.kpi,
-            "user": trace.context.user,
-            "session": trace.session,
-            "environment": policies.environment,
-            "agents": ", ".join(trace.agents),
-            "tiers": ", ".join(sorted(trace.tiers)),
-            "outcome": outcome.word,
-        }
-        add_tags(root.attributes, tags)
-        name = policies.names(policies.trace_name, brand=trace.brand, agent=root.agent, tier=root.policy.tier)
-        root.attributes[keys.TRACE_NAME] = name.strip() or root.name
-        root.attributes[keys.TRACE_TAG + keys.SPANS_STARTED] = str(trace.spans + 1)
-        if trace.session:
-            root.attributes[keys.SESSION] = str(trace.session)[:250]
-        if trace.context.user:
-            root.attributes[keys.USER] = trace.context.user
-
-
-def _list_agent(opened: Open) -> None:
-    opened.trace.agents[opened.agent] = None
-    if opened.policy.tier is not None:
-        opened.trace.tiers[str(opened.policy.tier)] = None
-
-
-def add_tags(attributes: dict[str, AttributeValue], tags: Mapping[str, object]) -> None:
-    """Put trace tags on a root. MLflow's own names are left out: some would make the trace unreadable."""
-    for tag, value in tags.items():
-        text = value if isinstance(value, str) else "" if value is None else payload.safe_str(value)
-        if text and not tag.startswith("mlflow."):
-            attributes[keys.TRACE_TAG + tag] = text[:4_096]
-
 
 def trace_id_of(key: Hashable) -> str:
     return f"{key:032x}" if type(key) is int else os.urandom(16).hex()
 
 
 def span_id_of(key: Hashable) -> str:
-    return f"{key & _LOW_64:016x}" if type(key) is int else os.urandom(8).hex()
+    return "%016x" % (key & _LOW_64) if type(key) is int else os.urandom(8).hex()
 
 
 def _nothing() -> None:

@@ -8,7 +8,7 @@ from tierlens import keys
 from tierlens.capture import outcomes
 from tierlens.capture.outcomes import Outcome
 from tierlens.capture.pauses import Pause, Pauses
-from tierlens.capture.recorder import add_tags
+from tierlens.capture.tagging import add_tags
 from tierlens.capture.trace import Open
 from tierlens.spans import Link
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tierlens.capture import active, chains, contents, measuring, models, outcomes
+from tierlens.capture import active, contents, measuring, models, outcomes
 from tierlens.capture.places import of_brand
 from tierlens.capture.recorder import Recorder
 from tierlens.capture.trace import Context, Open
@@ -104,7 +104,6 @@ class ExperimentTracker:
             outer = recorder.start(
                 object(), self._agent, "AGENT", parent=parent, context=context, policy=policy, agent=agent
             )
-            chains.describe_agent(outer)
         call = recorder.start(object(), model, "CHAT_MODEL", parent=outer or parent, context=context)
         for opened in filter(None, (outer, call)):
             opened.start_ns -= int(max(latency_s, 0.0) * 1e9)

@@ -7,7 +7,10 @@ from typing import Any
 
 import orjson
 
-ROLES = {"human": "user", "ai": "assistant", "AIMessageChunk": "assistant", "HumanMessageChunk": "user"}
+ROLES = {"human": "user", "ai": "assistant", "system": "system"} | {
+    "AIMessageChunk": "assistant",
+    "HumanMessageChunk": "user",
+}
 _TEXT = frozenset({"text", "input_text", "output_text"})
 _CALLS = frozenset({"tool_use", "tool_call", "function_call", "server_tool_use", "input_json_delta"})
 
@@ -46,15 +49,11 @@ def _from_fields(fields: dict[str, Any]) -> dict[str, object]:
     if name := fields.get("name"):
         out["name"] = name
     if kind != "human" and kind != "system":
-        _put_tools(out, fields)
+        if calls := fields.get("tool_calls"):
+            out["tool_calls"] = [tool_call(call) for call in calls]
+        if call_id := fields.get("tool_call_id"):
+            out["tool_call_id"] = call_id
     return out
-
-
-def _put_tools(out: dict[str, object], fields: dict[str, Any]) -> None:
-    if calls := fields.get("tool_calls"):
-        out["tool_calls"] = [tool_call(call) for call in calls]
-    if call_id := fields.get("tool_call_id"):
-        out["tool_call_id"] = call_id
 
 
 def _from_mapping(value: Mapping[str, Any]) -> dict[str, object]:

@@ -11,16 +11,12 @@ import orjson
 from tierlens import keys
 from tierlens.capture import payload, privacy, rag
 from tierlens.capture.estimates import estimated
-from tierlens.capture.messages import as_message, tool_definition
+from tierlens.capture.messages import as_message
+from tierlens.capture.parameters import read
 from tierlens.capture.shapes import fields
 from tierlens.capture.trace import Open
 from tierlens.capture.usage import Usage, from_langchain, from_llm_output, with_service
 from tierlens.spans import NONE
-
-_NOT_PARAMETERS = frozenset({"model", "model_name", "messages", "system", "tools", "_type", "stream"}) | frozenset(
-    {"api_key", "anthropic_api_key", "extra_headers"}
-)
-_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 
 
 def describe(
@@ -28,27 +24,30 @@ def describe(
 ) -> None:
     """Put on the span of a model call what was asked of which model; ``metadata`` is as LangChain's tracers have it."""
     attributes = opened.attributes
-    model = metadata.get("ls_model_name") or parameters.get("model") or parameters.get("model_name")
-    if model:
+    said = read(parameters, private=not opened.policy.log_prompts)
+    if model := metadata.get("ls_model_name") or said.model:
         attributes[keys.MODEL] = str(model)
-    attributes[keys.PROVIDER] = str(metadata.get("ls_provider") or parameters.get("_type") or "unknown")
-    put_parameters(opened, parameters)
-    if _caches_for_an_hour(messages, parameters):
+    attributes[keys.PROVIDER] = str(metadata.get("ls_provider") or said.provider or "unknown")
+    attributes |= said.attributes
+    opened.asked = said.asked
+    if _caches_for_an_hour(messages, said.cache_marks):
         opened.caches_for_an_hour = True
     if opened.policy.estimate_tokens:
         opened.prompt = messages
     put_messages(opened, [as_message(message) for message in messages])
 
 
-def _caches_for_an_hour(messages: Sequence[object], parameters: Mapping[str, Any]) -> bool:
-    """Whether all that a prompt marks for caching is to be kept for an hour: a stream's usage does not tell."""
-    contents = [fields(message).get("content") for message in messages]
-    # Only a block, a tool or the call as a whole can be marked, and most prompts are plain text.
-    if list not in map(type, contents) and "tools" not in parameters and "cache_control" not in parameters:
-        return False
-    listed = [content for content in contents if type(content) is list]
-    blocks = [*itertools.chain.from_iterable(listed), *(parameters.get("tools") or ()), parameters]
-    marks = [mark for block in blocks if isinstance(block, Mapping) and (mark := block.get("cache_control"))]
+def _caches_for_an_hour(messages: Sequence[object], marks: Sequence[object]) -> bool:
+    """Whether all that a call marks for caching is to be kept for an hour: a stream's usage does not tell.
+
+    Args:
+        marks: those of its tools, and its own.
+    """
+    # Of a message only a block can be marked, and most prompts are plain text.
+    if listed := [content for one in messages if type(content := fields(one).get("content")) is list]:
+        blocks = itertools.chain.from_iterable(listed)
+        said = (block.get("cache_control") for block in blocks if isinstance(block, Mapping))
+        marks = [*marks, *filter(None, said)]
     return bool(marks) and all(isinstance(mark, Mapping) and mark.get("ttl") == "1h" for mark in marks)
 
 
@@ -65,21 +64,6 @@ def put_messages(opened: Open, messages: Sequence[Mapping[str, object]]) -> None
         prompt = "\n".join(str(message.get("content", "")) for message in messages)
         if used := rag.context_of(opened.trace, prompt):
             opened.attributes[keys.CONTEXT_DOCUMENTS] = ", ".join(used)
-
-
-def put_parameters(opened: Open, parameters: Mapping[str, Any]) -> None:
-    """Store the invocation parameters and the tools that were offered."""
-    opened.asked = (parameters.get("temperature"), next(filter(None, map(parameters.get, _LIMITS)), None))
-    private = not opened.policy.log_prompts
-    kept = {name: value for name, value in parameters.items() if value is not None and name not in _NOT_PARAMETERS}
-    if private:
-        kept = {name: value for name, value in kept.items() if isinstance(value, bool | int | float)}
-    if kept:
-        opened.attributes[keys.PARAMS] = payload.dumps(kept)
-    tools = parameters.get("tools") or parameters.get("functions")
-    if tools and not private:
-        offered = [tool_definition(tool) if isinstance(tool, Mapping) else payload.safe_repr(tool) for tool in tools]
-        opened.attributes[keys.CHAT_TOOLS] = payload.dumps(offered)
 
 
 def end(opened: Open, result: Any) -> None:
@@ -109,7 +93,7 @@ def put_replies(opened: Open, replies: Iterable[object]) -> None:
     quotable = opened.hold is None and opened.own_hold is None
     choices: list[dict[str, object]] = []
     for reply in replies:
-        message = as_message(reply)
+        message, found = as_message(reply), fields(reply)
         message["role"] = "assistant"
         if private:
             privacy.said(opened, message)
@@ -117,13 +101,9 @@ def put_replies(opened: Open, replies: Iterable[object]) -> None:
         elif quotable:
             pointer = f"choices/{len(choices)}/message/content" if choices else "reply"
             # The model's own words, as the caller has them too: only the same object is known again.
-            opened.trace.ledger.remember(_content(reply), opened.span_id, pointer)
-        choices.append({"message": message, "finish_reason": _stop_reason(reply)})
+            opened.trace.ledger.remember(found.get("content", reply), opened.span_id, pointer)
+        choices.append({"message": message, "finish_reason": _stop_reason(reply, found)})
     opened.attributes[keys.OUTPUTS] = payload.dumps({"choices": choices})
-
-
-def _content(reply: object) -> object:
-    return reply if type(reply) is str else fields(reply).get("content", reply)
 
 
 def put_usage(opened: Open, usage: Usage | None, response_model: str | None, *, share: float = 1.0) -> None:
@@ -177,8 +157,7 @@ def _response_model(replies: Sequence[object], output: Mapping[str, Any]) -> str
     return str(model) if model else None
 
 
-def _stop_reason(reply: object) -> str | None:
-    found = fields(reply)
+def _stop_reason(reply: object, found: Mapping[str, Any]) -> str | None:
     metadata = found if found is reply else found.get("response_metadata") or NONE
     reason = metadata.get("stop_reason") or metadata.get("finish_reason")
     return str(reason) if reason else None

@@ -17,7 +17,7 @@ from langchain_core.runnables.config import var_child_runnable_config
 from tierlens.capture.recorder import Recorder
 from tierlens.capture.trace import Context, Open
 
-_inside: contextvars.ContextVar[Open | None] = contextvars.ContextVar("tierlens_span", default=None)
+enclosing: contextvars.ContextVar[Open | None] = contextvars.ContextVar("tierlens_span", default=None)
 _context: contextvars.ContextVar[Context | None] = contextvars.ContextVar("tierlens_context", default=None)
 
 
@@ -41,7 +41,7 @@ def _running() -> int | None:
 
 def decorated(recorder: Recorder) -> Open | None:
     """The span of the innermost decorated call around the running code, while it is open."""
-    if (own := _inside.get()) is None:
+    if (own := enclosing.get()) is None:
         return None
     return own if own.key in recorder.open else None
 
@@ -49,11 +49,11 @@ def decorated(recorder: Recorder) -> Open | None:
 @contextmanager
 def inside(opened: Open | None) -> Iterator[None]:
     """Have code in this block, and what it calls, belong to ``opened``."""
-    token = _inside.set(opened)
+    token = enclosing.set(opened)
     try:
         yield
     finally:
-        _inside.reset(token)
+        enclosing.reset(token)
 
 
 def with_brand(context: Context, brand: str | None) -> Context:

@@ -1,0 +1,65 @@
+"""What all callbacks share: the recorder, for whom a call is made, and which span a run starts below."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from uuid import UUID
+
+from langgraph.callbacks import GraphCallbackHandler
+
+from tierlens.capture import current
+from tierlens.capture.graphs import streamed_input
+from tierlens.capture.pauses import Pauses
+from tierlens.capture.recorder import Recorder
+from tierlens.capture.trace import Context, Open
+
+BrandOf = Callable[[object], str | None]
+
+
+class RunCallbacks(GraphCallbackHandler):
+    """The ground that callbacks for each kind of run stand on.
+
+    Args:
+        recorder: the lens's recorder.
+        context: for whom and about what the calls are made.
+        pauses: where interrupted threads are remembered for the trace that resumes them.
+        brand_of: reads the brand from a root's inputs, where it is not given.
+    """
+
+    def __init__(self, recorder: Recorder, context: Context, pauses: Pauses, brand_of: BrandOf | None = None) -> None:
+        self._recorder = recorder
+        self._context = context
+        self._pauses = pauses
+        self._brand_of = brand_of
+        self.shield = recorder.shield
+        self.raise_error = recorder.shield.strict
+
+    def _parent(self, parent_run_id: UUID | None) -> Open | None:
+        """The span a run starts below: LangChain's parent, or a decorated call inside it that is still open."""
+        recorder = self._recorder
+        parent = recorder.open.get(parent_run_id.int) if parent_run_id is not None else None
+        if parent is None:
+            return current.current(recorder)
+        if current.enclosing.get() is None:
+            return parent
+        own = current.decorated(recorder)
+        return own if own is not None and own is not parent and own.within(parent) else parent
+
+    def _context_for(self, inputs: Any) -> Context:
+        context = self._context
+        if self._brand_of is not None and context.brand is None:
+            brand = self._brand_of(inputs) or self._brand_of(streamed_input(inputs))
+            context = current.with_brand(context, brand)
+        ambient = current.ambient_context()
+        return current.merged(context, ambient) if ambient is not None else context
+
+
+def name_of(serialized: Mapping[str, Any] | None) -> str:
+    """As LangChain's own tracers name a run that was not given a name."""
+    if serialized:
+        if name := serialized.get("name"):
+            return str(name)
+        if path := serialized.get("id"):
+            return str(path[-1])
+    return "Unnamed"

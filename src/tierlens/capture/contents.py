@@ -38,20 +38,24 @@ def _inputs(recorder: Recorder, opened: Open, inputs: object) -> str:
         return payload.dumps(payload.masked(inputs))
     if trace.private.expected:
         privacy.recognise(opened, inputs)
-    fields = updates(inputs) if type(inputs).__name__ == "Command" else state.as_state(inputs)
-    root = opened.parent is None
-    if root and fields is not None:
+    resumes = type(inputs).__name__ == "Command"
+    fields = updates(inputs) if resumes else state.as_state(inputs)
+    if opened.parent is not None:
+        return _given(opened, inputs, fields)
+    if fields is not None:
         fields = _as_chat(state.visible(fields, policy.state))
+    asked = previews.question(inputs if fields is None or resumes else fields, recorder.policies.question)
+    return _with_message(_given(opened, inputs, fields), fields, "user", asked, policy)
+
+
+def _given(opened: Open, inputs: object, fields: Mapping[Any, object] | None) -> str:
+    """JSON of inputs, of those with ``fields`` as what changed against what the trace already holds."""
+    ledger, policy = opened.trace.ledger, opened.policy.state
     if fields is None:
-        text = trace.ledger.value(inputs, policy.state).decode()
-    else:
-        held = opened.hold is not None or opened.own_hold is not None
-        text = trace.ledger.inputs(opened.span_id, fields, policy.state, remember=not held).decode()
-    if root:
-        given = inputs if fields is None or type(inputs).__name__ == "Command" else fields
-        asked = previews.question(given, recorder.policies.question)
-        text = _with_message(text, fields, "user", asked, policy)
-    return text
+        return ledger.value(inputs, policy).decode()
+    # What is held back may never be stored, so nothing may refer to it.
+    held = opened.hold is not None or opened.own_hold is not None
+    return ledger.inputs(opened.span_id, fields, policy, remember=not held).decode()
 
 
 def _as_chat(fields: Mapping[Any, object], speaker: previews.Speaker | None = None) -> Mapping[Any, object]:
@@ -99,8 +103,9 @@ def put_outputs(recorder: Recorder, opened: Open, output: object) -> None:
 
 def _outputs(recorder: Recorder, opened: Open, output: object) -> str:
     policy, trace = opened.policy, opened.trace
-    update = updates(output)
-    measuring.measure_outputs(recorder, opened, update if update is not None else output)
+    update = None if type(output) is dict else updates(output)
+    if policy.metrics:
+        measuring.measure_outputs(recorder, opened, update if update is not None else output)
     documents = rag.documents_in(output) if opened.kind in _FINDERS else []
     if opened.kind == "RETRIEVER":
         rag.retrieved(opened, documents)
@@ -114,20 +119,23 @@ def _outputs(recorder: Recorder, opened: Open, output: object) -> str:
     if documents:
         return _documents(opened, output, documents)
     fields = update if update is not None else state.as_state(output)
-    root = opened.parent is None
-    if root and fields is not None:
+    if opened.parent is not None:
+        return _produced(opened, output, fields)
+    if fields is not None:
         fields = _as_chat(state.visible(fields, policy.state), "assistant")
+    said = _said(recorder, opened, output if fields is None or update is not None else fields)
+    return _with_message(_produced(opened, output, fields), fields, "assistant", said, policy)
+
+
+def _produced(opened: Open, output: object, fields: Mapping[Any, object] | None) -> str:
+    """JSON of outputs, what the trace already holds of them by reference."""
+    ledger, policy = opened.trace.ledger, opened.policy.state
     if fields is None:
-        text = trace.ledger.value(output, policy.state).decode()
-    else:
-        # What is held back may never be stored, so nothing may refer to it.
-        quotable = opened.is_node and opened.hold is None and opened.own_hold is None
-        span_id = opened.span_id if quotable else ""
-        text = trace.ledger.outputs(fields, policy.state, brief=root, span_id=span_id).decode()
-    if root:
-        said = _said(recorder, opened, output if fields is None or update is not None else fields)
-        text = _with_message(text, fields, "assistant", said, policy)
-    return text
+        return ledger.value(output, policy).decode()
+    # What is held back may never be stored, so nothing may refer to it.
+    quotable = opened.is_node and opened.hold is None and opened.own_hold is None
+    span_id = opened.span_id if quotable else ""
+    return ledger.outputs(fields, policy, brief=opened.parent is None, span_id=span_id).decode()
 
 
 def _said(recorder: Recorder, opened: Open, output: object) -> str | None:

@@ -78,7 +78,7 @@ class StateLedger:
         """JSON object of a node's inputs; with ``remember``, later spans may refer to what is stored whole."""
         fields: dict[str, object] = {}
         for name, value in chosen(state, policy):
-            if type(value) in _NUMBERS or _is_short(value):
+            if _is_plain(value):
                 fields[name] = value
             else:
                 fields[name] = orjson.Fragment(self._input(span_id, name, value, policy.max_bytes, remember))
@@ -94,7 +94,7 @@ class StateLedger:
         fields: dict[str, object] = {}
         whole: list[tuple[str, object]] = []
         for name, value in chosen(state, policy):
-            if type(value) in _NUMBERS or _is_short(value):
+            if _is_plain(value):
                 fields[name] = value
                 continue
             encoded = self._whole(value, policy.max_bytes, brief)
@@ -240,9 +240,12 @@ def _stored(encoded: bytes, max_bytes: int) -> int:
     return max_bytes if b'"$cut"' in encoded else ALL
 
 
-def _is_short(value: object) -> bool:
-    """Whether a value is text that takes no more room as it is than a reference to it."""
-    return type(value) is str and len(value) <= SMALL and value.isascii()
+def _is_plain(value: object) -> bool:
+    """Whether a value is a number, or text that takes no more room as it is than a reference to it."""
+    kind = type(value)
+    if kind is str:
+        return len(value) <= SMALL and value.isascii()  # type: ignore[arg-type,attr-defined]  # kind says str
+    return kind in _NUMBERS
 
 
 def head(value: object) -> str:

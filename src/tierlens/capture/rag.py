@@ -88,11 +88,15 @@ def retrieved(opened: Open, documents: Sequence[Mapping[str, Any]]) -> None:
 
 def compressed(opened: Open, documents: object) -> None:
     """On a retriever made of another one and a compressor: how it re-ordered what the inner one found."""
-    inner, after = opened.inner, documents_in(documents)
+    inner = opened.inner
+    outer = opened.parent if opened.parent is not None and opened.parent.kind == "RETRIEVER" else None
+    if inner is None and outer is None:
+        return
+    after = documents_in(documents)
     if inner is not None and [_name(one) for one in inner] != [_name(one) for one in after]:
         reranked(opened, inner, after)
-    if opened.parent is not None and opened.parent.kind == "RETRIEVER":
-        opened.parent.inner = after
+    if outer is not None:
+        outer.inner = after
 
 
 def reranked(opened: Open, before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> None:

@@ -18,6 +18,7 @@ from tests.browser.ui import MlflowUi
 from tests.conftest import StoredMlflow
 
 BRAND = "Kisqali"
+EXPERIMENT = f"brand_analytics/{BRAND}/asked"  # others ask the eleven agents too, on the same server
 PATIENCE_MS = 30_000
 WINDOW = {"width": 1500, "height": 950}
 QUIET = (
@@ -45,11 +46,13 @@ def experiment_id(mlflow_server: StoredMlflow, tmp_path_factory: pytest.TempPath
     with (shared / "browser.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
-            return mlflow_server.experiment(f"brand_analytics/{BRAND}")["experiment_id"]
+            return mlflow_server.experiment(EXPERIMENT)["experiment_id"]
         except httpx.HTTPStatusError:
             asked = of_run("monday", questions(BRAND))
-            record(asked, uri=mlflow_server.uri, data=tmp_path_factory.mktemp("asked"), name="monday")
-    return mlflow_server.experiment(f"brand_analytics/{BRAND}")["experiment_id"]
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("MLFLOW_EXPERIMENT_NAME", "{app}/{brand}/asked")
+                record(asked, uri=mlflow_server.uri, data=tmp_path_factory.mktemp("asked"), name="monday")
+    return mlflow_server.experiment(EXPERIMENT)["experiment_id"]
 
 
 # Not for the session: while playwright runs, its thread has an event loop, which other modules' tests could not bear.

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from examples.brand_analytics.questions import questions
-from tests.browser.conftest import BRAND
+from tests.browser.conftest import BRAND, EXPERIMENT
 from tests.browser.ui import MlflowUi, icon, select, tree
 from tests.conftest import StoredMlflow
 
@@ -24,7 +24,7 @@ BUDGET = "Should we move e-mails and webinars between segments?"
 @pytest.fixture(scope="module")
 def traces(mlflow_server: StoredMlflow) -> dict[str, dict[str, Any]]:
     """The experiment's traces, by their question."""
-    infos = [mlflow_server.trace(trace_id) for trace_id in mlflow_server.trace_ids(f"brand_analytics/{BRAND}")]
+    infos = [mlflow_server.trace(trace_id) for trace_id in mlflow_server.trace_ids(EXPERIMENT)]
     return {info["request_preview"]: info for info in infos}
 
 

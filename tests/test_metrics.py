@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import pytest
@@ -125,7 +126,8 @@ def test_figures_equal_the_ledger_and_stay_so_when_everything_is_delivered_again
     assert once.sum(f"{CALLS}_count") == book["calls"] + book["refused"]
     assert once.by(f"{CALLS}_count", "tierlens_outcome") == {"ok": book["calls"], "error": 1}
     (refused,) = once.named(f"{CALLS}_count", tierlens_outcome="error")
-    assert refused.labels["error_type"] == "langchain_anthropic.chat_models.AnthropicInvalidRequestError"
+    # Newer versions of langchain-anthropic raise a class of their own, derived from it.
+    assert issubclass(resolve_name(refused.labels["error_type"]), BadRequestError)
     assert once.sum(f"{FIRST_CHUNK}_count") == 1
     assert once.by(f"{AGENT_SECONDS}_count", "gen_ai_agent_name").keys() == set(AGENTS)
     assert set(once.by(f"{WORKFLOWS}_count", "tierlens_outcome")) >= {"ok", "interrupted"}

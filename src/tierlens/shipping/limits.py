@@ -11,7 +11,7 @@ class Limits:
 
     Attributes:
         traces_per_request, bytes_per_request: a request is full at whichever comes first. MLflow stores a backlog
-            a fifth faster by 60 traces a request than by 20; more than 100 roots in one lose their link to a run.
+            a fifth faster by 100 traces a request than by 20; more roots than that in one lose their link to a run.
         pending_bytes: what is held in memory; reading stops above it.
         slice_bytes: how much is read and checked at a time.
         breath_s: the pause after each slice; gives the interpreter back to the agent's threads.
@@ -28,7 +28,7 @@ class Limits:
         audit_spans: how many spans may wait to be seen; beyond, the oldest count as seen.
     """
 
-    traces_per_request: int = 60
+    traces_per_request: int = 100
     bytes_per_request: int = 4 << 20
     pending_bytes: int = 12 << 20
     slice_bytes: int = 128 << 10

@@ -32,14 +32,14 @@ def test_whole_traces_arrive_in_one_request(scene: Scene) -> None:
     assert orjson.loads(batch.resource)["attributes"][0]["value"]["stringValue"] == "app"
 
 
-def test_a_request_holds_sixty_traces_at_most(scene: Scene) -> None:
+def test_a_request_holds_a_hundred_traces_at_most(scene: Scene) -> None:
     journal = scene.journal()
     for trace in range(1, 151):
         append_trace(journal, trace)
 
     scene.run(scene.shipper())
 
-    assert [len(batch.spans) // 3 for batch in scene.sink.batches] == [60, 60, 30]
+    assert [len(batch.spans) // 3 for batch in scene.sink.batches] == [100, 50]
 
 
 def test_one_writers_backlog_keeps_no_other_waiting(scene: Scene) -> None:
@@ -249,9 +249,9 @@ def test_too_large_a_request_is_split_and_too_large_a_span_truncated_and_kept_wh
 
 def test_a_size_that_was_refused_is_not_tried_again(scene: Scene) -> None:
     journal = scene.journal()
-    for trace in range(1, 101):
+    for trace in range(1, 151):
         append_trace(journal, trace, text="x" * 2_000)
-    limit = 210_000
+    limit = 350_000
     sink = FlakySink(
         scene.sink,
         rule=lambda request: (
@@ -264,7 +264,7 @@ def test_a_size_that_was_refused_is_not_tried_again(scene: Scene) -> None:
     scene.run(scene.shipper(sink))
 
     sizes = [sum(map(len, request.spans)) for request in sink.requests if isinstance(request, Batch)]
-    assert len(scene.stored()) == 300
+    assert len(scene.stored()) == 450
     assert sum(size > limit for size in sizes) <= 2
 
 

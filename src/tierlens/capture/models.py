@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -30,24 +29,29 @@ def describe(
     attributes[keys.PROVIDER] = str(metadata.get("ls_provider") or said.provider or "unknown")
     attributes |= said.attributes
     opened.asked = said.asked
-    if _caches_for_an_hour(messages, said.cache_marks):
-        opened.caches_for_an_hour = True
+    chat: list[dict[str, object]] = []
+    blocks: list[object] = []
+    for message in messages:
+        chat.append(as_message(message))
+        if type(content := fields(message).get("content")) is list:
+            blocks += content
+    # Of a message only a block can be marked, and most prompts are plain text.
+    if blocks or said.cache_marks:
+        opened.caches_for_an_hour = _for_an_hour(blocks, said.cache_marks)
     if opened.policy.estimate_tokens:
         opened.prompt = messages
-    put_messages(opened, [as_message(message) for message in messages])
+    put_messages(opened, chat)
 
 
-def _caches_for_an_hour(messages: Sequence[object], marks: Sequence[object]) -> bool:
+def _for_an_hour(blocks: Sequence[object], marks: Sequence[object]) -> bool:
     """Whether all that a call marks for caching is to be kept for an hour: a stream's usage does not tell.
 
     Args:
+        blocks: of its messages.
         marks: those of its tools, and its own.
     """
-    # Of a message only a block can be marked, and most prompts are plain text.
-    if listed := [content for one in messages if type(content := fields(one).get("content")) is list]:
-        blocks = itertools.chain.from_iterable(listed)
-        said = (block.get("cache_control") for block in blocks if isinstance(block, Mapping))
-        marks = [*marks, *filter(None, said)]
+    said = (block.get("cache_control") for block in blocks if isinstance(block, Mapping))
+    marks = [*marks, *filter(None, said)]
     return bool(marks) and all(isinstance(mark, Mapping) and mark.get("ttl") == "1h" for mark in marks)
 
 
@@ -73,18 +77,14 @@ def end(opened: Open, result: Any) -> None:
     output = result.llm_output or NONE
     if type(output) is not dict and not isinstance(output, Mapping):
         output = NONE
-    replies = [_reply(generation) for several in result.generations for generation in several]
+    # Read from where pydantic keeps its fields: a completion's generation has no message, and asking costs 3 µs.
+    replies = [fields(one).get("message") or one.text for several in result.generations for one in several]
     put_replies(opened, replies)
     usage = _usage(replies, output, opened.caches_for_an_hour)
     if usage is None and opened.policy.estimate_tokens:
         usage = estimated(opened.prompt, replies)
         opened.attributes[keys.TOKENS_ESTIMATED] = True
     put_usage(opened, usage, None if keys.MODEL in opened.attributes else _response_model(replies, output))
-
-
-def _reply(generation: Any) -> object:
-    # Read from where pydantic keeps its fields: a completion's generation has no message, and asking costs 3 µs.
-    return fields(generation).get("message") or generation.text
 
 
 def put_replies(opened: Open, replies: Iterable[object]) -> None:

@@ -17,7 +17,7 @@ def fields(value: object) -> Mapping[str, Any]:
     kind = type(value)
     if kind is dict:
         return value  # type: ignore[return-value]  # kind says dict, mypy cannot see it
-    if "__pydantic_fields__" in kind.__dict__:
+    if hasattr(kind, "__pydantic_fields__"):
         return value.__dict__
     return value if isinstance(value, Mapping) else getattr(value, "__dict__", NONE)
 

@@ -20,7 +20,7 @@ from tests.capture.conftest import Capture
 from tests.capture.graphs import graph, model
 from tests.capture.pausing import approval
 from tierlens import keys
-from tierlens.capture import ledger, previews
+from tierlens.capture import heads, previews
 from tierlens.policy import Policies
 from tierlens.spans import Span
 
@@ -130,7 +130,7 @@ def test_a_pause_and_its_end_read_well_in_the_trace_list(capture: Capture) -> No
     ],
 )
 def test_a_reference_says_what_it_refers_to(value: Any, first_words: str) -> None:
-    assert ledger.head(value) == first_words
+    assert heads.head(value) == first_words
 
 
 def test_a_breakpoint_reads_as_a_pause_and_a_resumption(capture: Capture) -> None:

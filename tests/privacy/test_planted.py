@@ -12,7 +12,7 @@ import pytest
 from tests.privacy.clean import clean_texts
 from tests.privacy.conftest import ALL_RULES
 from tests.privacy.planted import Planted, leaked, pieces, planted
-from tierlens.capture.ledger import HEAD, head
+from tierlens.capture.heads import HEAD, head
 from tierlens.capture.redaction import redactor
 from tierlens.capture.redaction.cuts import whole_words
 

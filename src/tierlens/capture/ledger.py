@@ -19,12 +19,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from itertools import islice
 from typing import Any, NamedTuple
 
 import orjson
 
 from tierlens.capture import payload
+from tierlens.capture.heads import head
 from tierlens.capture.messages import is_message
 from tierlens.capture.shapes import has
 from tierlens.capture.state import chosen
@@ -33,7 +33,6 @@ from tierlens.spans import NONE
 
 SMALL = 160
 MOST_ITEMS = 1_000
-HEAD = 32
 ALL = sys.maxsize
 _ATOMS = (str, int, float, bool, type(None), bytes)
 _NUMBERS = frozenset({int, float, bool, type(None)})
@@ -78,10 +77,9 @@ class StateLedger:
         """JSON object of a node's inputs; with ``remember``, later spans may refer to what is stored whole."""
         fields: dict[str, object] = {}
         for name, value in chosen(state, policy):
-            if _is_plain(value):
-                fields[name] = value
-            else:
-                fields[name] = orjson.Fragment(self._input(span_id, name, value, policy.max_bytes, remember))
+            if not _is_plain(value):
+                value = orjson.Fragment(self._input(span_id, name, value, policy.max_bytes, remember))
+            fields[name] = value
         return _object(fields)
 
     def outputs(self, state: Mapping[Any, object], policy: StatePolicy, *, brief: bool, span_id: str = "") -> bytes:
@@ -208,6 +206,8 @@ class StateLedger:
     def _whole(self, value: object, max_bytes: int, brief: bool = False) -> bytes:
         if not isinstance(value, list):
             return self._item(value, max_bytes, brief)
+        if len(value) == 1:
+            return b"[%b]" % self._item(value[0], max_bytes, brief)
         items: list[bytes] = []
         size = 0
         for item in value:
@@ -248,36 +248,10 @@ def _is_plain(value: object) -> bool:
     return kind in _NUMBERS
 
 
-def head(value: object) -> str:
-    """The first words of a value, of the texts in a list, or of a mapping's names, for the reader of a reference."""
-    text = value if isinstance(value, str) else _text_in(value)
-    if not isinstance(text, str) or not text:
-        return payload.shape(value)
-    words = text[:HEAD] if text.isascii() else payload.well_formed(text[:HEAD])
-    return words if len(text) <= HEAD else words + "…"
-
-
-def _text_in(value: object) -> object:
-    if isinstance(value, Mapping | list):
-        texts = (item if isinstance(item, str) else _message_text(item) for item in islice(value, HEAD))
-        return ", ".join(text for text in texts if isinstance(text, str))
-    return _message_text(value) or (getattr(value, "page_content", None) if has(value, "page_content") else None)
-
-
-def _message_text(value: object) -> object:
-    return getattr(value, "content", None) if is_message(value) else None
-
-
 def _object(fields: dict[str, object]) -> bytes:
     """JSON object of plain numbers, short strings and fragments."""
-    if not _MARKS.isdisjoint(fields):
-        fields = {"$value": orjson.Fragment(_dumped(fields))}
-    return _dumped(fields)
-
-
-def _dumped(fields: dict[str, object]) -> bytes:
     try:
-        return orjson.dumps(fields)
+        encoded = orjson.dumps(fields)
     except TypeError:  # a number of more than 64 bits, or a lone surrogate in a name
         whole = {
             payload.well_formed(name): value
@@ -285,7 +259,8 @@ def _dumped(fields: dict[str, object]) -> bytes:
             else orjson.Fragment(payload.encode(value))
             for name, value in fields.items()
         }
-        return orjson.dumps(whole)
+        encoded = orjson.dumps(whole)
+    return encoded if _MARKS.isdisjoint(fields) else b'{"$value":%b}' % encoded
 
 
 def _tokens(value: list[object]) -> list[object]:

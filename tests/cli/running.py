@@ -26,7 +26,8 @@ def tierlens(folder: Path, *arguments: str, **variables: str) -> Ran:
     """``tierlens`` in a folder, with no variables of tierlens's or MLflow's but those given."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("TIERLENS_", "MLFLOW_"))}
     run = subprocess.run(
-        [sys.executable, "-m", "tierlens", *arguments],
+        # Not ``-m``, with which Python would find the folder's modules by itself.
+        [sys.executable, "-P", Path(sys.executable).with_name("tierlens"), *arguments],
         cwd=folder,
         env={**environ, **variables},
         capture_output=True,

@@ -191,6 +191,29 @@ def test_a_second_destination_that_is_down_is_a_warning(tmp_path: Path) -> None:
     assert found["status"] == "warn"
 
 
+@pytest.mark.parametrize(
+    ("returned", "status", "found"),
+    [
+        ("text.replace('Jane Miller', '[name]')", "ok", "Dr. [name] (jane.miller@example.org"),
+        ("text", "warn", "leaves a name, an address and a number as they are"),
+        ("text[1_000]", "fail", "which becomes [redacted:failed]"),
+    ],
+)
+def test_a_redactor_is_tried_on_a_sentence(tmp_path: Path, returned: str, status: str, found: str) -> None:
+    (tmp_path / "rules.py").write_text(f"def hide(text: str) -> str:\n    return {returned}\n")
+
+    [told] = doctor(tmp_path, TIERLENS_SHIP_REDACTOR="rules:hide")["redactor"]
+
+    assert (told["status"], found in told["found"]) == (status, True)
+
+
+def test_a_redactor_that_cannot_be_had_fails_with_what_is_wrong(tmp_path: Path) -> None:
+    [told] = doctor(tmp_path, TIERLENS_SHIP_REDACTOR="rules:hide")["redactor"]
+
+    assert (told["status"], "No module named 'rules'" in told["found"]) == ("fail", True)
+    assert "redactor" not in doctor(tmp_path)
+
+
 def test_metrics_are_looked_at_where_they_are_asked_for(tmp_path: Path) -> None:
     port = free_port("127.0.0.1", 0)
     with HttpStub() as receiver, socket.create_server(("127.0.0.1", 0)) as taken:

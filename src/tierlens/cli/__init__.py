@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
@@ -76,6 +77,8 @@ def root(
 
 def main() -> None:
     """Run the command line. Exit code 2 for bad usage or configuration, 1 for what a command found wrong."""
+    # As for a script of one's own: a redactor, say, may lie in the working directory.
+    sys.path.append(os.curdir)
     try:
         app(prog_name="tierlens")
     except TierlensError as error:

@@ -16,6 +16,7 @@ from tierlens.cli.filesystem import filesystem_findings
 from tierlens.cli.finding import Finding
 from tierlens.cli.metrics_findings import metrics_findings
 from tierlens.cli.output import counted, megabytes
+from tierlens.cli.redactor_findings import redactor_findings
 from tierlens.errors import ConfigError
 from tierlens.journal.lock import is_orphan
 from tierlens.journal.segment import SHIPPER_LOCK
@@ -41,6 +42,7 @@ def diagnose() -> Iterator[Finding]:
         policies = read
         yield finding
     yield from _journal(loaded)
+    yield from redactor_findings(loaded)
     yield from metrics_findings(loaded)
     yield from destination_findings(loaded, policies)
 

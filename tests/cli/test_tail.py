@@ -57,3 +57,10 @@ def test_what_a_span_says_cannot_steer_the_terminal(tmp_path: Path) -> None:
 
     assert "[bold] [2J root" in shown
     assert "\x1b" not in shown
+
+
+def test_where_there_is_no_journal_once_has_nothing_to_show_and_says_so(tmp_path: Path) -> None:
+    ran = tierlens(tmp_path, "tail", "--once", "--journal", "nowhere")
+
+    assert (ran.code, ran.out) == (2, "")
+    assert "nowhere is not there" in ran.err

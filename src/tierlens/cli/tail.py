@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from tierlens.cli.output import AsJson, JournalDir, console, plain, print_json_line
+from tierlens.cli.output import AsJson, JournalDir, console, journal_directory, plain, print_json_line
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -49,7 +50,9 @@ def tail(
     from tierlens.projection import prices
 
     found = settings.load(journal_dir=journal_dir)
-    directory = found.journal_dir
+    directory = journal_directory(journal_dir) if once else found.journal_dir
+    if not once and sys.stderr.isatty():
+        typer.echo(f"Waiting for traces in {directory}; Ctrl-C ends it.", err=True)
     prices.use(own_prices(found.config_dir))
     show, shown = (_print_json if as_json else _print), 0
     for trace in _ended(directory, once):

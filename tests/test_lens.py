@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from langchain_core.runnables import RunnableLambda, RunnableParallel, RunnablePassthrough
@@ -155,6 +156,42 @@ def test_an_attached_graph_called_with_a_callback_as_well_is_recorded_once(start
     lens = start()
     lens.attach(RunnableLambda(lambda inputs: inputs)).invoke(1, {"callbacks": [lens.callback(), lens.callback()]})
     assert lens.flush(timeout_s=0).accepted == 1
+
+
+@pytest.mark.parametrize(
+    ("attached", "given", "expected"),
+    [
+        ([{}], {"brand": "B"}, "B"),
+        ([{"brand": "A"}], {"brand": "B"}, "B"),
+        ([{"brand": "A"}], {}, "A"),
+        ([{"brand": "A"}, {"brand": "B"}], None, "B"),
+        ([{"brand_from": "inputs.question"}], {"brand": "B"}, "B"),
+        ([{"brand": "A"}], {"user": "ana"}, "A"),
+    ],
+)
+def test_the_call_knows_better_than_the_attached_graph_for_whom_it_is(
+    start: Callable[..., Lens], attached: list[dict[str, str]], given: dict[str, str] | None, expected: str
+) -> None:
+    lens, graph = start(), chain()
+    for about in attached:
+        graph = lens.attach(graph, **about)
+    graph.invoke({"question": "A"}, {"callbacks": [lens.callback(**given)]} if given is not None else None)
+
+    sink = MemorySink()
+    assert run_once(lens.settings.journal_dir, sink).drained
+    assert {batch.experiment for batch in sink.batches} == {f"tierlens/{expected}"}
+    assert len([span for span in sink.spans.values() if not span.get("parentSpanId")]) == 1
+
+
+def test_a_call_whose_process_dies_is_in_the_experiment_that_the_call_named(start: Callable[..., Lens]) -> None:
+    lens, run_id = start(), uuid4()
+    for brand in ("A", "B"):
+        lens.callback(brand=brand).on_chain_start({}, QUESTION, run_id=run_id)
+    lens.close()
+
+    sink = MemorySink()
+    assert run_once(lens.settings.journal_dir, sink).drained
+    assert {batch.experiment for batch in sink.batches} == {"tierlens/B"}
 
 
 def test_a_rejected_brand_leaves_nothing_behind_not_even_from_inside(

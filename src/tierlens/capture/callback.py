@@ -54,12 +54,12 @@ class MlflowCallbackHandler(ModelCallbacks, ToolCallbacks):
     ) -> None:
         try:
             recorder, key = self._recorder, run_id.int
-            if key in recorder.open:
+            if (place := self._place(run_id, parent_run_id, inputs)) is None:
                 return
-            parent = self._parent(parent_run_id)
+            parent, context = place
             if parent is None and autolog.take_over():
                 # autolog's tracer is in this call's callbacks already, and records it with all that runs inside.
-                recorder.start(key, "autolog", "CHAIN", parent=None, context=self._context).recording = False
+                recorder.start(key, "autolog", "CHAIN", parent=None, context=context).recording = False
                 return
             opened = chains.start(
                 recorder,
@@ -67,7 +67,7 @@ class MlflowCallbackHandler(ModelCallbacks, ToolCallbacks):
                 str(name or name_of(serialized)),
                 inputs,
                 parent=parent,
-                context=self._context if parent else self._context_for(inputs),
+                context=context,
                 metadata=metadata or NONE,
             )
             if not opened.is_node and metadata and "ls_integration" in metadata and (graph := calling_graph()):

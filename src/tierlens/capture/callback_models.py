@@ -59,12 +59,11 @@ class ModelCallbacks(RunCallbacks):
         tags: list[str] | None,
     ) -> None:
         try:
-            recorder, key = self._recorder, run_id.int
-            if key in recorder.open:
+            recorder = self._recorder
+            if (place := self._place(run_id, parent_run_id, messages)) is None:
                 return
-            parent = self._parent(parent_run_id)
-            context = self._context if parent else self._context_for(messages)
-            opened = recorder.start(key, name, kind, parent=parent, context=context)
+            parent, context = place
+            opened = recorder.start(run_id.int, name, kind, parent=parent, context=context)
             if opened.recording:
                 models.describe(opened, messages, parameters or NONE, metadata or NONE)
                 if parent is not None and parent.failed:

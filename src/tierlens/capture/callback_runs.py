@@ -35,16 +35,33 @@ class RunCallbacks(GraphCallbackHandler):
         self.shield = recorder.shield
         self.raise_error = recorder.shield.strict
 
-    def _parent(self, parent_run_id: UUID | None) -> Open | None:
-        """The span a run starts below: LangChain's parent, or a decorated call inside it that is still open."""
+    def _place(self, run_id: UUID, parent_run_id: UUID | None, inputs: Any) -> tuple[Open | None, Context] | None:
+        """The span a run starts below, LangChain's parent or a decorated call inside it that is still open, and for
+        whom it is; None where the run is recorded already."""
         recorder = self._recorder
+        if (known := recorder.open.get(run_id.int)) is not None:
+            return self._anew(known, inputs)
         parent = recorder.open.get(parent_run_id.int) if parent_run_id is not None else None
         if parent is None:
-            return current.current(recorder)
-        if current.enclosing.get() is None:
-            return parent
-        own = current.decorated(recorder)
-        return own if own is not None and own is not parent and own.within(parent) else parent
+            parent = current.current(recorder)
+            if parent is None:
+                return None, self._context_for(inputs)
+        elif current.enclosing.get() is not None:
+            own = current.decorated(recorder)
+            if own is not None and own is not parent and own.within(parent):
+                parent = own
+        return parent, self._context
+
+    def _anew(self, known: Open, inputs: Any) -> tuple[None, Context] | None:
+        """Of several handlers LangChain asks the call's own last, an attached graph's first: the later one says for
+        whom a call is, and the earlier what that leaves open."""
+        if known.parent is not None:
+            return None
+        context = current.merged(self._context_for(inputs), known.trace.context)
+        if context == known.trace.context:
+            return None
+        self._recorder.forget(known)
+        return None, context
 
     def _context_for(self, inputs: Any) -> Context:
         context = self._context

@@ -30,10 +30,9 @@ class ToolCallbacks(RunCallbacks):
         inputs: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        if run_id.int in self._recorder.open:
+        if (place := self._place(run_id, parent_run_id, inputs)) is None:
             return
-        parent = self._parent(parent_run_id)
-        context = self._context if parent else self._context_for(inputs)
+        parent, context = place
         named = str(name or name_of(serialized))
         opened = self._recorder.start(run_id.int, named, "TOOL", parent=parent, context=context)
         if opened.recording:
@@ -67,10 +66,9 @@ class ToolCallbacks(RunCallbacks):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        if run_id.int in self._recorder.open:
+        if (place := self._place(run_id, parent_run_id, query)) is None:
             return
-        parent = self._parent(parent_run_id)
-        context = self._context if parent else self._context_for(query)
+        parent, context = place
         named = str(name or name_of(serialized))
         opened = self._recorder.start(run_id.int, named, "RETRIEVER", parent=parent, context=context)
         if opened.recording:

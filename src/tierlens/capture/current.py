@@ -61,8 +61,9 @@ def with_brand(context: Context, brand: str | None) -> Context:
 
 
 def merged(context: Context, ambient: Context) -> Context:
-    """``context``, with what it leaves open filled in from ``ambient``; of a trace begun elsewhere, that is first."""
-    first, then = (ambient, context) if ambient.remote else (context, ambient)
+    """``context``, with what it leaves open filled in from ``ambient``; where that alone is of a trace begun elsewhere,
+    the other way round."""
+    first, then = (ambient, context) if ambient.remote and not context.remote else (context, ambient)
     return Context(
         brand=first.brand or then.brand,
         kpi=first.kpi or then.kpi,

@@ -126,6 +126,11 @@ class Recorder:
             list_agent(opened)
         return opened
 
+    def forget(self, root: Open) -> None:
+        """Take back the start of a trace that is to be started anew, with the same ids."""
+        self.open.pop(root.key, None)
+        root.trace.open.discard(root)
+
     def _brand(self, context: Context) -> tuple[str, bool]:
         try:
             return self.policies.brand(context.brand), False

@@ -136,16 +136,12 @@ def _guess(value: object, names: Iterable[str], *, first: bool) -> str | None:
     for name in names:
         if isinstance(found := value.get(name), str) and found:
             return found[:LONGEST]
+    items = list(value.values())
+    if not first:
+        items.reverse()
     # Words before numbers: a score is no answer where there is one.
-    words = [item for item in value.values() if not isinstance(item, bool | int | float)]
-    texts = _texts(words) or _texts(value.values())
-    if not texts:
-        return None
-    return texts[0] if first else texts[-1]
-
-
-def _texts(items: Iterable[object]) -> list[str]:
-    return [text for item in items if (text := _text(item))]
+    words = (item for item in items if not isinstance(item, bool | int | float))
+    return next((text for item in (*words, *items) if (text := _text(item))), None)
 
 
 def _call(tool: object) -> str:

@@ -63,14 +63,19 @@ def _document(item: object) -> object:
 
 
 def _scored(document: Any, item: object) -> dict[str, Any]:
-    fields: dict[str, Any] = dict(document) if isinstance(document, Mapping) else payload.document(document)
-    metadata = {name: fields[name] for name in SCORES if name in fields} | dict(fields.get("metadata") or {})
+    told: dict[str, Any] = _from_mapping(document) if isinstance(document, Mapping) else payload.document(document)
     if isinstance(item, tuple) and len(item) > 1 and isinstance(item[1], Real):
-        metadata.setdefault("score", float(item[1]))
+        told["metadata"].setdefault("score", float(item[1]))
+    return told
+
+
+def _from_mapping(document: Mapping[str, Any]) -> dict[str, Any]:
+    """As ``payload.document`` tells of an object; a score beside the metadata counts as part of it."""
+    metadata = {name: document[name] for name in SCORES if name in document} | dict(document.get("metadata") or {})
     return {
-        "page_content": fields.get("page_content"),
+        "page_content": document.get("page_content"),
         "metadata": metadata,
-        "id": fields.get("id") or metadata.get("id") or metadata.get("source"),
+        "id": document.get("id") or metadata.get("id") or metadata.get("source"),
     }
 
 

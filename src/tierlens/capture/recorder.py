@@ -7,7 +7,7 @@ run id is the trace id, the last 16 digits of a run's id are its span id.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from time import perf_counter_ns
 from typing import Final, Protocol
@@ -20,7 +20,7 @@ from tierlens.capture.tagging import list_agent, tag_trace
 from tierlens.capture.trace import Context, Hold, Open, Trace
 from tierlens.errors import JournalRefused, UnknownBrand
 from tierlens.policy import AgentPolicy, Policies
-from tierlens.spans import NONE, Routing, Span, Status
+from tierlens.spans import NONE, AttributeValue, Routing, Span, Status
 
 Step = Callable[[Span], Span | None]
 _LOW_64: Final = 0xFFFFFFFFFFFFFFFF
@@ -168,11 +168,10 @@ class Recorder:
         opened.start_recorded = True
         if not opened.recording or opened.hold or opened.own_hold:
             return
-        span = self._span(opened, 0, "UNSET")
+        # Its own thread may put more on the span, or end it, meanwhile.
+        span = self._span(opened, opened.attributes.copy(), 0, "UNSET")
         if span is None:
             return
-        # Its own thread may put more on the span, or end it, meanwhile.
-        span = span._replace(attributes=dict(span.attributes))
         with suppress(JournalRefused):  # counted by the journal, under its reason
             self.journal.append_start(span, self._routing(opened), lambda: opened.key in self.open)
 
@@ -203,7 +202,7 @@ class Recorder:
             self._tell(opened, outcome)
         if opened.artifacts:
             files.show(opened)
-        span = self._span(opened, end_ns, "OK" if fine else outcome.status, outcome.detail)
+        span = self._span(opened, opened.attributes, end_ns, "OK" if fine else outcome.status, outcome.detail)
         if span is None:
             return
         if first:
@@ -220,7 +219,9 @@ class Recorder:
         if opened.parent_id is None:
             tag_trace(opened, outcome, self.policies)
 
-    def _span(self, opened: Open, end_ns: int, status: Status, detail: str = "") -> Span | None:
+    def _span(
+        self, opened: Open, attributes: Mapping[str, AttributeValue], end_ns: int, status: Status, detail: str = ""
+    ) -> Span | None:
         """The span as it may be journalled: without what is private, through the user's steps."""
         trace = opened.trace
         made = Span(
@@ -230,7 +231,7 @@ class Recorder:
             opened.name,
             opened.start_ns,
             end_ns,
-            opened.attributes,
+            attributes,
             status,
             detail if detail and status == "ERROR" and opened.policy.log_prompts else "",
             opened.events,

@@ -96,12 +96,11 @@ def from_langchain(metadata: Mapping[str, Any], *, for_an_hour: bool = False) ->
     five, hour = read.get("ephemeral_5m_input_tokens"), read.get("ephemeral_1h_input_tokens")
     if not five and not hour and (unsplit := read.get("cache_creation")) is not None:
         five, hour = (None, unsplit) if for_an_hour else (unsplit, hour)
+    usage = metadata.get("input_tokens"), metadata.get("output_tokens"), read.get("cache_read"), five, hour
+    if not written and "audio" not in read and "image" not in read:
+        return Usage(*usage)
     return Usage(
-        metadata.get("input_tokens"),
-        metadata.get("output_tokens"),
-        read.get("cache_read"),
-        five,
-        hour,
+        *usage,
         written.get("reasoning"),
         read.get("audio"),
         written.get("audio"),

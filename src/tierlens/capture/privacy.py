@@ -121,20 +121,27 @@ def _unchanged(text: str) -> str:
 
 
 def _map(attributes: Mapping[str, AttributeValue], without: Redactor, redact: Redactor) -> dict[str, AttributeValue]:
+    if without is not _unchanged:
+        return {
+            key if key in _OUR_NAMES else _name(key, redact): (
+                redact(_withheld(key, value, without, redact)) if isinstance(value, str) else value
+            )
+            for key, value in attributes.items()
+        }
     return {
-        _name(key, redact): redact(_prepared(key, value, without, redact)) if isinstance(value, str) else value
+        key if key in _OUR_NAMES else _name(key, redact): (
+            redact(whole_words(value) if key in _CONTENTS else value) if isinstance(value, str) else value
+        )
         for key, value in attributes.items()
     }
 
 
 def _name(key: str, redact: Redactor) -> str:
-    if key in _OUR_NAMES:
-        return key
     prefix = next((known for known in _PREFIXES if key.startswith(known)), "")
     return prefix + redact(key[len(prefix) :])
 
 
-def _prepared(key: str, value: str, without: Redactor, redact: Redactor) -> str:
+def _withheld(key: str, value: str, without: Redactor, redact: Redactor) -> str:
     if redact is not _unchanged and key in _CONTENTS:
         value = whole_words(value)
     return value if key in _PLAIN or key in _STRUCTURE else without(value)

@@ -50,7 +50,7 @@ def open_tally(plan: MetricsPlan, directory: Path) -> Tally:
 
         signs = VitalSigns(directory)
         meter = OtelMeter(plan, lambda: observed(signs.look(), plan.quota_bytes), Alarms(SystemClock()).warn)
-    except ImportError as error:
+    except (ImportError, TypeError) as error:  # an SDK from before the extra's takes no limits of labels
         where = "TIERLENS_METRICS_PORT" if plan.port is not None else "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"
         raise SettingsError(where, "", str(error), "is needed: pip install 'tierlens[metrics]'") from error
     return Tally(meter)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from tests.journal.spans import START_NS
 from tierlens import keys
-from tierlens.journal.codec import Line, decode, encode
+from tierlens.journal.codec import Line, decode, encode, encode_resource
 from tierlens.spans import NONE, Invocation, Metric, Routing, RunsMode, Span
 
 USAGE = {"input_tokens": 100, "output_tokens": 20, "total_tokens": 120, "cache_read_input_tokens": 60}
@@ -46,7 +46,8 @@ def routed(
     return span, Routing(experiment, brand, root, metrics, (), Invocation(version, runs, "", calls, inner))
 
 
-def line(number: int = 1, **told: object) -> Line:
+def line(number: int = 1, app: str = "", **told: object) -> Line:
     """The same as the shipper reads it."""
     span, routing = routed(number, **told)  # type: ignore[arg-type]
-    return decode(encode(span, routing, b'{"attributes":[]}')[:-1])
+    resource = encode_resource({"service.name": app} if app else {})
+    return decode(encode(span, routing, resource)[:-1])

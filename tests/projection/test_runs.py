@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from mlflow.utils.validation import _validate_metric_name
 
 from tests.projection.invocations import CALL, COST, line
-from tierlens.projection.runs import metric_name, record, variant, yaml_of, yaml_tags
+from tierlens.projection.runs import APP, metric_name, record, variant, yaml_of, yaml_tags
 
 
 def test_an_agents_span_tells_latency_tokens_cost_outcome_and_custom_metrics():
@@ -65,6 +65,13 @@ def test_a_model_asked_otherwise_is_a_variant_of_the_run():
 
     assert len({run.key for run in runs}) == 1
     assert len({variant(run).key for run in runs}) == 3
+
+
+@pytest.mark.parametrize("runs", ["per_version", "per_invocation"])
+def test_a_run_says_which_application_it_is_of(runs):
+    tags = [record(line(app=app, runs=runs)).run.tags for app in ("shop", "stall", "")]
+
+    assert [tag.get(APP) for tag in tags] == ["shop", "stall", None]
 
 
 def test_a_root_that_did_nothing_itself_has_no_version():

@@ -10,7 +10,8 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, NamedTuple
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -22,6 +23,7 @@ from tierlens.projection.work import Work, asked, totals, work_of
 from tierlens.spans import Metric
 
 RUN: Final = "tierlens.run"
+APP: Final = "tierlens.app"
 MODE: Final = "tierlens.runs"
 MODEL: Final = "tierlens.agent_version"
 YAML: Final = "tierlens.yaml"
@@ -204,9 +206,18 @@ def _params(work: Work) -> dict[str, str]:
 
 def _tags(work: Work) -> dict[str, str]:
     told = {MODE: work.told.runs, keys.AGENT: work.agent, keys.BRAND: work.line.brand, keys.TIER: work.tier}
+    told[APP] = _application(work.line.resource)
     for name in work.line.metrics or ():
         told |= {f"metric.{metric_name(name)}.{key}": text for key, text in about(name, work.said).items()}
     return {name: text[:_LONGEST_TEXT] for name, text in told.items() if text}
+
+
+@lru_cache(maxsize=256)
+def _application(resource: bytes) -> str:
+    """The application that a journal is of; "" where its resource does not say."""
+    told: dict[str, Any] = orjson.loads(resource)
+    texts = {one["key"]: one["value"].get("stringValue", "") for one in told.get("attributes", ())}
+    return str(texts.get("service.name", ""))
 
 
 def _own(metrics: Mapping[str, Metric]) -> dict[str, float]:

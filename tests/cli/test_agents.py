@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.cli.running import tierlens as command
 from tests.conftest import StoredMlflow
 from tierlens.shipping.run import run_once
 from tierlens.sinks.mlflow_http import MlflowHttpSink
+from tierlens.testing.http_stub import HttpStub, Recorded, Reply
 
 pytestmark = pytest.mark.server
 FIRST = "# the first\nagent: a\ntier: 1\n"
@@ -58,6 +60,22 @@ class Shop:
     def history(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.ask("history", self.agent, "--json").json
         return found
+
+
+class Crowded(HttpStub):
+    """A server that tells of its experiments one by one, and has no runs."""
+
+    def __init__(self, experiments: int) -> None:
+        super().__init__()
+        self.experiments = experiments
+
+    def reply_to(self, request: Recorded) -> Reply:
+        if "experiments/search" not in request.path:
+            return Reply(body=b"{}")
+        number = int(request.json().get("page_token", 0))
+        page = {"experiments": [{"experiment_id": str(number), "name": str(number), "lifecycle_stage": "active"}]}
+        more = {"next_page_token": str(number + 1)} if number + 1 < self.experiments else {}
+        return Reply(body=json.dumps(page | more).encode())
 
 
 @pytest.fixture
@@ -140,3 +158,12 @@ def test_what_is_not_there_is_said(shop: Shop, words: tuple[str, ...], why: str)
 
     assert (asked.code, asked.out) == (1, "")
     assert why in asked.err
+
+
+def test_every_page_of_experiments_is_read(tmp_path: Path) -> None:
+    with Crowded(3) as server:
+        asked = command(tmp_path, "agents", "list", "--json", MLFLOW_TRACKING_URI=server.uri)
+
+    assert (asked.code, asked.json) == (0, [])
+    [search] = [request for request in server.requests if "runs/search" in request.path]
+    assert search.json()["experiment_ids"] == ["0", "1", "2"]

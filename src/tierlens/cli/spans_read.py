@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from tierlens import keys
+from tierlens.cli.tracking import pages
 from tierlens.projection.spending import Call, Seen, calls_of, total_cost
 
 if TYPE_CHECKING:
@@ -55,22 +56,12 @@ def from_mlflow(tracking_uri: str, since_ms: int) -> Iterator[Call]:
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri)
-    experiments = [one.experiment_id for one in _pages(client.search_experiments, max_results=1_000)]
+    experiments = [one.experiment_id for one in pages(client.search_experiments, max_results=1_000)]
     wanted = f"timestamp_ms >= {since_ms}" if since_ms else None
     for first in range(0, len(experiments), _PAGE):
         some = experiments[first : first + _PAGE]
-        for trace in _pages(client.search_traces, locations=some, filter_string=wanted, max_results=_PAGE):
+        for trace in pages(client.search_traces, locations=some, filter_string=wanted, max_results=_PAGE):
             yield from _of_trace(trace)
-
-
-def _pages(search: Callable[..., Any], **arguments: Any) -> Iterator[Any]:
-    token = None
-    while True:
-        page = search(**arguments, page_token=token)
-        yield from page
-        token = page.token
-        if not token:
-            return
 
 
 def _of_trace(trace: Trace) -> Iterator[Call]:

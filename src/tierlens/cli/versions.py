@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from tierlens import keys
+from tierlens.cli.tracking import pages
 from tierlens.errors import TierlensError
 from tierlens.projection.runs import MODE, MODEL, yaml_of
 from tierlens.settings import Settings
 
 RESTORED: Final = "tierlens.restored"
-_EXPERIMENTS: Final = 100
+_EXPERIMENTS: Final = 1_000
+_TOGETHER: Final = 100
 _RUNS: Final = 1_000
 
 
@@ -78,14 +80,13 @@ class Versions:
 
     def _runs(self, condition: str) -> Iterable[Any]:
         with self._asking():
-            experiments = [one.experiment_id for one in self._client.search_experiments()]
-            for some in (experiments[at : at + _EXPERIMENTS] for at in range(0, len(experiments), _EXPERIMENTS)):
-                page: str | None = None
-                while True:
-                    runs = self._client.search_runs(some, condition, max_results=_RUNS, page_token=page)
-                    yield from runs
-                    if not (page := runs.token):
-                        break
+            found = pages(self._client.search_experiments, max_results=_EXPERIMENTS)
+            experiments = [one.experiment_id for one in found]
+            for at in range(0, len(experiments), _TOGETHER):
+                some = experiments[at : at + _TOGETHER]
+                yield from pages(
+                    self._client.search_runs, experiment_ids=some, filter_string=condition, max_results=_RUNS
+                )
 
     def _asking(self) -> _Asking:
         return _Asking(self._uri)

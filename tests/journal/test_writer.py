@@ -160,7 +160,7 @@ def test_the_quota_bounds_the_disk_and_the_loss_records_say_exactly_what_was_ref
     (gone := directory.parent / "gone").mkdir()
     for path in sorted(directory.glob("*.jsonl"))[:4]:
         path.rename(gone / path.name)
-    eventually(lambda: refused_reason(journal, 2_000) is None or not refused.update(["quota"]))
+    eventually(lambda: (reason := refused_reason(journal, 2_000)) is None or bool(refused.update([reason])))
 
     told = Counter[str]()
     for line in (*lines(directory), *lines(gone)):
@@ -288,6 +288,12 @@ def test_the_same_content_is_one_blob(directory: Path, journal_of: MakeJournal) 
     (path,) = (directory / "blobs").iterdir()
     assert names == {path.name}
     assert path.read_bytes() == b"figure"
+
+
+def test_an_empty_artifact_is_one_too(directory: Path, journal_of: MakeJournal) -> None:
+    name = journal_of().store_blob(b"")
+
+    assert (directory / "blobs" / name).read_bytes() == b""
 
 
 def test_blobs_count_towards_the_quota(journal_of: MakeJournal) -> None:

@@ -100,6 +100,13 @@ def test_a_tag_is_the_traces(capture: Capture) -> None:
     assert "artifactLocation" not in capture.journal.text()
 
 
+def test_a_tag_is_redacted_as_the_agent_that_says_it_has_it(capture: Capture) -> None:
+    capture.recorder.policies = Policies(agents={"node": AgentPolicy(agent="node", node="node", redact=("email",))})
+    run(capture, lambda: tierlens.tag("asked_by", "jane.miller@example.org"))
+    (root,) = capture.journal.roots()
+    assert root.attributes[keys.TRACE_TAG + "asked_by"] == "[redacted:email]"
+
+
 class Hostile:
     def __str__(self) -> str:
         raise RuntimeError("no text")

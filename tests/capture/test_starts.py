@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from langchain_core.language_models import FakeListChatModel
 from langchain_core.runnables import RunnableLambda
@@ -43,6 +44,17 @@ def _started(capture: Capture) -> list[str]:
 def test_a_roots_start_is_on_record_at_once(capture: Capture) -> None:
     _opened(capture, "root")
     assert _started(capture) == ["root"]
+    _end(capture)
+
+
+def test_a_roots_start_says_whose_it_is_since_its_end_might_never_come(capture: Capture) -> None:
+    callback = capture.callback(brand="Kisqali", user="ana", session="s 1", tags={"wave": "3"})
+    callback.on_chain_start({}, {"question": "why"}, run_id=uuid4(), name="graph")
+
+    (start,) = capture.journal.starts
+    said = {tag: start.attributes[keys.TRACE_TAG + tag] for tag in ("brand", "user", "session", "wave")}
+    assert said == {"brand": "Kisqali", "user": "ana", "session": "s 1", "wave": "3"}
+    assert (start.attributes[keys.USER], start.attributes[keys.SESSION]) == ("ana", "s 1")
     _end(capture)
 
 

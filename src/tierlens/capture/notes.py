@@ -67,9 +67,12 @@ def tag(name: str, value: object) -> None:
     here = current_span()
     if here is None:
         return
-    while here.parent is not None:
-        here = here.parent
-    add_tags(here.attributes, {str(name): value})
+    root = here
+    while root.parent is not None:
+        root = root.parent
+    # The root is redacted as its own policy has it, and this is text of the agent that says it.
+    said = value if value is None or isinstance(value, str) else payload.safe_str(value)
+    add_tags(root.attributes, {privacy.redacted(here, str(name)): said and privacy.redacted(here, said)})
 
 
 @_harmless

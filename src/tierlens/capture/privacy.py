@@ -93,6 +93,11 @@ def clean(span: Span, opened: Open) -> Span:
     )
 
 
+def redacted(opened: Open, text: str) -> str:
+    """``text`` with the redaction rules of a span's policy applied."""
+    return redactor(opened.policy.redact)(text) if opened.policy.redact else text
+
+
 def clean_metrics(opened: Open) -> Mapping[str, Metric]:
     """A span's metrics as they may be stored: names and labels are text, and may be another agent's."""
     metrics = opened.metrics or {}

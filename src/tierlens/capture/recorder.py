@@ -16,7 +16,7 @@ from tierlens import keys
 from tierlens.capture import files, invocations, outcomes, privacy, sampling
 from tierlens.capture.outcomes import Outcome
 from tierlens.capture.shield import Shield
-from tierlens.capture.tagging import list_agent, tag_trace
+from tierlens.capture.tagging import list_agent, tag_start, tag_trace
 from tierlens.capture.trace import Context, Hold, Open, Trace
 from tierlens.errors import JournalRefused, UnknownBrand
 from tierlens.policy import AgentPolicy, Policies
@@ -152,6 +152,8 @@ class Recorder:
         ``record_starts``, should it go on for long enough."""
         opened.described = True
         if opened.parent is None:
+            if opened.parent_id is None and opened.recording:
+                tag_start(opened, self.policies)
             self._record_start(opened)
             self.when_busy()
 

@@ -23,8 +23,9 @@ def list_agent(opened: Open) -> None:
         opened.attributes[keys.TIER] = tier
 
 
-def tag_trace(root: Open, outcome: Outcome, policies: Policies) -> None:
-    """Put on a root, which is about to end, all that MLflow lists and searches its trace by."""
+def tag_start(root: Open, policies: Policies) -> None:
+    """Put on a root what is known of its trace from the first moment on: should its process die, it is still known
+    whose it was."""
     trace, context = root.trace, root.trace.context
     tags: Mapping[str, object] = {
         **context.tags,
@@ -34,18 +35,23 @@ def tag_trace(root: Open, outcome: Outcome, policies: Policies) -> None:
         "user": context.user,
         "session": trace.session,
         "environment": policies.environment,
-        "agents": ", ".join(trace.agents),
-        "tiers": ", ".join(sorted(trace.tiers)),
-        "outcome": outcome.word,
     }
     add_tags(root.attributes, tags)
     name = policies.names(policies.trace_name, brand=trace.brand, agent=root.agent, tier=root.policy.tier)
     root.attributes[keys.TRACE_NAME] = name.strip() or root.name
-    root.attributes[keys.TRACE_TAG + keys.SPANS_STARTED] = str(trace.spans + 1)
     if trace.session:
         root.attributes[keys.SESSION] = str(trace.session)[:250]
     if context.user:
         root.attributes[keys.USER] = context.user
+
+
+def tag_trace(root: Open, outcome: Outcome, policies: Policies) -> None:
+    """Put on a root, which is about to end, all that MLflow lists and searches its trace by."""
+    # Again, since whatever ran inside may have said otherwise.
+    tag_start(root, policies)
+    trace = root.trace
+    tags = {"agents": ", ".join(trace.agents), "tiers": ", ".join(sorted(trace.tiers)), "outcome": outcome.word}
+    add_tags(root.attributes, {**tags, keys.SPANS_STARTED: str(trace.spans + 1)})
 
 
 def add_tags(attributes: dict[str, AttributeValue], tags: Mapping[str, object]) -> None:

@@ -230,7 +230,7 @@ class Journal:
     def _new_blob(self, sha256: str, content: bytes) -> None:
         with self._lock:
             granted = self._lines.allowance.take(len(content), 0)
-        if not granted:
+        if content and not granted:
             raise JournalRefused("quota", f"{self._quota} bytes are taken")
         blobs.write_blob(self.directory, sha256, content)
 

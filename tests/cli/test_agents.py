@@ -26,14 +26,14 @@ SECOND = "agent: a\ntier: 2\nlog_prompts: false\n"
 class Shop:
     """One application, its configuration, and what was delivered of it."""
 
-    def __init__(self, folder: Path, server: StoredMlflow, experiment: str) -> None:
+    def __init__(self, folder: Path, server: StoredMlflow, experiment: str, app: str = "shop") -> None:
         self.folder, self.server, self.name = folder, server, experiment
         self.config = folder / "config"
         (self.config / "agents").mkdir(parents=True)
         self.agent = f"agent-{experiment.replace('/', '-')}"
         self.file = self.config / "agents" / f"{self.agent}.yaml"
         (self.config / "tierlens.yaml").write_text(
-            "app: shop\nbrands: [Kisqali, Fabhalta]\ndefaults: {runs: per_version}\n"
+            f'app: "{app}"\nbrands: [Kisqali, Fabhalta]\ndefaults: {{runs: per_version}}\n'
         )
 
     def run(self, text: str, brand: str = "Kisqali") -> None:
@@ -158,6 +158,19 @@ def test_what_is_not_there_is_said(shop: Shop, words: tuple[str, ...], why: str)
 
     assert (asked.code, asked.out) == (1, "")
     assert why in asked.err
+
+
+def test_another_applications_agent_of_the_same_name_has_versions_of_its_own(shop: Shop, tmp_path: Path) -> None:
+    other = Shop(tmp_path / "other", shop.server, shop.name, app="the shop's stall")
+    shop.run(FIRST)
+    other.run(SECOND)
+
+    [[ours], [theirs]] = shop.history(), other.history()
+    rolled_back = other.ask("rollback", other.agent, ours["version"])
+
+    assert (ours["tier"], theirs["tier"]) == ("1", "2")
+    assert (rolled_back.code, other.history()) == (1, [theirs])
+    assert other.file.read_text().endswith("log_prompts: false\n")
 
 
 def test_every_page_of_experiments_is_read(tmp_path: Path) -> None:

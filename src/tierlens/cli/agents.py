@@ -22,7 +22,8 @@ from tierlens.policy import Policies
 agents: Final = group(
     """List, compare and restore versions of agents' configurations.
 
-    Each that ran has a run, and an agent version, in MLflow.
+    Each that ran has a run, and an agent version, in MLflow. Those of other applications there, by the `app` of
+    config/tierlens.yaml, are left alone.
 
     Examples:
 
@@ -52,14 +53,14 @@ def list_agents(config_dir: ConfigDir = None, as_json: AsJson = False) -> None:
       tierlens agents list --json
     """
     loaded, policies = _load(config_dir)
-    found = Versions(loaded).all()
+    found = Versions(loaded, policies.app).all()
     latest = {version.agent: version for version in reversed(found)}
     counts = {agent: sum(version.agent == agent for version in found) for agent in latest}
     if as_json:
         print_json([_facts(latest[agent], policies) | {"versions": counts[agent]} for agent in sorted(latest)])
         return
     if not latest:
-        typer.echo(f"No agent has a run in {loaded.tracking_uri} yet; `runs: off` makes none.")
+        typer.echo(f"No agent of {policies.app} has a run in {loaded.tracking_uri} yet; `runs: off` makes none.")
         return
     rows = [(*_cells(latest[agent], policies), counts[agent]) for agent in sorted(latest)]
     print_table(("agent", "tier", "version", "in config/", "brands", "models", "last ran (UTC)", "versions"), rows)
@@ -76,7 +77,7 @@ def history(agent: Agent, config_dir: ConfigDir = None, as_json: AsJson = False)
       tierlens agents history causal_impact --json
     """
     loaded, policies = _load(config_dir)
-    found = _versions(Versions(loaded), agent)
+    found = _versions(Versions(loaded, policies.app), agent)
     if as_json:
         print_json([_facts(version, policies) for version in found])
         return
@@ -112,7 +113,7 @@ def diff(
       tierlens agents diff causal_impact b41939 7d02aa
     """
     loaded, policies = _load(config_dir)
-    found = _versions(Versions(loaded), agent)
+    found = _versions(Versions(loaded, policies.app), agent)
     before, after = (_text(policies, found, agent, name).splitlines() for name in (old, new))
     lines = list(difflib.unified_diff(before, after, f"{agent} {old}", f"{agent} {new}", lineterm=""))
     if as_json:
@@ -137,8 +138,8 @@ def rollback(
 
       tierlens agents rollback causal_impact b41939
     """
-    loaded, _ = _load(config_dir)
-    versions = Versions(loaded)
+    loaded, policies = _load(config_dir)
+    versions = Versions(loaded, policies.app)
     found = _versions(versions, agent)
     wanted = _named(found, agent, version)
     text = _yaml(wanted)

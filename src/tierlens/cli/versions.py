@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 from tierlens import keys
 from tierlens.cli.tracking import pages
 from tierlens.errors import TierlensError
-from tierlens.projection.runs import MODE, MODEL, yaml_of
+from tierlens.projection.runs import APP, MODE, MODEL, yaml_of
 from tierlens.settings import Settings
 
 RESTORED: Final = "tierlens.restored"
@@ -47,23 +47,27 @@ class Version:
 
 
 class Versions:
-    """What ran, as a tracking server or database has it.
+    """What ran of one application, as a tracking server or database has it.
+
+    Args:
+        app: the application's name; others on the same server may have agents of the same names.
 
     Raises:
         TierlensError: it cannot be reached, or does not answer like MLflow.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, app: str) -> None:
         if settings.tracking_uri.startswith("otlp"):
             raise TierlensError("MLFLOW_TRACKING_URI is an OTLP endpoint, which keeps no versions")
         from mlflow import MlflowClient
 
-        self._uri = settings.tracking_uri
+        self._app, self._uri = app, settings.tracking_uri
         self._client = MlflowClient(settings.tracking_uri)
 
     def all(self, agent: str = "") -> list[Version]:
         """Every version, that which ran last first; with ``agent``, only its own."""
-        condition = f"tags.`{MODE}` = 'per_version'" + (f" AND params.agent = '{agent}'" if agent else "")
+        condition = f"tags.`{MODE}` = 'per_version' AND tags.`{APP}` = {_quoted(self._app)}"
+        condition += f" AND params.agent = {_quoted(agent)}" if agent else ""
         found: dict[tuple[str, str], list[Any]] = {}
         for run in self._runs(condition):
             params = run.data.params
@@ -107,6 +111,12 @@ class _Asking:
         if isinstance(error, MlflowException | OSError):
             said = str(error).splitlines()[0][:300]
             raise TierlensError(f"MLflow at {self._uri} cannot be asked: {said}") from error
+
+
+def _quoted(name: str) -> str:
+    """A name for MLflow's filters, which know no escapes."""
+    quotes = "'" if "'" not in name else '"'
+    return f"{quotes}{name}{quotes}"
 
 
 def _version(agent: str, version: str, runs: Sequence[Any]) -> Version:

@@ -84,6 +84,18 @@ def test_calls_cost_what_one_has_agreed_on(tmp_path: Path) -> None:
     assert [round(one["cost_usd"], 6) for one in found["calls"]] == [0.03, 0.06]
 
 
+def test_calls_without_a_price_have_no_cost(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / JOURNAL, resource={})
+    journal.append(*work(1, "CHAT_MODEL", root=True, said={**MODEL, keys.MODEL: "in-house-7b"}))
+    journal.close()
+
+    [told] = tierlens(tmp_path, "metrics", "--json").json["calls"]
+    shown = tierlens(tmp_path, "metrics").out
+
+    assert (told["calls"], told["cost_usd"]) == (1, None)
+    assert ["Kisqali", "in-house-7b", "1", "0", "100", "20", "2.00"] in [line.split() for line in shown.splitlines()]
+
+
 def test_who_drains_pushes_the_figures(tmp_path: Path) -> None:
     recorded(tmp_path)
     with MlflowStub() as mlflow, HttpStub() as receiver:

@@ -74,6 +74,6 @@ def _row(whose: Whose, calls: Calls) -> tuple[str, ...]:
         f"{calls.outcomes['error']:,}",
         f"{calls.input:,}",
         f"{calls.output:,}",
-        f"{calls.cost_usd:.4f}",
+        "" if calls.cost_usd is None else f"{calls.cost_usd:.4f}",
         f"{calls.seconds / max(calls.count, 1):.2f}",
     )

@@ -37,14 +37,14 @@ class Calls:
         outcomes: how many ended how.
         seconds: of all calls together.
         input, output: tokens; the cache's are input tokens.
-        cost_usd: of the calls whose price is known.
+        cost_usd: of the calls whose price is known; None where there are none.
     """
 
     outcomes: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
     input: int = 0
     output: int = 0
-    cost_usd: float = 0.0
+    cost_usd: float | None = None
 
     @property
     def count(self) -> int:
@@ -56,7 +56,7 @@ class Calls:
             self.outcomes[point.labels[measurements.OUTCOME]] += 1
             self.seconds += point.value
         elif point.metric == instruments.COST:
-            self.cost_usd += point.value
+            self.cost_usd = (self.cost_usd or 0.0) + point.value
         elif point.metric == instruments.TOKENS and point.labels[measurements.TOKEN_TYPE] == "input":
             self.input += int(point.value)
         elif point.metric == instruments.TOKENS:

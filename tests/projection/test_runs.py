@@ -29,11 +29,19 @@ def test_an_agents_span_tells_latency_tokens_cost_outcome_and_custom_metrics():
     assert told.run.how == {"model": "claude-sonnet-4-5", "temperature": "0.2", "max_tokens": "400"}
 
 
-@pytest.mark.parametrize("outcome", ["error", "abandoned", "cancelled"])
+@pytest.mark.parametrize("outcome", ["error", "retried", "abandoned", "cancelled"])
 def test_what_was_not_brought_to_an_end_did_not_succeed(outcome):
     told = record(line(outcome=outcome))
 
     assert (told.metrics["succeeded"], told.metrics[f"outcome/{outcome}"]) == (0.0, 1.0)
+
+
+def test_a_custom_metric_of_a_name_that_runs_have_anyway_takes_nothing_from_them():
+    told = record(line(calls=(CALL,), metrics={"cost_usd": 7.0, "latency_s": 0.1, "outcome/error": 1.0})).metrics
+
+    assert (told["cost_usd"], told["latency_s"]) == (pytest.approx(COST), 1.5)
+    assert "outcome/error" not in told
+    assert [told[f"own/{name}"] for name in ("cost_usd", "latency_s", "outcome/error")] == [7.0, 0.1, 1.0]
 
 
 @pytest.mark.parametrize("outcome", ["interrupted", "resumed", "handed_off"])

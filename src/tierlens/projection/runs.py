@@ -19,7 +19,7 @@ from tierlens import keys
 from tierlens.journal.codec import Line
 from tierlens.projection.finish import Attached
 from tierlens.projection.measured import about
-from tierlens.projection.work import Work, asked, totals, work_of
+from tierlens.projection.work import SUMS, Work, asked, totals, work_of
 from tierlens.spans import Metric
 
 RUN: Final = "tierlens.run"
@@ -35,6 +35,7 @@ _NOT_IN_NAMES: Final = re.compile(r"[^\w.\- :/]")
 _LONGEST_NAME: Final = 250
 _LONGEST_TEXT: Final = 5_000
 _LONGEST_LABEL: Final = 60
+_RESERVED: Final = frozenset({"latency_s", "succeeded", "refused_metrics", *SUMS})
 
 
 class Point(NamedTuple):
@@ -115,16 +116,26 @@ def record(line: Line) -> Record | None:
         run = _of_version(work)
     else:
         return None
-    metrics = {
-        "latency_s": (work.end_ns - work.start_ns) / 1e9,
+    return Record(work.told.experiment or line.experiment, line.trace, run, work.start_ns, _measured(work))
+
+
+def _measured(work: Work) -> dict[str, float]:
+    took_s, refused = (work.end_ns - work.start_ns) / 1e9, sum(key.startswith(keys.METRIC_REFUSED) for key in work.said)
+    return {
+        # Of one whose process died nobody may know how long it went on.
+        **({"latency_s": took_s} if took_s else {}),
         "succeeded": float(not work.failed),
         # Every point is four rows of MLflow's database: "ok" is what "succeeded" says by itself.
         **({metric_name(f"outcome/{work.outcome}"): 1.0} if work.outcome != "ok" else {}),
         **totals(work.calls),
-        **_own(line.metrics or {}),
-        **_refused(work),
+        **({"refused_metrics": float(refused)} if refused else {}),
+        **{f"own/{name}" if _ours(name) else name: value for name, value in _own(work.line.metrics or {}).items()},
     }
-    return Record(work.told.experiment or line.experiment, line.trace, run, work.start_ns, metrics)
+
+
+def _ours(name: str) -> bool:
+    """Whether a run has a metric of this name anyway."""
+    return name in _RESERVED or name.startswith("outcome/")
 
 
 def _of_version(work: Work) -> Run:
@@ -229,11 +240,6 @@ def _own(metrics: Mapping[str, Metric]) -> dict[str, float]:
         elif len(value) <= _LONGEST_LABEL:
             found[metric_name(f"{name}/{value}")] = 1.0
     return found
-
-
-def _refused(work: Work) -> dict[str, float]:
-    refused = sum(key.startswith(keys.METRIC_REFUSED) for key in work.said)
-    return {"refused_metrics": float(refused)} if refused else {}
 
 
 def metric_name(name: str) -> str:

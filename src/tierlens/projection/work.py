@@ -14,7 +14,7 @@ from tierlens.projection.prices import price
 from tierlens.projection.tags import is_real_root
 from tierlens.spans import Call, Invocation
 
-_FAILED: Final = frozenset({"error", "abandoned", "cancelled"})
+_FAILED: Final = frozenset({"error", "retried", "abandoned", "cancelled"})
 HOW: Final = ("model", "temperature", "max_tokens")
 _COUNTS: Final = {
     "input_tokens": "input_tokens",
@@ -23,6 +23,8 @@ _COUNTS: Final = {
     "cache_read_input_tokens": "cache_read_tokens",
     "cache_creation_input_tokens": "cache_write_tokens",
 }
+SUMS: Final = frozenset({"model_calls", "cost_usd", "unpriced_calls", *_COUNTS.values()})
+"""All that ``totals`` may say."""
 
 
 @dataclass(frozen=True, slots=True)

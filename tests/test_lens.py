@@ -193,6 +193,29 @@ def test_the_call_knows_better_than_the_attached_graph_for_whom_it_is(
     assert len([span for span in sink.spans.values() if not span.get("parentSpanId")]) == 1
 
 
+@pytest.mark.parametrize("path", ["", "inputs", "inputs.", "outputs.brand", "nonsense path"])
+def test_a_path_that_leads_to_no_brand_is_refused(start: Callable[..., Lens], path: str) -> None:
+    with pytest.raises(SettingsError, match=r"brand_from: .* must be a path such as inputs\.brand"):
+        start().attach(chain(), brand_from=path)
+
+
+def test_what_is_no_graph_or_no_tags_is_refused(start: Callable[..., Lens]) -> None:
+    lens = start()
+    with pytest.raises(SettingsError, match="this NoneType is no graph"):
+        lens.attach(None)
+    with pytest.raises(SettingsError, match="must be names with values"):
+        lens.callback(tags=["x"])
+
+
+def test_a_number_is_a_brand_by_its_digits_and_a_whole_input_is_none(start: Callable[..., Lens]) -> None:
+    lens, sink = start(), MemorySink()
+    chain().invoke(QUESTION, {"callbacks": [lens.callback(brand=12, user=7)]})
+    lens.attach(RunnableLambda(str), brand_from="inputs.brand").invoke({"brand": {"name": "A"}})
+
+    assert run_once(lens.settings.journal_dir, sink).drained
+    assert {batch.experiment for batch in sink.batches} == {"tierlens/12", "tierlens/default"}
+
+
 def test_a_call_whose_process_dies_is_in_the_experiment_that_the_call_named(start: Callable[..., Lens]) -> None:
     lens, run_id = start(), uuid4()
     for brand in ("A", "B"):

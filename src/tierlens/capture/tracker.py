@@ -72,9 +72,9 @@ class ExperimentTracker:
         if recorder is None:
             return None
         usage = Usage(input_tokens, output_tokens, cache_read_tokens, cache_write_tokens)
-        messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
-        reply = {"content": response} if isinstance(response, str) else dict(response)
         try:
+            messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
+            reply = {"content": response} if isinstance(response, str) else dict(response)
             outer, call = self._open(recorder, model, latency_s)
             try:
                 models.describe(call, messages, parameters or {}, {"ls_model_name": model, "ls_provider": provider})

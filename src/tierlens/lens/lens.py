@@ -6,10 +6,11 @@ import atexit
 import contextlib
 import functools
 import logging
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypedDict, TypeVar, Unpack
 
 from langchain_core.callbacks import BaseCallbackHandler
 
@@ -25,7 +26,7 @@ from tierlens.capture.recorder import Recorder, Step
 from tierlens.capture.redaction import redactor
 from tierlens.capture.starts import StartRecords
 from tierlens.capture.trace import Context
-from tierlens.errors import TierlensError
+from tierlens.errors import SettingsError, TierlensError
 from tierlens.journal.configurations import Configuration, store_configuration
 from tierlens.journal.writer import Journal
 from tierlens.policy import Policies
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from tierlens.shipping import FlushReport
     from tierlens.sinks.links import TraceLinks
 
+_INPUT_PATH: Final = re.compile(r"inputs(\.[^.\s]+)+")
 log = logging.getLogger("tierlens")
 Graph = TypeVar("Graph", bound="Configurable")
 
@@ -122,7 +124,12 @@ class Lens:
 
         Raises:
             UnknownBrand: as in ``callback``; an unknown brand found by ``brand_from`` is logged and not recorded.
+            SettingsError: ``graph`` is no runnable, or ``brand_from`` no such path.
         """
+        if not hasattr(graph, "with_config"):
+            raise SettingsError("attach", "", f"this {type(graph).__name__}", "is no graph, nor another runnable")
+        if brand_from is not None and not _INPUT_PATH.fullmatch(brand_from):
+            raise SettingsError("attach", "brand_from", repr(brand_from), "must be a path such as inputs.brand")
         brand_of = functools.partial(_brand_at, brand_from) if brand_from is not None else None
         handler = MlflowCallbackHandler(self._recorder, self._context(**about), self._pauses, brand_of)
         attached: Graph = graph.with_config(callbacks=[handler])
@@ -143,9 +150,11 @@ class Lens:
         session: str | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> Context:
-        if brand is not None:
-            self.policies.brand(brand)
-        return Context(brand, kpi, user, session, dict(tags or {}))
+        if tags is not None and not isinstance(tags, Mapping):
+            raise SettingsError("tags", "", repr(tags), "must be names with values, such as {'release': '2026.11'}")
+        if (named := _text(brand)) is not None:
+            self.policies.brand(named)
+        return Context(named, _text(kpi), _text(user), _text(session), dict(tags or {}))
 
     def flush(self, timeout_s: float = 10.0) -> FlushReport:
         """Wait until what was accepted so far is stored, but never longer than ``timeout_s``."""
@@ -230,6 +239,11 @@ def _warm_up(directory: Path, policies: Policies, pauses: Pauses) -> None:
     pauses.sweep()
 
 
+def _text(value: object) -> str | None:
+    """A user's id, say, may well be a number."""
+    return None if value is None else str(value)
+
+
 def _brand_at(path: str, inputs: object) -> str | None:
     found = lookup({"inputs": inputs}, path)
-    return None if found is None else str(found)
+    return str(found) if isinstance(found, str | int) else None

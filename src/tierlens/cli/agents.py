@@ -14,6 +14,7 @@ import typer
 
 from tierlens import config, settings
 from tierlens.cli.output import AsJson, group, plain, print_json, print_table
+from tierlens.cli.tracking import shown
 from tierlens.cli.versions import Version, Versions, moment
 from tierlens.config.read import AGENTS_FOLDER
 from tierlens.errors import TierlensError
@@ -60,7 +61,7 @@ def list_agents(config_dir: ConfigDir = None, as_json: AsJson = False) -> None:
         print_json([_facts(latest[agent], policies) | {"versions": counts[agent]} for agent in sorted(latest)])
         return
     if not latest:
-        typer.echo(f"No agent of {policies.app} has a run in {loaded.tracking_uri} yet; `runs: off` makes none.")
+        typer.echo(f"No agent of {policies.app} has a run in {shown(loaded.tracking_uri)} yet; `runs: off` makes none.")
         return
     rows = [(*_cells(latest[agent], policies), counts[agent]) for agent in sorted(latest)]
     print_table(("agent", "tier", "version", "in config/", "brands", "models", "last ran (UTC)", "versions"), rows)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
@@ -95,9 +94,7 @@ def _calls(loaded: Settings, start_ns: int, *, in_journal: bool) -> Iterable[Cal
     if in_journal:
         prices.use(own_prices(loaded.config_dir))
         return from_journal(journal_directory(loaded.journal_dir))
-    # mlflow's client reads credentials from its own variables, which .env and YAML may have set for us.
-    os.environ.update(loaded.as_environment())
-    return from_mlflow(loaded.tracking_uri, start_ns // 1_000_000)
+    return from_mlflow(loaded, start_ns // 1_000_000)
 
 
 def _json(sums: Spent) -> dict[str, Any]:

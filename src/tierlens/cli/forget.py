@@ -48,6 +48,7 @@ def forget(
 
       tierlens forget --trace tr-0af7651916cd43dd8448eb211c80319c --yes --json
     """
+    from tierlens.cli.tracking import shown
     from tierlens.shipping.erasure import Erasure
     from tierlens.sinks.erasing import stored_traces
 
@@ -58,7 +59,7 @@ def forget(
     stored = stored_traces(found)
     with contextlib.closing(stored) if stored else contextlib.nullcontext(), _progress(show=not as_json) as tell:
         done = _act(Erasure(found.journal_dir, stored, subjects, tell=tell), yes)
-    elsewhere = [_shown(where) for where in (found.otlp_endpoint, "" if stored else found.tracking_uri) if where]
+    elsewhere = [shown(where) for where in (found.otlp_endpoint, "" if stored else found.tracking_uri) if where]
     if as_json:
         print_json({"kind": subjects[0].kind, "erased": yes, **_as_json(done), "not_erased_from": elsewhere})
     else:
@@ -128,12 +129,6 @@ def _said(done: Found, found: Settings, erased: bool) -> Iterator[str]:
         yield "A request was still under way, and may have brought some of it to MLflow: run this again in a minute."
     for location in done.held.left:
         yield f"Files at {location} cannot be deleted through MLflow: delete them there."
-
-
-def _shown(address: str) -> str:
-    """Without what may be a password."""
-    before, at, after = address.rpartition("@")
-    return f"{before.partition('://')[0]}://{after}" if at else address
 
 
 def _is_redacted(id_: str) -> bool:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from tierlens import keys
-from tierlens.cli.tracking import pages
+from tierlens.cli.tracking import asking, client_for, pages
 from tierlens.projection.spending import Call, Seen, calls_of, total_cost
 
 if TYPE_CHECKING:
     from mlflow.entities import Trace
+
+    from tierlens.settings import Settings
 
 _PAGE: Final = 100
 
@@ -47,21 +49,23 @@ def _of_line(span: Any) -> Seen:
     )
 
 
-def from_mlflow(tracking_uri: str, since_ms: int) -> Iterator[Call]:
+def from_mlflow(loaded: Settings, since_ms: int) -> Iterator[Call]:
     """Those of all traces of a server or a database, with the cost they are stored with.
 
     Args:
         since_ms: only traces that began after it, Unix time in milliseconds; 0 means all.
-    """
-    from mlflow import MlflowClient
 
-    client = MlflowClient(tracking_uri)
-    experiments = [one.experiment_id for one in pages(client.search_experiments, max_results=1_000)]
+    Raises:
+        TierlensError: it cannot be reached, or does not answer like MLflow.
+    """
     wanted = f"timestamp_ms >= {since_ms}" if since_ms else None
-    for first in range(0, len(experiments), _PAGE):
-        some = experiments[first : first + _PAGE]
-        for trace in pages(client.search_traces, locations=some, filter_string=wanted, max_results=_PAGE):
-            yield from _of_trace(trace)
+    with asking(loaded.tracking_uri):
+        client = client_for(loaded)
+        experiments = [one.experiment_id for one in pages(client.search_experiments, max_results=1_000)]
+        for first in range(0, len(experiments), _PAGE):
+            some = experiments[first : first + _PAGE]
+            for trace in pages(client.search_traces, locations=some, filter_string=wanted, max_results=_PAGE):
+                yield from _of_trace(trace)
 
 
 def _of_trace(trace: Trace) -> Iterator[Call]:

@@ -2,8 +2,81 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx
+
+from tierlens.errors import TierlensError, Unavailable
+from tierlens.settings import Settings
+from tierlens.sinks.channel import Channel
+from tierlens.sinks.configured import credentials_for
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_TIMEOUT: Final = httpx.Timeout(10, connect=5)
+_MEND: Final = "start it (`tierlens up`), or set MLFLOW_TRACKING_URI"
+_LONGEST: Final = 300
+
+
+def client_for(loaded: Settings) -> MlflowClient:
+    """MLflow's own client for the tracking URI, once its server has answered.
+
+    Raises:
+        TierlensError: the tracking URI is an OTLP endpoint, or the server does not answer.
+        SettingsError: a credential that cannot be used.
+    """
+    scheme = loaded.tracking_uri.partition(":")[0].lower()
+    if scheme.startswith("otlp"):
+        raise TierlensError(
+            "MLFLOW_TRACKING_URI is an OTLP endpoint, which tells nothing of what it has taken: "
+            "set it to the MLflow server or database that has the traces"
+        )
+    if scheme in ("http", "https"):
+        _must_answer(loaded)
+    # mlflow's client reads credentials from its own variables, which .env and YAML may have set for us. By itself
+    # it would try seven times before it says that something is wrong, and be silent for minutes.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.update(loaded.as_environment())
+    from mlflow import MlflowClient
+
+    return MlflowClient(loaded.tracking_uri)
+
+
+def _must_answer(loaded: Settings) -> None:
+    try:
+        with Channel(loaded.tracking_uri, credentials_for(loaded), timeout=_TIMEOUT) as channel:
+            status = channel.request("GET", "/version").status
+    except Unavailable as error:
+        raise TierlensError(f"MLflow cannot be asked: {error}; {_MEND}") from error
+    if status >= 500:
+        raise TierlensError(f"MLflow cannot be asked: {channel.shown} answers {status}; {_MEND}")
+
+
+@contextlib.contextmanager
+def asking(uri: str) -> Iterator[None]:
+    """Whatever MLflow's client raises, in one line.
+
+    Raises:
+        TierlensError: that line.
+    """
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        said = (str(error) or type(error).__name__).splitlines()[0][:_LONGEST]
+        raise TierlensError(f"MLflow at {shown(uri)} cannot be asked: {said}") from error
+
+
+def shown(address: str) -> str:
+    """An address without what may be a password."""
+    before, at, after = address.rpartition("@")
+    return f"{before.partition('://')[0]}://{after}" if at else address
 
 
 def pages(search: Callable[..., Any], **arguments: Any) -> Iterator[Any]:

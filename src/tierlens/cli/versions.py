@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from tierlens import keys
-from tierlens.cli.tracking import pages
-from tierlens.errors import TierlensError
+from tierlens.cli.tracking import asking, client_for, pages
 from tierlens.projection.runs import APP, MODE, MODEL, yaml_of
 from tierlens.settings import Settings
 
@@ -57,12 +56,9 @@ class Versions:
     """
 
     def __init__(self, settings: Settings, app: str) -> None:
-        if settings.tracking_uri.startswith("otlp"):
-            raise TierlensError("MLFLOW_TRACKING_URI is an OTLP endpoint, which keeps no versions")
-        from mlflow import MlflowClient
-
         self._app, self._uri = app, settings.tracking_uri
-        self._client = MlflowClient(settings.tracking_uri)
+        with asking(self._uri):
+            self._client = client_for(settings)
 
     def all(self, agent: str = "") -> list[Version]:
         """Every version, that which ran last first; with ``agent``, only its own."""
@@ -78,12 +74,12 @@ class Versions:
     def note_restored(self, version: Version, note: str) -> None:
         """Have its history say that it was rolled back to."""
         text = "\n".join((*version.restored, note))[-5_000:]
-        with self._asking():
+        with asking(self._uri):
             for run_id in version.runs:
                 self._client.set_tag(run_id, RESTORED, text)
 
     def _runs(self, condition: str) -> Iterable[Any]:
-        with self._asking():
+        with asking(self._uri):
             found = pages(self._client.search_experiments, max_results=_EXPERIMENTS)
             experiments = [one.experiment_id for one in found]
             for at in range(0, len(experiments), _TOGETHER):
@@ -91,26 +87,6 @@ class Versions:
                 yield from pages(
                     self._client.search_runs, experiment_ids=some, filter_string=condition, max_results=_RUNS
                 )
-
-    def _asking(self) -> _Asking:
-        return _Asking(self._uri)
-
-
-class _Asking:
-    """Whatever MLflow's client raises, in one line."""
-
-    def __init__(self, uri: str) -> None:
-        self._uri = uri
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        from mlflow.exceptions import MlflowException
-
-        if isinstance(error, MlflowException | OSError):
-            said = str(error).splitlines()[0][:300]
-            raise TierlensError(f"MLflow at {self._uri} cannot be asked: {said}") from error
 
 
 def _quoted(name: str) -> str:

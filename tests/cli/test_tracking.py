@@ -1,0 +1,59 @@
+"""Commands that read MLflow say within seconds that they cannot."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.running import Ran, tierlens
+from tierlens.local.ports import free_port
+from tierlens.testing.http_stub import HttpStub, Reply
+
+COMMANDS = [("costs",), ("agents", "list"), ("agents", "history", "planner")]
+LONGEST_S = 30
+"""Mostly what Python takes to start on a busy machine. MLflow's own client would go on for minutes."""
+
+
+def asked(folder: Path, *arguments: str, uri: str) -> Ran:
+    started = time.monotonic()
+    ran = tierlens(folder, *arguments, MLFLOW_TRACKING_URI=uri)
+    assert time.monotonic() - started < LONGEST_S
+    assert (ran.code, ran.out) == (1, "")
+    return ran
+
+
+@pytest.mark.parametrize("arguments", COMMANDS)
+def test_a_server_that_is_not_there_is_named_without_its_password(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    where = f"127.0.0.1:{free_port('127.0.0.1', 0)}"
+
+    said = asked(tmp_path, *arguments, uri=f"http://me:secret@{where}").err
+
+    assert said.startswith(f"tierlens: MLflow cannot be asked: http://{where}: ")
+    assert said.endswith("; start it (`tierlens up`), or set MLFLOW_TRACKING_URI\n")
+
+
+@pytest.mark.parametrize("arguments", COMMANDS[:2])
+def test_a_proxy_without_a_server_behind_it_is_named(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    with HttpStub(otherwise=Reply(503)) as proxy:
+        said = asked(tmp_path, *arguments, uri=proxy.uri).err
+
+    assert f"{proxy.uri} answers 503; start it" in said
+
+
+@pytest.mark.parametrize("arguments", COMMANDS[:2])
+def test_a_server_that_goes_away_meanwhile_is_named(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    with HttpStub(Reply(), otherwise=Reply(503)) as server:
+        said = asked(tmp_path, *arguments, uri=server.uri).err
+
+    assert said.startswith(f"tierlens: MLflow at {server.uri} cannot be asked: ")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", COMMANDS[:2])
+def test_an_otlp_endpoint_cannot_be_asked(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    said = asked(tmp_path, *arguments, uri="otlp+http://127.0.0.1:4318").err
+
+    assert "MLFLOW_TRACKING_URI is an OTLP endpoint" in said
+    assert "set it to the MLflow server or database" in said

@@ -357,6 +357,15 @@ def test_any_bytes_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory,
     assert all(isinstance(error, ConfigError) for error in config.check(path))
 
 
+def test_an_agent_may_say_one_thing_more_of_a_metric_that_the_defaults_describe(tmp_path: Path) -> None:
+    defaults = "defaults: {metrics: {gap: {path: outputs.gap, unit: '%', direction: lower, min: 0}}}"
+    agent = "agent: a\nmetrics: {gap: {max: 100}}"
+
+    found = config.load_policies(folder(tmp_path, defaults, a=agent)).agents["a"]
+
+    assert found.metrics == {"gap": MetricRule("outputs.gap", "%", "lower", 0.0, 100.0)}
+
+
 def test_what_has_a_file_has_runs_of_its_versions_unless_the_files_say_otherwise(tmp_path: Path) -> None:
     def runs(name: str, defaults: str) -> tuple[str, ...]:
         found = config.load_policies(folder(tmp_path / name, defaults, a="agent: a", b="agent: b\nruns: off"))

@@ -136,14 +136,21 @@ def _over(base: AgentPolicy, flags: Flags) -> AgentPolicy:
         keep=_keep(flags.keep) if "keep" in given else base.keep,
         state=_state(base.state, flags.state),
         redact=tuple(dict.fromkeys(flags.redact)) if "redact" in given else base.redact,
-        metrics={**base.metrics, **{name: _metric(told) for name, told in flags.metrics.items()}},
+        metrics={**base.metrics, **{name: _metric(base.metrics, name, told) for name, told in flags.metrics.items()}},
         runs=flags.runs or base.runs,
         estimate_tokens=flags.estimate_tokens if "estimate_tokens" in given else base.estimate_tokens,
     )
 
 
-def _metric(told: MetricFields) -> MetricRule:
-    return MetricRule(told.path or "", told.unit, told.direction or "", told.min, told.max)
+def _metric(known: Mapping[str, MetricRule], name: str, told: MetricFields) -> MetricRule:
+    base, given = known.get(name, MetricRule()), told.model_fields_set
+    return MetricRule(
+        told.path or "" if "path" in given else base.path,
+        told.unit if "unit" in given else base.unit,
+        told.direction or "" if "direction" in given else base.direction,
+        told.min if "min" in given else base.low,
+        told.max if "max" in given else base.high,
+    )
 
 
 def _keep(rules: Sequence[str]) -> Keep:

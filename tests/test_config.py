@@ -357,6 +357,11 @@ def test_any_bytes_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory,
     assert all(isinstance(error, ConfigError) for error in config.check(path))
 
 
+def test_what_stops_the_start_names_the_second_fault_too(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"key is required \(and 1 more: .*did you mean agent\?; `tierlens check`"):
+        config.load_policies(folder(tmp_path, "", a="agnet: a"))
+
+
 def test_an_agent_may_say_one_thing_more_of_a_metric_that_the_defaults_describe(tmp_path: Path) -> None:
     defaults = "defaults: {metrics: {gap: {path: outputs.gap, unit: '%', direction: lower, min: 0}}}"
     agent = "agent: a\nmetrics: {gap: {max: 100}}"

@@ -21,7 +21,7 @@ def load_policies(config_dir: Path | str, *, environment: str = "", experiment: 
         experiment: template of experiment names, over what the file says.
 
     Raises:
-        ConfigError: the first thing that is wrong; `check` lists them all.
+        ConfigError: the first things that are wrong; `check` lists them all.
     """
     folder = Path(config_dir)
     if not folder.exists():
@@ -32,8 +32,17 @@ def load_policies(config_dir: Path | str, *, environment: str = "", experiment: 
 
     policies, errors = read_policies(folder, environment=environment, experiment=experiment)
     if errors:
-        raise errors[0]
+        raise _first(errors)
     return policies
+
+
+def _first(errors: Sequence[ConfigError]) -> ConfigError:
+    first, *others = errors
+    if not others:
+        return first
+    # The second may well be the reason: of a name that is misspelt, the first is that it is missing.
+    more = f" (and {len(others)} more: {others[0]}; `tierlens check` lists all)"
+    return ConfigError(first.where, first.key, first.found, f"{first.expected}{more}")
 
 
 def check(config_dir: Path | str) -> Sequence[ConfigError]:

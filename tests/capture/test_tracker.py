@@ -75,6 +75,19 @@ def test_what_was_not_counted_is_missing(capture: Capture) -> None:
     assert keys.TOKEN_USAGE not in capture.attributes("m")
 
 
+@pytest.mark.parametrize("tokens", [-5, True, 10.5, "3", float("nan")])
+def test_what_is_no_number_of_tokens_is_missing_and_said(
+    capture: Capture, caplog: pytest.LogCaptureFixture, tokens: Any
+) -> None:
+    ExperimentTracker().track_llm_call(**{**TOLD, "input_tokens": tokens})
+
+    assert json.loads(str(capture.journal.named("gpt-5-mini").attributes[keys.TOKEN_USAGE])) == {
+        "output_tokens": 20,
+        "total_tokens": 20,
+    }
+    assert f"{tokens!r} is no number of tokens" in caplog.text
+
+
 def test_an_error_is_told_as_one(capture: Capture) -> None:
     ExperimentTracker().track_llm_call(model="m", prompt="Why?", error=TimeoutError("no answer"))
 

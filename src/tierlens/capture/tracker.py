@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tierlens.capture import active, contents, measuring, models, outcomes
+from tierlens.capture import active, contents, measuring, models, outcomes, payload
 from tierlens.capture.places import of_brand
 from tierlens.capture.recorder import Recorder
 from tierlens.capture.trace import Context, Open
@@ -71,7 +71,12 @@ class ExperimentTracker:
         recorder = active.recorder()
         if recorder is None:
             return None
-        usage = Usage(input_tokens, output_tokens, cache_read_tokens, cache_write_tokens)
+        usage = Usage(
+            _count(recorder, input_tokens),
+            _count(recorder, output_tokens),
+            _count(recorder, cache_read_tokens),
+            _count(recorder, cache_write_tokens),
+        )
         try:
             messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
             reply = {"content": response} if isinstance(response, str) else dict(response)
@@ -108,3 +113,11 @@ class ExperimentTracker:
         for opened in filter(None, (outer, call)):
             opened.start_ns -= int(max(latency_s, 0.0) * 1e9)
         return outer, call
+
+
+def _count(recorder: Recorder, tokens: object) -> int | None:
+    """A number of tokens; what cannot be one is missing, not 0."""
+    if tokens is None or (type(tokens) is int and tokens >= 0):
+        return tokens
+    recorder.shield.warn("tokens", f"{payload.safe_repr(tokens)} is no number of tokens and was not recorded")
+    return None

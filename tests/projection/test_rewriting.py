@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import orjson
+import pytest
 
 from tests.sinks.traces import agent_trace
 from tierlens import keys
@@ -56,6 +57,15 @@ def test_what_traces_are_found_and_summed_by_stays() -> None:
         assert [one for one in found["attributes"] if one["key"] in kept] == [
             one for one in before["attributes"] if one["key"] in kept
         ]
+
+
+@pytest.mark.parametrize(
+    "key", [keys.FINER_USAGE, keys.SERVICE_TIER, keys.TRACE_TAG + keys.SPANS_STARTED, keys.TRACE_TAG + keys.COMPLETE]
+)
+def test_what_we_count_ourselves_is_nobodys_text(key: str) -> None:
+    told = {"key": key, "value": {"stringValue": "25"}}
+
+    assert rewritten_span({"attributes": [told]}, lambda text: "")["attributes"] == [told]
 
 
 def test_a_messages_role_stays_one_and_a_person_in_its_place_does_not() -> None:

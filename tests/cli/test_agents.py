@@ -138,6 +138,19 @@ def test_a_rollback_puts_the_file_back_and_is_in_the_history(shop: Shop) -> None
     assert (again["version"], again["in_config"], len(again["restored"])) == (first["version"], True, 1)
 
 
+def test_a_rollback_that_cannot_write_is_said_and_not_in_the_history(shop: Shop) -> None:
+    shop.run(FIRST)
+    in_the_way = shop.file.with_name(f"{shop.file.name}.bak")
+    in_the_way.mkdir()
+    [first] = shop.history()
+
+    asked = shop.ask("rollback", shop.agent, first["version"])
+
+    assert (asked.code, asked.out) == (1, "")
+    assert asked.err.startswith(f"tierlens: {in_the_way.relative_to(shop.folder)}: Is a directory; ")
+    assert shop.history()[0]["restored"] == []
+
+
 def test_a_rollback_says_where_the_defaults_have_changed_since(shop: Shop) -> None:
     shop.run(FIRST)
     [first] = shop.history()

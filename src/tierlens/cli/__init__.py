@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -82,7 +82,15 @@ def main() -> None:
     try:
         app(prog_name="tierlens")
     except TierlensError as error:
-        from tierlens.cli.output import plain
+        _fail(str(error), 2 if isinstance(error, ConfigError) else 1)
+    except OSError as error:
+        from tierlens.cli.os_errors import sentence
 
-        typer.echo(plain(f"tierlens: {error}", keep="\n"), err=True)
-        sys.exit(2 if isinstance(error, ConfigError) else 1)
+        _fail(sentence(error), 1)
+
+
+def _fail(text: str, code: int) -> NoReturn:
+    from tierlens.cli.output import plain
+
+    typer.echo(plain(f"tierlens: {text}", keep="\n"), err=True)
+    sys.exit(code)

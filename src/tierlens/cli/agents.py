@@ -146,8 +146,8 @@ def rollback(
     text = _yaml(wanted)
     path = loaded.config_dir / AGENTS_FOLDER / f"{agent}.yaml"
     note = f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} by {getpass.getuser()}"
-    versions.note_restored(wanted, note)
     _replace(path, text)
+    versions.note_restored(wanted, note)
     now = config.load_policies(loaded.config_dir, environment=loaded.environment, experiment=loaded.mlflow_experiment)
     restored = now.agents[agent].version
     if as_json:

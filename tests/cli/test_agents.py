@@ -138,6 +138,37 @@ def test_a_rollback_puts_the_file_back_and_is_in_the_history(shop: Shop) -> None
     assert (again["version"], again["in_config"], len(again["restored"])) == (first["version"], True, 1)
 
 
+def test_a_broken_file_can_be_rolled_back(shop: Shop) -> None:
+    shop.run(FIRST)
+    good = shop.file.read_text()
+    shop.file.write_text("agent: [")
+    [first] = shop.history()
+
+    assert not first["in_config"]
+    assert " broken " in shop.ask("list").out
+    assert shop.ask("rollback", shop.agent, first["version"], "--json").json["as_wanted"]
+    assert shop.file.read_text() == good
+    assert shop.file.with_name(f"{shop.file.name}.bak").read_text() == "agent: ["
+
+
+def test_a_rollback_to_what_is_not_valid_beside_todays_files_says_so(shop: Shop) -> None:
+    shop.run(FIRST)
+    [first] = shop.history()
+    shop.file.unlink()
+    shop.file.with_name("0-earlier.yaml").write_text("agent: other\nnode: a\n")
+
+    assert "`tierlens check` says why" in shop.ask("rollback", shop.agent, first["version"]).out
+
+
+def test_what_is_broken_elsewhere_is_still_said(shop: Shop) -> None:
+    (shop.config / "tierlens.yaml").write_text("app: [")
+
+    asked = shop.ask("history", shop.agent)
+
+    assert (asked.code, asked.out) == (2, "")
+    assert "config/tierlens.yaml" in asked.err
+
+
 def test_a_rollback_that_cannot_write_is_said_and_not_in_the_history(shop: Shop) -> None:
     shop.run(FIRST)
     in_the_way = shop.file.with_name(f"{shop.file.name}.bak")

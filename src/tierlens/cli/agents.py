@@ -12,11 +12,10 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from tierlens import config, settings
+from tierlens.cli.current import Current, current, whole
 from tierlens.cli.output import AsJson, group, plain, print_json, print_table
 from tierlens.cli.tracking import shown
 from tierlens.cli.versions import Version, Versions, moment
-from tierlens.config.read import AGENTS_FOLDER
 from tierlens.errors import TierlensError
 from tierlens.policy import Policies
 
@@ -53,17 +52,18 @@ def list_agents(config_dir: ConfigDir = None, as_json: AsJson = False) -> None:
 
       tierlens agents list --json
     """
-    loaded, policies = _load(config_dir)
-    found = Versions(loaded, policies.app).all()
+    now = current(config_dir)
+    found = Versions(now.settings, now.policies.app).all()
     latest = {version.agent: version for version in reversed(found)}
     counts = {agent: sum(version.agent == agent for version in found) for agent in latest}
     if as_json:
-        print_json([_facts(latest[agent], policies) | {"versions": counts[agent]} for agent in sorted(latest)])
+        print_json([_facts(latest[agent], now) | {"versions": counts[agent]} for agent in sorted(latest)])
         return
     if not latest:
-        typer.echo(f"No agent of {policies.app} has a run in {shown(loaded.tracking_uri)} yet; `runs: off` makes none.")
+        where = shown(now.settings.tracking_uri)
+        typer.echo(f"No agent of {now.policies.app} has a run in {where} yet; `runs: off` makes none.")
         return
-    rows = [(*_cells(latest[agent], policies), counts[agent]) for agent in sorted(latest)]
+    rows = [(*_cells(latest[agent], now), counts[agent]) for agent in sorted(latest)]
     print_table(("agent", "tier", "version", "in config/", "brands", "models", "last ran (UTC)", "versions"), rows)
 
 
@@ -77,15 +77,15 @@ def history(agent: Agent, config_dir: ConfigDir = None, as_json: AsJson = False)
 
       tierlens agents history causal_impact --json
     """
-    loaded, policies = _load(config_dir)
-    found = _versions(Versions(loaded, policies.app), agent)
+    now = current(config_dir)
+    found = _versions(Versions(now.settings, now.policies.app), agent)
     if as_json:
-        print_json([_facts(version, policies) for version in found])
+        print_json([_facts(version, now) for version in found])
         return
     rows = [
         (
             version.version,
-            _in_config(version, policies),
+            _in_config(version, now),
             ", ".join(version.brands),
             ", ".join(version.asked),
             moment(version.first_ms),
@@ -113,9 +113,9 @@ def diff(
 
       tierlens agents diff causal_impact b41939 7d02aa
     """
-    loaded, policies = _load(config_dir)
-    found = _versions(Versions(loaded, policies.app), agent)
-    before, after = (_text(policies, found, agent, name).splitlines() for name in (old, new))
+    now = whole(config_dir)
+    found = _versions(Versions(now.settings, now.policies.app), agent)
+    before, after = (_text(now.policies, found, agent, name).splitlines() for name in (old, new))
     lines = list(difflib.unified_diff(before, after, f"{agent} {old}", f"{agent} {new}", lineterm=""))
     if as_json:
         print_json({"agent": agent, "old": old, "new": new, "diff": lines})
@@ -132,38 +132,31 @@ def rollback(
 ) -> None:
     """Put an agent's file back as it stood in a version, and say so in its history.
 
-    The file that is replaced stays beside it, as <name>.yaml.bak. Running processes go on with what they have
-    read: start them anew.
+    The file that is replaced, which may be broken, stays beside it, as <name>.yaml.bak. Running processes go on
+    with what they have read: start them anew.
 
     Examples:
 
       tierlens agents rollback causal_impact b41939
     """
-    loaded, policies = _load(config_dir)
-    versions = Versions(loaded, policies.app)
+    now = current(config_dir)
+    versions = Versions(now.settings, now.policies.app)
     found = _versions(versions, agent)
     wanted = _named(found, agent, version)
     text = _yaml(wanted)
-    path = loaded.config_dir / AGENTS_FOLDER / f"{agent}.yaml"
+    path = now.agents_folder / f"{agent}.yaml"
     note = f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} by {getpass.getuser()}"
     _replace(path, text)
     versions.note_restored(wanted, note)
-    now = config.load_policies(loaded.config_dir, environment=loaded.environment, experiment=loaded.mlflow_experiment)
-    restored = now.agents[agent].version
+    restored = current(config_dir).version(agent)
     if as_json:
         print_json({"agent": agent, "file": path, "version": restored, "as_wanted": restored == wanted.version})
         return
     typer.echo(f"{path} is as it stood in {wanted.version}. Start running processes anew.")
-    if restored != wanted.version:
+    if not restored:
+        typer.echo("It is not valid any more: `tierlens check` says why.")
+    elif restored != wanted.version:
         typer.echo(f"With the defaults of today it is version {restored}: what `defaults:` gives has changed since.")
-
-
-def _load(config_dir: Path | None) -> tuple[settings.Settings, Policies]:
-    loaded = settings.load(config_dir=config_dir)
-    policies = config.load_policies(
-        loaded.config_dir, environment=loaded.environment, experiment=loaded.mlflow_experiment
-    )
-    return loaded, policies
 
 
 def _versions(versions: Versions, agent: str) -> list[Version]:
@@ -201,24 +194,23 @@ def _replace(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-def _in_config(version: Version, policies: Policies) -> str:
-    policy = policies.agents.get(version.agent)
-    # An agent without a file of its own has the defaults'.
-    current = policy.version if policy else policies.defaults.version
-    return "yes" if current == version.version else "no"
+def _in_config(version: Version, now: Current) -> str:
+    if version.agent in now.broken:
+        return "broken"
+    return "yes" if now.version(version.agent) == version.version else "no"
 
 
-def _cells(version: Version, policies: Policies) -> tuple[object, ...]:
+def _cells(version: Version, now: Current) -> tuple[object, ...]:
     return (
         version.agent,
         version.tier,
         version.version,
-        _in_config(version, policies),
+        _in_config(version, now),
         ", ".join(version.brands),
         ", ".join(version.asked),
         moment(version.last_ms),
     )
 
 
-def _facts(version: Version, policies: Policies) -> dict[str, Any]:
-    return asdict(version) | {"in_config": _in_config(version, policies) == "yes"}
+def _facts(version: Version, now: Current) -> dict[str, Any]:
+    return asdict(version) | {"in_config": _in_config(version, now) == "yes"}

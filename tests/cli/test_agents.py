@@ -151,6 +151,17 @@ def test_a_broken_file_can_be_rolled_back(shop: Shop) -> None:
     assert shop.file.with_name(f"{shop.file.name}.bak").read_text() == "agent: ["
 
 
+def test_a_file_of_another_name_is_rolled_back_where_it_is(shop: Shop) -> None:
+    shop.run(FIRST)
+    good = shop.file.read_text()
+    [first] = shop.history()
+    elsewhere = shop.file.rename(shop.file.with_name("planning.yml"))
+    elsewhere.write_text(good.replace("tier: 1", "tier: 3"))
+
+    assert shop.ask("rollback", shop.agent, first["version"], "--json").json["as_wanted"]
+    assert (elsewhere.read_text(), shop.file.exists()) == (good, False)
+
+
 def test_a_rollback_to_what_is_not_valid_beside_todays_files_says_so(shop: Shop) -> None:
     shop.run(FIRST)
     [first] = shop.history()

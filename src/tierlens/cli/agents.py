@@ -132,7 +132,7 @@ def rollback(
 ) -> None:
     """Put an agent's file back as it stood in a version, and say so in its history.
 
-    The file that is replaced, which may be broken, stays beside it, as <name>.yaml.bak. Running processes go on
+    The file that is replaced, which may be broken, stays beside it, as <its name>.bak. Running processes go on
     with what they have read: start them anew.
 
     Examples:
@@ -144,7 +144,7 @@ def rollback(
     found = _versions(versions, agent)
     wanted = _named(found, agent, version)
     text = _yaml(wanted)
-    path = now.agents_folder / f"{agent}.yaml"
+    path = now.file(agent)
     note = f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} by {getpass.getuser()}"
     _replace(path, text)
     versions.note_restored(wanted, note)

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from tierlens import config, settings
-from tierlens.config.read import AGENTS_FOLDER, read_policies
+from tierlens.config.files import parse
+from tierlens.config.models import AgentFile
+from tierlens.config.read import AGENTS_FOLDER, agent_files, read_policies
 from tierlens.policy import Policies
 from tierlens.settings import Settings
 
@@ -27,9 +29,13 @@ class Current:
     policies: Policies
     broken: frozenset[str] = frozenset()
 
-    @property
-    def agents_folder(self) -> Path:
-        return self.settings.config_dir / AGENTS_FOLDER
+    def file(self, agent: str) -> Path:
+        """The file that describes an agent, whatever it is called; where there is none, the one that would."""
+        folder = self.settings.config_dir / AGENTS_FOLDER
+        paths = agent_files(self.settings.config_dir) if folder.exists() else ()
+        said = ((path, parse(path, AgentFile).model) for path in paths)
+        named = (path for path, model in said if model is not None and model.agent == agent)
+        return next(named, None) or next((path for path in paths if path.stem == agent), folder / f"{agent}.yaml")
 
     def version(self, agent: str) -> str:
         """The version that an agent would run with; "" where its file is broken."""

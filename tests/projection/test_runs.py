@@ -59,12 +59,12 @@ def test_what_no_call_reports_is_missing_and_what_has_no_price_is_counted():
     assert "input_tokens" not in record(line(calls=(silent,))).metrics
 
 
-def test_one_brand_agent_and_version_are_one_run():
+def test_one_application_brand_agent_and_version_are_one_run():
     first = record(line(1, trace=1)).run.key
 
     assert record(line(2, trace=2, calls=())).run.key == first
-    others = [record(line(**other)).run.key for other in ({"brand": "x"}, {"agent": "x"}, {"version": "x"})]
-    assert len({first, *others}) == 4
+    others = [record(line(**{name: "x"})).run.key for name in ("app", "brand", "agent", "version")]
+    assert len({first, *others}) == 5
 
 
 def test_a_model_asked_otherwise_is_a_variant_of_the_run():

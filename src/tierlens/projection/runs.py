@@ -141,7 +141,7 @@ def _ours(name: str) -> bool:
 def _of_version(work: Work) -> Run:
     """The run of a configuration version."""
     return Run(
-        f"version/{_digest([work.line.brand, work.agent, work.told.version])}",
+        f"version/{_digest([_application(work.line.resource), work.line.brand, work.agent, work.told.version])}",
         f"{work.agent} {work.told.version[:6]}",
         work.start_ms,
         work.end_ms,

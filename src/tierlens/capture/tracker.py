@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from tierlens.capture import active, contents, measuring, models, outcomes, payload
 from tierlens.capture.places import of_brand
@@ -71,30 +72,21 @@ class ExperimentTracker:
         recorder = active.recorder()
         if recorder is None:
             return None
-        usage = Usage(
-            _count(recorder, input_tokens),
-            _count(recorder, output_tokens),
-            _count(recorder, cache_read_tokens),
-            _count(recorder, cache_write_tokens),
-        )
+        counts = (input_tokens, output_tokens, cache_read_tokens, cache_write_tokens)
         try:
             messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
             reply = {"content": response} if isinstance(response, str) else dict(response)
             outer, call = self._open(recorder, model, latency_s)
-            try:
+            with _ending(recorder, call, outer, error):
                 models.describe(call, messages, parameters or {}, {"ls_model_name": model, "ls_provider": provider})
                 if error is None:
                     models.put_replies(call, [reply])
-                models.put_usage(call, usage, model)
+                models.put_usage(call, _usage(recorder, *counts), model)
                 for name, value in (metrics or {}).items():
                     measuring.measure(recorder, outer or call, name, value)
                 if outer is not None:
                     contents.put_inputs(recorder, outer, {"messages": messages})
                     contents.put_outputs(recorder, outer, reply if error is None else None)
-            finally:
-                outcome = outcomes.FINE if error is None else outcomes.of_exception(error)
-                for opened in filter(None, (call, outer)):
-                    recorder.finish(opened, outcome)
         except Exception as failure:
             recorder.shield.report("tierlens.ExperimentTracker.track_llm_call", failure)
             return None
@@ -113,6 +105,21 @@ class ExperimentTracker:
         for opened in filter(None, (outer, call)):
             opened.start_ns -= int(max(latency_s, 0.0) * 1e9)
         return outer, call
+
+
+@contextmanager
+def _ending(recorder: Recorder, call: Open, outer: Open | None, error: BaseException | None) -> Iterator[None]:
+    """Ends both spans, the inner one first, whatever is raised while they are described."""
+    try:
+        yield
+    finally:
+        outcome = outcomes.FINE if error is None else outcomes.of_exception(error)
+        for opened in filter(None, (call, outer)):
+            recorder.finish(opened, outcome)
+
+
+def _usage(recorder: Recorder, asked: object, answered: object, read: object, written: object) -> Usage:
+    return Usage(_count(recorder, asked), _count(recorder, answered), _count(recorder, read), _count(recorder, written))
 
 
 def _count(recorder: Recorder, tokens: object) -> int | None:

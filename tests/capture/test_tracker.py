@@ -88,6 +88,14 @@ def test_what_is_no_number_of_tokens_is_missing_and_said(
     assert f"{tokens!r} is no number of tokens" in caplog.text
 
 
+def test_a_prompt_that_is_none_costs_its_call_and_nothing_else(capture_with: Any) -> None:
+    capture = capture_with(Policies())
+    capture.recorder.shield.strict = False
+
+    assert ExperimentTracker().track_llm_call(**{**TOLD, "prompt": None}) is None
+    assert not capture.journal.spans
+
+
 def test_an_error_is_told_as_one(capture: Capture) -> None:
     ExperimentTracker().track_llm_call(model="m", prompt="Why?", error=TimeoutError("no answer"))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import random
+import re
 import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -226,7 +227,26 @@ def pieces(value: str) -> list[str]:
 
 def leaked(value: str, text: str) -> bool:
     """Whether any of it stands in ``text``, as it is or escaped as JSON does, once or twice, to ASCII or not."""
-    return any(form in text for piece in pieces(value) for form in _forms(piece))
+    return where(value, text) is not None
+
+
+def where(value: str, text: str) -> str | None:
+    """What stands around the first leak of a value, if there is one.
+
+    A short number counts outside of longer hexadecimal ones alone: some id or time of a large journal has its digits
+    by chance.
+    """
+    if value.isdigit() and len(value) <= 10:
+        found = re.search(rf"(?<![0-9a-f]){value}(?![0-9a-f])", text)
+        return None if found is None else _around(text, found.start())
+    for form in (form for piece in pieces(value) for form in _forms(piece)):
+        if (at := text.find(form)) >= 0:
+            return _around(text, at)
+    return None
+
+
+def _around(text: str, at: int) -> str:
+    return text[max(0, at - 40) : at + 40]
 
 
 def _forms(piece: str) -> set[str]:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import StoredMlflow
 from tests.privacy.places import Places
-from tests.privacy.planted import leaked, planted
+from tests.privacy.planted import planted, where
 from tierlens.errors import Rejected
 from tierlens.journal.segment import BLOBS, DEAD_LETTER
 from tierlens.shipping.limits import Limits
@@ -32,8 +32,9 @@ def written(folder: Path) -> str:
     return "\n".join(f"{path.name}\n{path.read_bytes().decode('utf-8', 'replace')}" for path in files)
 
 
-def leaks(text: str) -> list[str]:
-    return [value for value in VALUES if leaked(value, text)]
+def leaks(text: str) -> list[tuple[str, str]]:
+    """Values that stand in a text, with what is around them."""
+    return [(value, around) for value in VALUES if (around := where(value, text)) is not None]
 
 
 def test_none_of_five_hundred_values_is_in_the_journal(places: Start, tmp_path: Path) -> None:

@@ -71,6 +71,11 @@ def test_a_cut_through_a_value_is_still_a_leak() -> None:
     assert leaked(one.value, "…56789abcde…")
 
 
+def test_a_number_inside_an_id_is_no_leak() -> None:
+    assert not leaked("58689429", '{"spanId":"0a58689429bc","at":"1763747458689429001"}')
+    assert leaked("58689429", '{"patient_id": 58689429}')
+
+
 def test_nothing_of_it_is_in_a_references_first_words_wherever_they_were_cut() -> None:
     redact = redactor(ALL_RULES)
 

@@ -124,6 +124,11 @@ class Settings(BaseModel):
         default="process",
         description="Who delivers: a child process, a thread, or `tierlens ship` beside this process.",
     )
+    delivery_delay_s: float = Field(
+        default=5.0,
+        ge=0,
+        description="Seconds that spans may wait until no agent writes, to be delivered then; 0 delivers at once.",
+    )
     journal_quota_mb: int = Field(
         default=1024, ge=1, description="Disk the journal may take; beyond it spans are refused, counted."
     )

@@ -20,6 +20,7 @@ from tierlens.errors import JournalRefused
 from tierlens.journal.segment import SHIPPER_LOCK
 from tierlens.journal.writer import Journal
 from tierlens.shipping.drain import drain
+from tierlens.shipping.limits import Limits
 from tierlens.shipping.shipper import Shipper
 from tierlens.sinks.mlflow_http import MlflowHttpSink
 from tierlens.spans import Routing
@@ -224,7 +225,7 @@ def test_what_cannot_be_mended_is_said_once(tmp_path: Path) -> None:
 
 def delivered_in_vain(folder: Path, sink: MlflowHttpSink | KnowingSink) -> None:
     """Spans that a shipper delivered that was killed before it could ask for them."""
-    shipper = Shipper(folder / JOURNAL, sink, clock=FakeClock())
+    shipper = Shipper(folder / JOURNAL, sink, limits=Limits(delay_s=0.0), clock=FakeClock())
     shipper.look()
     while not shipper.step():
         pass

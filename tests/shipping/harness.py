@@ -26,7 +26,7 @@ class Scene:
 
     def __init__(self, directory: Path, **limits: float) -> None:
         self.directory, self.clock, self.sink = directory, FakeClock(), MemorySink()
-        self.limits = Limits(**limits)  # type: ignore[arg-type]
+        self.limits = Limits(**{"delay_s": 0.0, **limits})  # type: ignore[arg-type]
         self.journals: list[Journal] = []
         self.shippers: list[Shipper] = []
         self._named = 0

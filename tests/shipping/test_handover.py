@@ -111,7 +111,13 @@ def test_a_shipper_for_the_living_leaves_when_another_destination_is_wanted(scen
     handover.want_to_ship(scene.directory, "there")
 
     report = run_forever(
-        scene.directory, scene.sink, threading.Event(), alone_s=60, destination="here", clock=scene.clock
+        scene.directory,
+        scene.sink,
+        threading.Event(),
+        alone_s=60,
+        destination="here",
+        limits=scene.limits,
+        clock=scene.clock,
     )
 
     assert report.stored == 3

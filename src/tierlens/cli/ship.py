@@ -17,6 +17,7 @@ from tierlens.cli.delivering import progress, say
 from tierlens.cli.output import AsJson, JournalDir, Patience, journal_directory
 
 if TYPE_CHECKING:
+    from tierlens.shipping.limits import Limits
     from tierlens.shipping.run import RunReport
     from tierlens.shipping.tally import OpenTally
     from tierlens.sinks.base import Sink
@@ -47,6 +48,7 @@ def ship(
 
       tierlens ship --journal-dir /var/lib/app/journal --metrics-port 9464
     """
+    from tierlens.shipping.limits import limits_from
     from tierlens.shipping.metrics import tally_from
     from tierlens.shipping.run import collect_rarely, run_once
     from tierlens.sinks.configured import sink_for
@@ -64,13 +66,13 @@ def ship(
             with progress(found.journal_dir, show=not as_json):
                 report = run_once(found.journal_dir, sink, patience_s=patience, open_tally=open_tally)
         else:
-            report = _until_told(found.journal_dir, sink, open_tally)
+            report = _until_told(found.journal_dir, sink, limits_from(environment), open_tally)
     say(report, found.journal_dir, as_json)
     if not report.drained and (once or report.busy):
         raise typer.Exit(1)
 
 
-def _until_told(directory: Path, sink: Sink, open_tally: OpenTally) -> RunReport:
+def _until_told(directory: Path, sink: Sink, limits: Limits, open_tally: OpenTally) -> RunReport:
     from tierlens.shipping.run import run_forever
 
     stop = threading.Event()
@@ -78,7 +80,7 @@ def _until_told(directory: Path, sink: Sink, open_tally: OpenTally) -> RunReport
     # wait for this event, which holds the event's lock.
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
     threading.Thread(target=_set_when_told, args=(stop,), daemon=True).start()
-    return run_forever(directory, sink, stop, open_tally=open_tally)
+    return run_forever(directory, sink, stop, limits=limits, open_tally=open_tally)
 
 
 def _set_when_told(stop: threading.Event) -> None:

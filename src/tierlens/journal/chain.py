@@ -65,6 +65,16 @@ class Chain:
         self.exhausted = True
         return []
 
+    def end(self) -> tuple[int, int]:
+        """Number and size of the last segment there is, just now; the position where that cannot be seen."""
+        last = self.numbers[-1] if self.numbers else self.segment
+        while not self._complete and segment_path(self._directory, self._writer, last + 1).exists():
+            last += 1
+        try:
+            return last, segment_path(self._directory, self._writer, last).stat().st_size
+        except OSError:
+            return self.segment, self.offset
+
     def line_at(self, place: Place) -> Line:
         """A line read earlier.
 

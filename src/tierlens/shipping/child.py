@@ -29,6 +29,7 @@ def main(journal: str, descriptor: str, destination: str) -> None:
     sys.modules["httpx._main"] = None  # type: ignore[assignment]  # so Python spells "cannot be imported"
     from tierlens.journal.lock import FileLock
     from tierlens.journal.segment import SHIPPER_LOCK
+    from tierlens.shipping.limits import limits_from
     from tierlens.shipping.metrics import tally_from
     from tierlens.shipping.run import collect_rarely, run_forever
     from tierlens.sinks.configured import sink_from
@@ -46,6 +47,7 @@ def main(journal: str, descriptor: str, destination: str) -> None:
             alone_s=ALONE_S,
             lock=lock,
             destination=destination,
+            limits=limits_from(os.environ),
             open_tally=tally_from(os.environ, directory),
         )
     finally:

@@ -42,12 +42,19 @@ def shipping_for(settings: Settings, journal: Journal, version: str) -> Shipping
 
 
 def _shipping_thread(settings: Settings, journal: Journal, destination: str) -> Shipping:
+    from tierlens.shipping.limits import limits_of_thread
     from tierlens.shipping.metrics import tally_from
     from tierlens.shipping.thread import ShippingThread
 
     environment = {**os.environ, **settings.as_environment()}
     open_tally = tally_from(environment, journal.directory)
-    return ShippingThread(journal, partial(_sink, settings), destination=destination, open_tally=open_tally)
+    return ShippingThread(
+        journal,
+        partial(_sink, settings),
+        destination=destination,
+        limits=limits_of_thread(environment),
+        open_tally=open_tally,
+    )
 
 
 def _sink(settings: Settings) -> Sink:

@@ -83,6 +83,15 @@ class Feed:
         return []
 
     @property
+    def position(self) -> tuple[int, int]:
+        """Segment and offset of the next line to read."""
+        return self._chain.segment, self._chain.offset
+
+    def end(self) -> tuple[int, int]:
+        """Segment and offset at which what is written ends just now."""
+        return self._chain.end()
+
+    @property
     def drained(self) -> bool:
         """Whether all that lay there at the last read has been settled."""
         return self._chain.exhausted and not self._lines

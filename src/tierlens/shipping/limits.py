@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
+
+_DELAY: Final = "TIERLENS_DELIVERY_DELAY_S"
+_DELAY_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +20,8 @@ class Limits:
         pending_bytes: what is held in memory; reading stops above it.
         slice_bytes: how much is read and checked at a time.
         breath_s: the pause after each slice; gives the interpreter back to the agent's threads.
+        quiet_s: agents that have written nothing for so long rest, and what they wrote is read.
+        delay_s: what agents wrote that never rest waits so long at most; 0 reads it at once.
         root_patience_s: spans whose root has not ended are sent after this long.
         metrics_patience_s: metrics of a stored span wait for their trace's root this long.
         records_per_request, runs_patience_s: invocations are put into their runs so many at a time, or after so long.
@@ -33,6 +40,8 @@ class Limits:
     pending_bytes: int = 12 << 20
     slice_bytes: int = 128 << 10
     breath_s: float = 0.0
+    quiet_s: float = 0.25
+    delay_s: float = _DELAY_S
     root_patience_s: float = 1.5
     metrics_patience_s: float = 600.0
     records_per_request: int = 500
@@ -46,3 +55,24 @@ class Limits:
     audit_s: float = 1.0
     audit_rootless_s: float = 30.0
     audit_spans: int = 50_000
+
+
+def limits_from(environ: Mapping[str, str]) -> Limits:
+    """The numbers of a process of its own, as the settings in its environment have them."""
+    return Limits(delay_s=_delay_s(environ))
+
+
+def limits_of_thread(environ: Mapping[str, str]) -> Limits:
+    """Those of a thread of the agent's: slices so small that an agent's thread never waits for the interpreter much
+    longer than they take, and little held in memory, which is the agent's own."""
+    return Limits(
+        traces_per_request=20,
+        pending_bytes=3 << 20,
+        slice_bytes=48 << 10,
+        breath_s=0.0005,
+        delay_s=_delay_s(environ),
+    )
+
+
+def _delay_s(environ: Mapping[str, str]) -> float:
+    return float(environ.get(_DELAY, _DELAY_S))

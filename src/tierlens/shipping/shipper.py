@@ -23,6 +23,7 @@ from tierlens.shipping.intake import Intake
 from tierlens.shipping.keeping import KeptLines
 from tierlens.shipping.letters import Retries
 from tierlens.shipping.limits import Limits
+from tierlens.shipping.lull import Lull
 from tierlens.shipping.outbox import Outbox
 from tierlens.shipping.parcel import Parcel
 from tierlens.shipping.runs import RunLog
@@ -43,7 +44,7 @@ class Shipper:
         tally: counts what the sink has taken, for metrics; closed with the shipper.
 
     Attributes:
-        urgent: spans are sent without waiting for their trace's root.
+        urgent: spans are sent without waiting for their trace's root, or for the agents to rest.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Shipper:
         self._alarms = Alarms(self._clock)
         self._stored_lines: list[Line] = []
         self._intake = Intake(directory, self._alarms, self._stored_lines.append if tally is not None else None)
+        self._lull, self._lull_s = Lull(self._intake.feeds, self._limits), 0.0
         self._gathering = Gathering(self._limits.root_patience_s)
         self._finishes = Finishes(directory, self._alarms, self._limits.metrics_patience_s)
         self._outbox = Outbox(self._limits, rng or random.Random())  # noqa: S311  # jitter is no secret
@@ -212,6 +214,9 @@ class Shipper:
 
         No more than that: what is read waits its turn, and one writer's backlog would keep all others waiting.
         """
+        self._lull_s = 0.0 if self.urgent else self._lull.wait_s(self._clock.monotonic())
+        if self._lull_s:
+            return False
         room = self._limits.pending_bytes - self.pending_bytes
         wanted = min(room, self._limits.bytes_per_request)
         total, now = 0, self._clock.monotonic()
@@ -260,5 +265,5 @@ class Shipper:
     def _quiet_s(self) -> float:
         now = self._clock.monotonic()
         times = [self._look_at, self._gathering.next_ripe_at(), self._outbox.next_at(now)]
-        times += [self._audit.next_at(), self._runs.next_at()]
+        times += [self._audit.next_at(), self._runs.next_at(), now + self._lull_s if self._lull_s else None]
         return max(min(at for at in times if at is not None) - now, 0.001)

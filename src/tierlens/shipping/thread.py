@@ -16,7 +16,7 @@ from tierlens.shipping.alarm import Alarms
 from tierlens.shipping.clock import Clock, SystemClock
 from tierlens.shipping.flush import flush
 from tierlens.shipping.health import Standing, hopeless
-from tierlens.shipping.limits import Limits
+from tierlens.shipping.limits import Limits, limits_of_thread
 from tierlens.shipping.report import FlushReport
 from tierlens.shipping.shipper import Shipper
 from tierlens.shipping.tally import OpenTally, no_tally
@@ -59,11 +59,7 @@ class ShippingThread:
     ) -> None:
         self._open_tally = open_tally
         self._journal, self._open_sink, self._destination = journal, open_sink, destination
-        # Slices so small that an agent's thread never waits for the interpreter much longer than they take, and
-        # little held in memory, which is the agent's own.
-        self._limits = limits or Limits(
-            traces_per_request=20, pending_bytes=3 << 20, slice_bytes=48 << 10, breath_s=0.0005
-        )
+        self._limits = limits or limits_of_thread({})
         self._clock = clock or SystemClock()
         self._alarms = Alarms(self._clock)
         self._closed = False

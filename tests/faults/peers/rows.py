@@ -11,7 +11,7 @@ import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tests.faults.peers.scene import PeerScene
@@ -133,7 +133,19 @@ def among_poison(scene: PeerScene) -> Finding:
     code = scene.run("poisoned", 300, innocents=8, per_s=PER_S)
     raised = [f"{note['error']} for {note['what']}" for note in scene.ledger.noted("raised")]
     told = f"raised into the host: {', '.join(raised)}" if raised else "nothing raised into the host"
-    return _found(scene, f"{len(poison())} poisons; {told}", *([f"exit code {code}"] if code else []))
+    found = _found(scene, f"{len(poison())} poisons; {told}", *([f"exit code {code}"] if code else []))
+    if found.spans is None or not found.spans.lost:
+        return found
+    alone = [f"{name} alone: {_lost_beside(scene, name)}" for name in poison()]
+    return replace(found, notes=(*found.notes, *alone))
+
+
+def _lost_beside(scene: PeerScene, name: str) -> str:
+    """How many innocent calls are lost beside one poison."""
+    before, lost = len(scene.ledger.accepted), len(scene.verdict().lost)
+    scene.run("poisoned", 120, innocents=8, per_s=PER_S, only=name)
+    after = scene.verdict()
+    return f"{len(after.lost) - lost} of {len(scene.ledger.accepted) - before} lost"
 
 
 def _found(scene: PeerScene, *notes: str) -> Finding:

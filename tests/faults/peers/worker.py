@@ -179,9 +179,11 @@ def poison() -> Mapping[str, tuple[Any, str | None]]:
     }
 
 
-def poisoned(host: Host, innocents: int, per_s: float) -> None:
-    """Innocent calls, before and after each that carries poison."""
+def poisoned(host: Host, innocents: int, per_s: float, only: str = "") -> None:
+    """Innocent calls, before and after each that carries poison; ``only``: a single one of them."""
     for name, (value, session) in poison().items():
+        if only not in ("", name):
+            continue
         host.calls(innocents, per_s)
         try:
             host.client.call(f"poison: {name}", value, session)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import settings
@@ -45,8 +46,9 @@ class JournalMachine(RuleBasedStateMachine):
         self.open: dict[int, set[int]] = {}
         self.died: set[int] = set()
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(delay_s=st.sampled_from([0.0, 5.0]))
+    def begin(self, delay_s: float) -> None:
+        self.scene.limits = replace(self.scene.limits, delay_s=delay_s)
         self.writers = [self.scene.journal(segment_bytes=1_500) for _ in range(3)]
         self.open = {writer: set() for writer in range(3)}
         self.shipper: Shipper = self.scene.shipper(self.sink)

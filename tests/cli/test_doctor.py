@@ -68,6 +68,19 @@ def test_a_deleted_experiment_fails_with_the_command_that_mends_it(
     assert f"mlflow experiments restore -x {made}" in found["mend"]
 
 
+@pytest.mark.server
+def test_a_deleted_experiment_that_spans_wait_for_is_found_where_no_brand_is_named(
+    tmp_path: Path, mlflow_server: StoredMlflow, experiment: str
+) -> None:
+    recorded(tmp_path, experiment)
+    made = mlflow_server.post("/api/2.0/mlflow/experiments/create", {"name": experiment})["experiment_id"]
+    mlflow_server.post("/api/2.0/mlflow/experiments/delete", {"experiment_id": made})
+
+    found = doctor(tmp_path, mlflow_server.uri)["experiment"]
+
+    assert (found[-1]["status"], found[-1]["found"]) == ("fail", f"{experiment}: deleted")
+
+
 def test_a_server_that_is_down_fails_in_a_table_too(tmp_path: Path) -> None:
     ran = tierlens(tmp_path, "doctor", MLFLOW_TRACKING_URI=NOWHERE)
 

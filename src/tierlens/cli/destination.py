@@ -5,7 +5,7 @@ from __future__ import annotations
 import email.utils
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -32,25 +32,31 @@ _TIMEOUT: Final = httpx.Timeout(10, connect=5)
 _ALWAYS_THERE: Final = "Default"
 
 
-def destination_findings(loaded: Settings, policies: Policies) -> Iterator[Finding]:
-    """What there is to say of the tracking URI and of the second destination."""
+def destination_findings(loaded: Settings, policies: Policies, waiting: Collection[str]) -> Iterator[Finding]:
+    """What there is to say of the tracking URI and of the second destination.
+
+    Args:
+        waiting: names of the experiments that spans in the journal are for.
+    """
     try:
         sink_for(loaded).close()
     except SettingsError as error:
         yield Finding("destination", "fail", str(error), "set MLFLOW_TRACKING_URI")
         return
     scheme = loaded.tracking_uri.partition(":")[0].lower()
+    brands = policies.brands or (policies.default_brand,)
+    experiments = tuple(dict.fromkeys((*map(policies.experiment, brands), *sorted(waiting))))
     if scheme in ("http", "https"):
-        yield from _server(loaded, policies)
+        yield from _server(loaded, experiments)
     elif not scheme.startswith("otlp"):
-        yield from _database(loaded, policies)
+        yield from _database(loaded, experiments)
     endpoint = with_path(loaded.tracking_uri.partition("+")[2]) if scheme.startswith("otlp") else loaded.otlp_endpoint
     if endpoint:
         headers = loaded.otlp_headers.get_secret_value() if loaded.otlp_headers else ""
         yield _collector(endpoint, parse_headers(headers))
 
 
-def _server(loaded: Settings, policies: Policies) -> Iterator[Finding]:
+def _server(loaded: Settings, experiments: Collection[str]) -> Iterator[Finding]:
     try:
         with Channel(loaded.tracking_uri, credentials_for(loaded), timeout=_TIMEOUT) as channel:
             started = time.time()
@@ -62,7 +68,7 @@ def _server(loaded: Settings, policies: Policies) -> Iterator[Finding]:
                 return
             yield _version(channel.shown, answer.body.decode("utf-8", "replace").strip(), took_ms)
             yield from clock(answer.headers.get("date", ""), started)
-            yield from _experiments(RestBackend(channel), policies)
+            yield from _experiments(RestBackend(channel), experiments)
     except (DeliveryError, SettingsError) as error:
         mend = "start it (`tierlens up`), or set MLFLOW_TRACKING_URI; spans wait in the journal meanwhile"
         yield Finding("server", "fail", str(error), mend)
@@ -89,7 +95,7 @@ def clock(date: str, now: float) -> Iterator[Finding]:
     yield Finding("clock", "ok" if good else "warn", found, "" if good else "set the clock by NTP")
 
 
-def _experiments(store: ExperimentStore, policies: Policies) -> Iterator[Finding]:
+def _experiments(store: ExperimentStore, names: Collection[str]) -> Iterator[Finding]:
     try:
         if store.experiment_named(_ALWAYS_THERE):
             store.create_experiment(_ALWAYS_THERE, "", {})
@@ -97,8 +103,8 @@ def _experiments(store: ExperimentStore, policies: Policies) -> Iterator[Finding
     except Forbidden as error:
         mend = "let this user read and make experiments, or make those of the brands for it"
         yield Finding("permissions", "warn", str(error), mend)
-    for brand in policies.brands or (policies.default_brand,):
-        yield _experiment(store, policies.experiment(brand))
+    for name in names:
+        yield _experiment(store, name)
 
 
 def _experiment(store: ExperimentStore, name: str) -> Finding:
@@ -111,7 +117,7 @@ def _experiment(store: ExperimentStore, name: str) -> Finding:
     return Finding("experiment", "ok", f"{name}: id {found.id}")
 
 
-def _database(loaded: Settings, policies: Policies) -> Iterator[Finding]:
+def _database(loaded: Settings, experiments: Collection[str]) -> Iterator[Finding]:
     uri = loaded.tracking_uri
     if find_spec("mlflow") is None:
         yield Finding("database", "fail", "the mlflow package is not installed", "pip install mlflow")
@@ -122,7 +128,7 @@ def _database(loaded: Settings, policies: Policies) -> Iterator[Finding]:
         return
     store = StoreBackend(uri, artifact_root(uri))
     try:
-        yield from _experiments(store, policies)
+        yield from _experiments(store, experiments)
         yield Finding("database", "ok", str(path) if path else "reachable")
     except DeliveryError as error:
         yield Finding("database", "fail", str(error), "start it, or set MLFLOW_TRACKING_URI")

@@ -41,10 +41,13 @@ def diagnose() -> Iterator[Finding]:
     for finding, read in _config(loaded):
         policies = read
         yield finding
-    yield from _journal(loaded)
+    waiting = frozenset[str]()
+    for finding, state in _journal(loaded):
+        waiting = state.experiments if state else waiting
+        yield finding
     yield from redactor_findings(loaded)
     yield from metrics_findings(loaded)
-    yield from destination_findings(loaded, policies)
+    yield from destination_findings(loaded, policies, waiting)
 
 
 def _installed(package: str) -> str:
@@ -87,25 +90,29 @@ def _config(loaded: Settings) -> Iterator[tuple[Finding, Policies]]:
         yield Finding("brand", "fail", found, f"use one of {', '.join(policies.brands)}"), policies
 
 
-def _journal(loaded: Settings) -> Iterator[Finding]:
+def _journal(loaded: Settings) -> Iterator[tuple[Finding, Survey | None]]:
+    """What there is to say of the journal, with what lies there where that can be read."""
     directory = loaded.journal_dir
     nearest = next(path for path in (directory, *directory.parents) if path.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         mend = "give this user write permission, or set TIERLENS_JOURNAL_DIR"
-        yield Finding("journal", "fail", f"{nearest} cannot be written to", mend)
+        yield Finding("journal", "fail", f"{nearest} cannot be written to", mend), None
         return
-    yield _space(loaded, nearest)
-    yield from filesystem_findings(nearest)
+    yield _space(loaded, nearest), None
+    for finding in filesystem_findings(nearest):
+        yield finding, None
     if directory.exists():
         try:
             state = survey(directory)
         except OSError as error:
-            yield Finding("journal", "fail", f"{directory} cannot be read: {error.strerror}", "mend its permissions")
+            mend = "mend its permissions"
+            yield Finding("journal", "fail", f"{directory} cannot be read: {error.strerror}", mend), None
             return
-        yield from _contents(loaded, state)
+        for finding in _contents(loaded, state):
+            yield finding, state
     else:
-        yield Finding("journal", "ok", f"{directory} will be made at the first span")
-    yield _delivery(loaded)
+        yield Finding("journal", "ok", f"{directory} will be made at the first span"), None
+    yield _delivery(loaded), None
 
 
 def _space(loaded: Settings, place: Path) -> Finding:

@@ -38,6 +38,7 @@ class WriterSurvey:
         damaged: damaged lines.
         open: start records of spans that have not ended, as far as they were acknowledged.
         oldest_ns: when the oldest pending span ended, Unix nanoseconds; None where none is pending.
+        experiments: those that pending spans are for, by name.
     """
 
     name: str
@@ -50,6 +51,7 @@ class WriterSurvey:
     damaged: int
     open: int
     oldest_ns: int | None
+    experiments: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,11 @@ class Survey:
         for writer in self.writers:
             counted.update(writer.refused)
         return dict(counted)
+
+    @property
+    def experiments(self) -> frozenset[str]:
+        """Those that pending spans are for, by name."""
+        return frozenset[str]().union(*(writer.experiments for writer in self.writers))
 
     @property
     def oldest_ns(self) -> int | None:
@@ -157,10 +164,11 @@ def _look_at(directory: Path, writer: Writer) -> WriterSurvey:
     cursor = read_cursor(cursor_path(directory, writer.name)) or Cursor()
     chain = Chain(directory, writer.name, cursor.segment, cursor.offset)
     chain.look(writer.segments, complete=not alive)
-    pending, oldest, refused = 0, None, Counter(cursor.refused) + Counter(cursor.lost)
+    pending, oldest, experiments, refused = 0, None, set[str](), Counter(cursor.refused) + Counter(cursor.lost)
     for record in _records(chain):
         if record.line.kind == "span":
             pending += 1
+            experiments.add(record.line.experiment)
             oldest = min(oldest or latest_ns(record.line), latest_ns(record.line))
         refused.update(record.line.refused or {})
     sizes = [_size(segment_path(directory, writer.name, number)) for number in writer.segments]
@@ -175,6 +183,7 @@ def _look_at(directory: Path, writer: Writer) -> WriterSurvey:
         cursor.damaged + chain.damaged,
         len(cursor.open),
         oldest,
+        frozenset(experiments),
     )
 
 

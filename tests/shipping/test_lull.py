@@ -94,6 +94,15 @@ def test_what_the_dead_left_is_sent_while_others_write(busy: Scene) -> None:
     assert {700_000, 700_001, 700_002} <= busy.stored()
 
 
+def test_what_would_fill_the_journal_does_not_wait(tmp_path: Path) -> None:
+    scene = Scene(tmp_path / "journal", delay_s=5.0, delay_bytes=20_000)
+
+    took = write_on(scene, scene.shipper(), 4.5, segment_bytes=6_000)
+
+    assert 0.5 <= took <= 2.0
+    scene.close()
+
+
 def test_no_delay_sends_at_once(tmp_path: Path) -> None:
     scene = Scene(tmp_path / "journal", delay_s=0.0)
     append_trace(scene.journal(), 1)
@@ -106,5 +115,6 @@ def test_no_delay_sends_at_once(tmp_path: Path) -> None:
 
 def test_the_settings_say_how_long() -> None:
     assert limits_from({"TIERLENS_DELIVERY_DELAY_S": "0.5"}).delay_s == 0.5
+    assert limits_from({"TIERLENS_JOURNAL_QUOTA_MB": "8"}).delay_bytes == 2 << 20
     assert limits_of_thread({"TIERLENS_DELIVERY_DELAY_S": "0"}).delay_s == 0.0
     assert limits_from({}) == Limits()

@@ -58,7 +58,7 @@ class Chain:
             self.damaged += reader.damaged - damaged
             if records:
                 return records
-            if self.offset > before or (not final and self._found_next()):
+            if self.offset > before or (not final and self._found_after(self.segment)):
                 continue
             if not final or not self._advance():
                 break
@@ -67,13 +67,22 @@ class Chain:
 
     def end(self) -> tuple[int, int]:
         """Number and size of the last segment there is, just now; the position where that cannot be seen."""
+        while self._found_after(self.numbers[-1] if self.numbers else self.segment):
+            pass
         last = self.numbers[-1] if self.numbers else self.segment
-        while not self._complete and segment_path(self._directory, self._writer, last + 1).exists():
-            last += 1
         try:
-            return last, segment_path(self._directory, self._writer, last).stat().st_size
+            return last, self._size(last)
         except OSError:
             return self.segment, self.offset
+
+    def unread_bytes(self) -> int:
+        """What is written and was not read, damaged lines included.
+
+        Raises:
+            OSError: a segment cannot be seen.
+        """
+        sizes = [self._size(number) for number in self.numbers if number >= self.segment]
+        return max(sum(sizes) - self.offset, 0)
 
     def line_at(self, place: Place) -> Line:
         """A line read earlier.
@@ -110,13 +119,16 @@ class Chain:
         except FileNotFoundError:
             return None
 
-    def _found_next(self) -> bool:
-        """Whether the writer has gone on to its next segment since they were listed."""
-        following = self.segment + 1
+    def _found_after(self, number: int) -> bool:
+        """Whether the writer has gone on to the segment after this one since they were listed."""
+        following = number + 1
         if self._complete or not segment_path(self._directory, self._writer, following).exists():
             return False
         self.numbers = (*self.numbers, following)
         return True
+
+    def _size(self, number: int) -> int:
+        return segment_path(self._directory, self._writer, number).stat().st_size
 
     def _next(self) -> int | None:
         return min((number for number in self.numbers if number > self.segment), default=None)

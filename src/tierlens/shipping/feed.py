@@ -91,6 +91,14 @@ class Feed:
         """Segment and offset at which what is written ends just now."""
         return self._chain.end()
 
+    def unread_bytes(self) -> int:
+        """What is written and was not read.
+
+        Raises:
+            OSError: a segment cannot be seen.
+        """
+        return self._chain.unread_bytes()
+
     @property
     def drained(self) -> bool:
         """Whether all that lay there at the last read has been settled."""

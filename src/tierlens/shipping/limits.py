@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 _DELAY: Final = "TIERLENS_DELIVERY_DELAY_S"
-_DELAY_S: Final = 5.0
+_QUOTA: Final = "TIERLENS_JOURNAL_QUOTA_MB"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,7 @@ class Limits:
         breath_s: the pause after each slice; gives the interpreter back to the agent's threads.
         quiet_s: agents that have written nothing for so long rest, and what they wrote is read.
         delay_s: what agents wrote that never rest waits so long at most; 0 reads it at once.
+        delay_bytes: nor does more than so much of it wait, since it fills the journal's quota.
         root_patience_s: spans whose root has not ended are sent after this long.
         metrics_patience_s: metrics of a stored span wait for their trace's root this long.
         records_per_request, runs_patience_s: invocations are put into their runs so many at a time, or after so long.
@@ -41,7 +42,8 @@ class Limits:
     slice_bytes: int = 128 << 10
     breath_s: float = 0.0
     quiet_s: float = 0.25
-    delay_s: float = _DELAY_S
+    delay_s: float = 5.0
+    delay_bytes: int = 256 << 20
     root_patience_s: float = 1.5
     metrics_patience_s: float = 600.0
     records_per_request: int = 500
@@ -59,20 +61,20 @@ class Limits:
 
 def limits_from(environ: Mapping[str, str]) -> Limits:
     """The numbers of a process of its own, as the settings in its environment have them."""
-    return Limits(delay_s=_delay_s(environ))
+    return replace(Limits(), **_delay(environ))
 
 
 def limits_of_thread(environ: Mapping[str, str]) -> Limits:
     """Those of a thread of the agent's: slices so small that an agent's thread never waits for the interpreter much
     longer than they take, and little held in memory, which is the agent's own."""
-    return Limits(
-        traces_per_request=20,
-        pending_bytes=3 << 20,
-        slice_bytes=48 << 10,
-        breath_s=0.0005,
-        delay_s=_delay_s(environ),
-    )
+    calm = Limits(traces_per_request=20, pending_bytes=3 << 20, slice_bytes=48 << 10, breath_s=0.0005)
+    return replace(calm, **_delay(environ))
 
 
-def _delay_s(environ: Mapping[str, str]) -> float:
-    return float(environ.get(_DELAY, _DELAY_S))
+def _delay(environ: Mapping[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if _DELAY in environ:
+        found["delay_s"] = float(environ[_DELAY])
+    if _QUOTA in environ:
+        found["delay_bytes"] = (int(environ[_QUOTA]) << 20) // 4
+    return found

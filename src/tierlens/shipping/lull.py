@@ -7,6 +7,7 @@ machine an agent that writes without pause was slowed by it threefold. So a burs
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from tierlens.shipping.feed import Feed
 from tierlens.shipping.limits import Limits
@@ -22,7 +23,7 @@ class Lull:
     """
 
     def __init__(self, feeds: Mapping[str, Feed], limits: Limits) -> None:
-        self._feeds, self._quiet_s, self._longest_s = feeds, limits.quiet_s, limits.delay_s
+        self._feeds, self._limits = feeds, limits
         self._ends: dict[str, tuple[int, int]] = {}
         self._moved_at = self._since = float("-inf")
         self._goal: dict[str, tuple[int, int]] = {}
@@ -34,7 +35,7 @@ class Lull:
         Args:
             now: monotonic time.
         """
-        if not self._longest_s or any(feed.dead and not feed.drained for feed in self._feeds.values()):
+        if not self._limits.delay_s or any(feed.dead and not feed.drained for feed in self._feeds.values()):
             return 0.0
         ends = {name: feed.end() for name, feed in self._feeds.items()}
         if ends != self._ends:
@@ -47,12 +48,17 @@ class Lull:
             return 0.0
         if not self._unread:
             self._unread, self._since = True, now
-        wait = min(self._moved_at + self._quiet_s, self._since + self._longest_s) - now
-        if wait > 0.0:
+        wait = min(self._moved_at + self._limits.quiet_s, self._since + self._limits.delay_s) - now
+        if wait > 0.0 and self._unread_bytes() <= self._limits.delay_bytes:
             return wait
         # All of it, however long that takes; what is written meanwhile waits for the next time.
         self._goal, self._unread = ends, False
         return 0.0
+
+    def _unread_bytes(self) -> int:
+        with suppress(OSError):  # what cannot be seen cannot be read either
+            return sum(feed.unread_bytes() for feed in self._feeds.values())
+        return 0
 
     def _behind(self, ends: Mapping[str, tuple[int, int]]) -> bool:
         """Whether something before these ends has not been read."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import asdict
 from typing import Annotated
 
@@ -30,16 +29,17 @@ def drain(
 
       tierlens journal drain --patience 300 --json
     """
+    from tierlens.config.environment import environment_of
     from tierlens.shipping.drain import drain as deliver
     from tierlens.shipping.metrics import tally_from
-    from tierlens.sinks.configured import sink_for
+    from tierlens.sinks.configured import sink_from
 
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
     directory = journal_directory(journal_dir)
-    found = settings.load(journal_dir=journal_dir)
+    environment = environment_of(settings.load(journal_dir=journal_dir))
     with progress(directory, show=not as_json):
-        open_tally = tally_from({**os.environ, **found.as_environment()}, directory)
-        report = deliver(directory, lambda: sink_for(found), patience_s=patience, open_tally=open_tally)
+        open_tally = tally_from(environment, directory)
+        report = deliver(directory, lambda: sink_from(environment), patience_s=patience, open_tally=open_tally)
     say(report, directory, as_json)
     if not report.drained:
         raise typer.Exit(1)

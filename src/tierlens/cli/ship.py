@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import signal
 import threading
 from pathlib import Path
@@ -48,17 +47,18 @@ def ship(
 
       tierlens ship --journal-dir /var/lib/app/journal --metrics-port 9464
     """
+    from tierlens.config.environment import environment_of
     from tierlens.shipping.limits import limits_from
     from tierlens.shipping.metrics import tally_from
     from tierlens.shipping.run import collect_rarely, run_once
-    from tierlens.sinks.configured import sink_for
+    from tierlens.sinks.configured import sink_from
 
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
     if once and journal_dir is not None:
         journal_directory(journal_dir)
     found = settings.load(journal_dir=journal_dir, metrics_port=metrics_port)
-    sink = sink_for(found)
-    environment = {**os.environ, **found.as_environment()}
+    environment = environment_of(found)
+    sink = sink_from(environment)
     open_tally = tally_from(environment, found.journal_dir, strict=metrics_port is not None)
     collect_rarely()
     with contextlib.closing(sink):

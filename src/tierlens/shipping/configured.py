@@ -4,16 +4,18 @@ ships needs nothing of what does.
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tierlens.config import prices
+from tierlens.config.environment import environment_of
 from tierlens.journal.writer import Journal
 from tierlens.settings import Settings
 from tierlens.shipping import Shipping
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tierlens.shipping.spawn import Beginnings
     from tierlens.sinks.base import Sink
 
 
@@ -32,8 +34,8 @@ def shipping_for(settings: Settings, journal: Journal, version: str) -> Shipping
         return ExternalShipping(journal)
     from tierlens.shipping.spawn import beginnings
 
-    begin = beginnings({**os.environ, **settings.as_environment(), **prices.as_variables(settings.config_dir)}, version)
-    in_thread = partial(_shipping_thread, settings, journal, begin.destination)
+    begin = beginnings(environment_of(settings), version)
+    in_thread = partial(_shipping_thread, begin, journal)
     if settings.shipper == "thread":
         return in_thread()
     from tierlens.shipping.process import ShippingProcess
@@ -41,23 +43,21 @@ def shipping_for(settings: Settings, journal: Journal, version: str) -> Shipping
     return ShippingProcess(journal, begin, in_thread)
 
 
-def _shipping_thread(settings: Settings, journal: Journal, destination: str) -> Shipping:
+def _shipping_thread(begin: Beginnings, journal: Journal) -> Shipping:
     from tierlens.shipping.limits import limits_of_thread
     from tierlens.shipping.metrics import tally_from
     from tierlens.shipping.thread import ShippingThread
 
-    environment = {**os.environ, **settings.as_environment()}
-    open_tally = tally_from(environment, journal.directory)
     return ShippingThread(
         journal,
-        partial(_sink, settings),
-        destination=destination,
-        limits=limits_of_thread(environment),
-        open_tally=open_tally,
+        partial(_sink, begin.environment),
+        destination=begin.destination,
+        limits=limits_of_thread(begin.environment),
+        open_tally=tally_from(begin.environment, journal.directory),
     )
 
 
-def _sink(settings: Settings) -> Sink:
-    from tierlens.sinks.configured import sink_for
+def _sink(environment: Mapping[str, str]) -> Sink:
+    from tierlens.sinks.configured import sink_from
 
-    return sink_for(settings)
+    return sink_from(environment)

@@ -4,25 +4,43 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mlflow import MlflowClient
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from typer.testing import CliRunner
 
+from tests.cli.journals import JOURNAL
+from tests.cli.running import tierlens
+from tests.journal.processes import eventually
+from tests.journal.spans import START_NS
+from tests.projection.invocations import routed
+from tests.projection.works import MODEL, work
+from tests.projection.works import USAGE as CALLED
+from tests.shipping.agents import SLOW_START_S, no_shipper_left
 from tests.sinks.traces import agent_trace, batch
 from tierlens import config, keys, settings
 from tierlens.cli import app
+from tierlens.config.environment import environment_of
 from tierlens.config.prices import own_prices
 from tierlens.errors import ConfigError, SettingsError
+from tierlens.journal import Journal
 from tierlens.negotiated import VARIABLE, Negotiated, dump, load
-from tierlens.projection.prices import Price, price, use
+from tierlens.projection import instruments
+from tierlens.projection.prices import Price, PriceBook
 from tierlens.settings import Settings
+from tierlens.shipping.configured import shipping_for
+from tierlens.shipping.metrics import tally_from
+from tierlens.shipping.run import run_once
 from tierlens.shipping.spawn import beginnings
 from tierlens.sinks.configured import sink_for, sink_from
+from tierlens.testing.http_stub import HttpStub
 from tierlens.testing.mlflow_stub import MlflowStub
 
 USAGE = {
@@ -43,12 +61,9 @@ prices:
     valid_from: 2026-01-01
     valid_until: 2026-12-31
 """
-
-
-@pytest.fixture(autouse=True)
-def published() -> Iterator[None]:
-    yield
-    use(())
+AGREED = "prices: [{model: 'claude-*', input: 1000, output: 0, cache_read: 0, cache_write: 0}]"
+AGREED_COST = 0.03
+"""What a call of ``tests.projection.works`` costs by it: 30 tokens in that were neither read nor written."""
 
 
 def folder(path: Path, text: str) -> Path:
@@ -58,46 +73,50 @@ def folder(path: Path, text: str) -> Path:
     return path
 
 
-def on(day: str, model: str = "claude-sonnet-4-5-20250929", share: float = 1.0) -> Price:
+def book(path: Path, text: str) -> PriceBook:
+    return PriceBook(own_prices(folder(path, text)))
+
+
+def on(day: str, prices: PriceBook, model: str = "claude-sonnet-4-5-20250929", share: float = 1.0) -> Price:
     moment = int(dt.datetime.fromisoformat(f"{day}T12:00:00+00:00").timestamp()) * 10**9
-    found = price("anthropic", model, USAGE, moment, share)
+    found = prices.price("anthropic", model, USAGE, moment, share)
     assert found is not None
     return found
 
 
 def test_a_price_of_ones_own_comes_first_on_its_days_both_included(tmp_path: Path) -> None:
-    use(own_prices(folder(tmp_path, FULL)))
+    prices = book(tmp_path, FULL)
 
     expected = (500_000 * 2 + 200_000 * 0.2 + 200_000 * 2.5 + 100_000 * 4 + 100_000 * 10) / 1e6
     for day in ("2026-01-01", "2026-06-30", "2026-12-31"):
-        assert on(day).cost["total_cost"] == pytest.approx(expected)
-        assert (on(day).source, on(day).date) == ("config/prices.yaml", day)
+        assert on(day, prices).cost["total_cost"] == pytest.approx(expected)
+        assert (on(day, prices).source, on(day, prices).date) == ("config/prices.yaml", day)
     for day in ("2025-12-31", "2027-01-01"):
-        assert on(day).source.startswith("genai-prices ")
-    assert on("2026-06-30", "claude-haiku-4-5").source.startswith("genai-prices ")
+        assert on(day, prices).source.startswith("genai-prices ")
+    assert on("2026-06-30", prices, "claude-haiku-4-5").source.startswith("genai-prices ")
 
 
 def test_a_batch_pays_the_share_that_was_negotiated(tmp_path: Path) -> None:
-    use(own_prices(folder(tmp_path, FULL)))
-    whole, part = (on("2026-06-30", share=share).cost["total_cost"] for share in (1.0, 0.5))
+    prices = book(tmp_path, FULL)
+    whole, part = (on("2026-06-30", prices, share=share).cost["total_cost"] for share in (1.0, 0.5))
     assert part == pytest.approx(0.4 * whole)
 
-    use(own_prices(folder(tmp_path, FULL.replace("    batch: 0.4\n", ""))))
-    assert on("2026-06-30", share=0.5).cost["total_cost"] == pytest.approx(0.5 * whole)
+    prices = book(tmp_path, FULL.replace("    batch: 0.4\n", ""))
+    assert on("2026-06-30", prices, share=0.5).cost["total_cost"] == pytest.approx(0.5 * whole)
 
 
 def test_what_is_left_out_costs_as_input(tmp_path: Path) -> None:
-    use(own_prices(folder(tmp_path, "prices: [{model: 'claude-*', input: 2, output: 10}]")))
+    prices = book(tmp_path, "prices: [{model: 'claude-*', input: 2, output: 10}]")
 
-    assert on("2026-06-30").cost == pytest.approx({"input_cost": 2.0, "output_cost": 1.0, "total_cost": 3.0})
+    assert on("2026-06-30", prices).cost == pytest.approx({"input_cost": 2.0, "output_cost": 1.0, "total_cost": 3.0})
 
 
 def test_of_several_that_hold_the_first_counts(tmp_path: Path) -> None:
     two = "prices: [{model: '*sonnet*', input: 1, output: 1}, {model: '*', input: 9, output: 9}]"
-    use(own_prices(folder(tmp_path, two)))
+    prices = book(tmp_path, two)
 
-    assert on("2026-06-30").cost["output_cost"] == pytest.approx(0.1)
-    assert on("2026-06-30", "in-house-7b").cost["output_cost"] == pytest.approx(0.9)
+    assert on("2026-06-30", prices).cost["output_cost"] == pytest.approx(0.1)
+    assert on("2026-06-30", prices, "in-house-7b").cost["output_cost"] == pytest.approx(0.9)
 
 
 @pytest.mark.parametrize(
@@ -139,6 +158,12 @@ def test_a_bad_file_is_refused_with_path_line_and_key(tmp_path: Path, text: str,
     assert (checked.exit_code, complaint in checked.output) == (1, True)
 
 
+def stored_cost(stub: MlflowStub) -> float:
+    """USD, of the one model call that MLflow has."""
+    (told,) = (span["attributes"][keys.COST] for span in stub.spans.values() if keys.COST in span["attributes"])
+    return float(json.loads(told)["total_cost"])
+
+
 def test_whoever_delivers_prices_by_the_file(tmp_path: Path) -> None:
     path = folder(tmp_path, "prices: [{model: '*', input: 1000, output: 0}]")
     with MlflowStub() as stub:
@@ -152,6 +177,80 @@ def test_whoever_delivers_prices_by_the_file(tmp_path: Path) -> None:
     counted = json.loads(told[keys.TOKEN_USAGE])
     assert json.loads(told[keys.COST])["total_cost"] == pytest.approx(counted["input_tokens"] / 1000)
     assert json.loads(told[keys.PRICE])["source"] == "config/prices.yaml"
+
+
+def journalled(directory: Path) -> Journal:
+    """A model call, its agent, which has a run, and the graph around both."""
+    call = ("anthropic", "claude-sonnet-4-5", None, None, START_NS, CALLED, 1.0)
+    agent, routing = routed(2, calls=(call,))
+    journal = Journal(directory, resource={})
+    journal.append(*work(3, "CHAT_MODEL", parent=2, said=MODEL))
+    journal.append(agent._replace(trace_id=f"{1:032x}", parent_id=f"{1:016x}"), routing)
+    journal.append(*work(1, root=True))
+    return journal
+
+
+def pushed_cost(receiver: HttpStub) -> float:
+    """USD, by the last push of metrics; 0 before."""
+    if not receiver.requests:
+        return 0.0
+    found = ExportMetricsServiceRequest.FromString(receiver.requests[-1].body)
+    metrics = (metric for one in found.resource_metrics for scope in one.scope_metrics for metric in scope.metrics)
+    return sum(point.as_double for one in metrics if one.name == instruments.COST for point in one.sum.data_points)
+
+
+def test_spans_runs_and_metrics_of_one_delivery_cost_the_same(tmp_path: Path) -> None:
+    path, database, directory = folder(tmp_path, AGREED), f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "journal"
+    journalled(directory).close()
+
+    with HttpStub() as receiver:
+        told = {"tracking_uri": database, "metrics_endpoint": f"{receiver.uri}/v1/metrics"}
+        environ = environment_of(settings.load(environ={}, env_file=None, config_dir=path, **told), {})
+        with closing(sink_from(environ)) as sink:
+            assert run_once(directory, sink, open_tally=tally_from(environ, directory)).drained
+
+        client = MlflowClient(database)
+        (trace,) = client.search_traces([client.get_experiment_by_name("app/Kisqali").experiment_id])
+        (run,) = client.search_runs([client.get_experiment_by_name("app/Kisqali").experiment_id])
+        costs = [trace.info.cost["total_cost"], run.data.metrics["cost_usd"], pushed_cost(receiver)]
+
+    assert costs == pytest.approx([AGREED_COST] * 3)
+
+
+@pytest.mark.parametrize("shipper", ["thread", "process"])
+def test_whoever_ships_for_an_agent_does_so_by_the_prices_it_started_with(tmp_path: Path, shipper: str) -> None:
+    path, directory = folder(tmp_path, AGREED), tmp_path / "journal"
+    with no_shipper_left(directory), MlflowStub() as stub, HttpStub() as receiver:
+        found = settings.load(
+            environ={}, env_file=None, config_dir=path, shipper=shipper, tracking_uri=stub.uri,
+            metrics_endpoint=f"{receiver.uri}/v1/metrics", metrics_interval_s=0.2,
+        )  # fmt: skip
+        journal = Journal(directory, resource={})
+        shipping = shipping_for(found, journal, "1")
+        folder(tmp_path, "prices: []")
+        journal.append(*work(1, "CHAT_MODEL", root=True, said=MODEL))
+        assert shipping.flush(SLOW_START_S).pending == 0
+
+        eventually(lambda: pushed_cost(receiver) > 0)
+        costs = [stored_cost(stub), pushed_cost(receiver)]
+        shipping.close()
+        journal.close()
+
+    assert costs == pytest.approx([AGREED_COST] * 2)
+
+
+@pytest.mark.parametrize("command", [("ship", "--once"), ("journal", "drain")], ids=["ship", "drain"])
+def test_a_command_that_delivers_tells_spans_and_metrics_the_same_cost(tmp_path: Path, command: Sequence[str]) -> None:
+    folder(tmp_path, AGREED)
+    with closing(Journal(tmp_path / JOURNAL, resource={})) as journal:
+        journal.append(*work(1, "CHAT_MODEL", root=True, said=MODEL))
+
+    with MlflowStub() as stub, HttpStub() as receiver:
+        where = {"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": f"{receiver.uri}/v1/metrics"}
+        ran = tierlens(tmp_path, *command, MLFLOW_TRACKING_URI=stub.uri, **where)
+        costs = [stored_cost(stub), pushed_cost(receiver)]
+
+    assert (ran.code, costs) == (0, pytest.approx([AGREED_COST] * 2))
 
 
 def test_a_shipper_by_other_prices_makes_way() -> None:

@@ -14,6 +14,7 @@ from tests.conftest import StoredMlflow
 from tierlens.cli.destination import clock
 from tierlens.journal.segment import DEAD_LETTER
 from tierlens.local.ports import free_port
+from tierlens.projection.prices import PUBLISHED
 from tierlens.shipping.metrics import open_tally
 from tierlens.sinks.metrics_plan import MetricsPlan
 from tierlens.testing.http_stub import HttpStub, Reply
@@ -246,7 +247,7 @@ def test_metrics_are_looked_at_where_they_are_asked_for(tmp_path: Path) -> None:
 
 def test_metrics_that_are_offered_are_found(tmp_path: Path) -> None:
     port = free_port("127.0.0.1", 0)
-    tally = open_tally(MetricsPlan(port), tmp_path)
+    tally = open_tally(MetricsPlan(port), tmp_path, PUBLISHED)
     try:
         found = doctor(tmp_path, TIERLENS_METRICS_PORT=str(port))["metrics"]
     finally:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.cli.journals import recorded
 from tests.cli.running import tierlens
 from tests.sinks.traces import COST, TOKENS
@@ -19,6 +21,16 @@ def test_a_finished_trace_is_shown_as_a_tree(tmp_path: Path) -> None:
     assert shown[0].endswith(f"Kisqali  tr-{trace.id}")
     assert shown[1].startswith("└── agent-0  agent")
     assert shown[2].startswith("    └── model-0  chat_model")
+
+
+def test_calls_cost_what_one_has_agreed_on(tmp_path: Path) -> None:
+    recorded(tmp_path, "x", traces=1)
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "prices.yaml").write_text("prices: [{model: claude-*, input: 1000, output: 0}]\n")
+
+    shown = json.loads(tierlens(tmp_path, "tail", "--once", "--json").out)
+
+    assert shown["cost"] == pytest.approx(TOKENS["input_tokens"] / 1000)
 
 
 def test_as_json_it_is_one_object_a_line(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from tierlens import keys
 from tierlens.local.ports import free_port
 from tierlens.projection.instruments import OBSERVED, RECORDED
 from tierlens.projection.measurements import Agent, Point, measured
+from tierlens.projection.prices import PUBLISHED
 from tierlens.shipping.metrics import observed
 from tierlens.shipping.vitals import Vitals
 from tierlens.sinks.metrics_plan import MetricsPlan
@@ -47,7 +48,7 @@ def _points() -> Iterator[Point]:
         line(3, root=True),
         line(4, root=True, brand="Fabhalta"),
     ):
-        if (figures := measured(one)) is not None:
+        if (figures := measured(one, PUBLISHED)) is not None:
             yield from figures.points(Agent("explainer", "5") if one is call else None)
 
 

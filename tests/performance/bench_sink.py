@@ -25,6 +25,7 @@ import orjson
 from tierlens import keys
 from tierlens.journal.otlp import span_json
 from tierlens.local import MlflowServer, ServerPlan
+from tierlens.projection.prices import PUBLISHED
 from tierlens.sinks.base import Batch, Finding, Finish
 from tierlens.sinks.encoding import parsed
 from tierlens.sinks.mlflow_http import MlflowHttpSink
@@ -155,7 +156,7 @@ class Bench:
 
 def _encoded(batch: Batch, encoding: str) -> bytes:
     if encoding == "x-protobuf":
-        return parsed(batch).request()
+        return parsed(batch, PUBLISHED).request()
     return b'{"resourceSpans":[{"resource":%b,"scopeSpans":[{"spans":[%b]}]}]}' % (
         batch.resource,
         b",".join(batch.spans),

@@ -7,12 +7,14 @@ import pytest
 from tests.projection.works import COST, MODEL, line
 from tierlens import keys
 from tierlens.journal.codec import Line
+from tierlens.negotiated import Negotiated
 from tierlens.projection import instruments
 from tierlens.projection.measurements import Agent, Kin, Point, kin_of, measured
+from tierlens.projection.prices import PUBLISHED, PriceBook
 
 
-def points(found: Line, agent: Agent | None = None) -> list[Point]:
-    figures = measured(found)
+def points(found: Line, agent: Agent | None = None, prices: PriceBook = PUBLISHED) -> list[Point]:
+    figures = measured(found, prices)
     return list(figures.points(agent)) if figures is not None else []
 
 
@@ -53,6 +55,17 @@ def test_a_cost_that_the_span_tells_is_taken_and_one_that_nobody_knows_is_missin
     unpriced = {p.metric: p.value for p in points(line(1, "LLM", said=unknown))}
     assert (priced[instruments.COST], instruments.UNPRICED in priced) == (0.5, False)
     assert (unpriced[instruments.UNPRICED], instruments.COST in unpriced) == (1, False)
+
+
+def test_a_cost_is_by_the_prices_that_are_given():
+    book = PriceBook([Negotiated("*", "claude-*", 1_000.0, 0.0)])
+
+    told = [points(line(1, "CHAT_MODEL", said=MODEL), prices=prices)[-1] for prices in (book, PUBLISHED)]
+
+    assert [(point.metric, point.value) for point in told] == [
+        (instruments.COST, pytest.approx(0.1)),
+        (instruments.COST, pytest.approx(COST)),
+    ]
 
 
 def test_tokens_that_a_tokenizer_counted_say_so():

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tierlens import keys
-from tierlens.projection.prices import cost_of, put_cost
+from tierlens.negotiated import Negotiated
+from tierlens.projection.prices import PUBLISHED, PriceBook
 
 counts = st.integers(0, 300_000)
 MODELS = [
@@ -65,7 +66,7 @@ def test_a_cost_is_what_genai_prices_says_of_that_time(
         "cache_creation_input_tokens_above_1hr": hour,
     }
 
-    ours = cost_of(call(usage, name, provider, at))
+    ours = PUBLISHED.cost_of(call(usage, name, provider, at))
 
     theirs = genai_prices.calc_price(
         genai_prices.Usage(
@@ -91,7 +92,7 @@ def test_both_lifetimes_of_cache_writes_are_priced_apart() -> None:
         "cache_creation_input_tokens": 900, "cache_creation_input_tokens_above_1hr": 500,
     }  # fmt: skip
 
-    assert cost_of(call(usage)) == pytest.approx(
+    assert PUBLISHED.cost_of(call(usage)) == pytest.approx(
         {"input_cost": 3.0 * (100 + 400 * 1.25 + 500 * 2.0) / 1e6, "output_cost": 0.0, "total_cost": 0.0048}
     )
 
@@ -99,7 +100,9 @@ def test_both_lifetimes_of_cache_writes_are_priced_apart() -> None:
 def test_a_price_that_depends_on_the_hour_is_that_of_the_call() -> None:
     night, day = (NOON.replace(year=2025, month=3, hour=hour) for hour in (20, 12))
 
-    at_night, by_day = (cost_of(call(model="deepseek-chat", provider="deepseek", at=at)) for at in (night, day))
+    at_night, by_day = (
+        PUBLISHED.cost_of(call(model="deepseek-chat", provider="deepseek", at=at)) for at in (night, day)
+    )
 
     assert at_night is not None
     assert by_day is not None
@@ -107,7 +110,7 @@ def test_a_price_that_depends_on_the_hour_is_that_of_the_call() -> None:
 
 
 def test_a_batchs_results_cost_their_share() -> None:
-    whole, half = cost_of(call()), cost_of(call(**{keys.PRICE_SHARE: 0.5}))
+    whole, half = PUBLISHED.cost_of(call()), PUBLISHED.cost_of(call(**{keys.PRICE_SHARE: 0.5}))
 
     assert whole is not None
     assert half == pytest.approx({name: dollars / 2 for name, dollars in whole.items()})
@@ -116,24 +119,58 @@ def test_a_batchs_results_cost_their_share() -> None:
 def test_a_span_is_given_its_cost_as_mlflow_reads_it() -> None:
     span = call()
 
-    put_cost(span)
-    put_cost(span)
+    PUBLISHED.put_cost(span)
+    PUBLISHED.put_cost(span)
 
     (cost,) = (attribute["value"] for attribute in span["attributes"] if attribute["key"] == keys.COST)
     assert json.loads(cost["stringValue"]) == {"input_cost": 0.003, "output_cost": 0.0015, "total_cost": 0.0045}
 
 
 def test_a_cost_that_the_span_tells_itself_stands() -> None:
-    assert cost_of(call(**{keys.COST: '{"total_cost": 1.0}'})) is None
+    assert PUBLISHED.cost_of(call(**{keys.COST: '{"total_cost": 1.0}'})) is None
+
+
+def test_each_book_has_its_own_prices_whoever_else_is_asked() -> None:
+    books = [PriceBook([Negotiated("*", "claude-*", rate, 0.0)]) for rate in (1_000.0, 2_000.0)]
+    every = [PUBLISHED, *books, PriceBook()]
+
+    told = [book.cost_of(call()) for _ in range(2) for book in every]
+
+    assert [cost and cost["total_cost"] for cost in told] == pytest.approx([0.0045, 1.0, 2.0, 0.0045] * 2)
+
+
+def test_a_book_keeps_the_prices_it_was_made_of() -> None:
+    own = [Negotiated("*", "claude-*", 1_000.0, 0.0)]
+    book = PriceBook(own)
+
+    own.clear()
+
+    assert (book.cost_of(call()) or {})["total_cost"] == pytest.approx(1.0)
+
+
+def test_a_price_of_ones_own_is_named_on_the_span_and_a_published_one_is_not() -> None:
+    books = {"config/prices.yaml": PriceBook([Negotiated("*", "claude-*", 1.0, 1.0)]), None: PUBLISHED}
+
+    for source, book in books.items():
+        span = call()
+        book.put_cost(span)
+        found = [one["value"]["stringValue"] for one in span["attributes"] if one["key"] == keys.PRICE]
+        assert [json.loads(text) for text in found] == ([{"source": source, "date": "2026-11-21"}] if source else [])
 
 
 def test_a_model_that_no_provider_is_known_of_is_found_by_its_name() -> None:
-    assert cost_of(call(provider="unknown")) == cost_of(call(provider=None)) == cost_of(call())
+    assert (
+        PUBLISHED.cost_of(call(provider="unknown"))
+        == PUBLISHED.cost_of(call(provider=None))
+        == PUBLISHED.cost_of(call())
+    )
 
 
 def test_a_model_without_a_published_price_has_no_cost_and_is_named_once(caplog: pytest.LogCaptureFixture) -> None:
     for hour in range(3):
-        assert cost_of(call(model="made-up-7b", provider="nobody", at=NOON + dt.timedelta(hours=hour))) is None
+        assert (
+            PUBLISHED.cost_of(call(model="made-up-7b", provider="nobody", at=NOON + dt.timedelta(hours=hour))) is None
+        )
 
     assert caplog.text.count("no published price for model 'made-up-7b' of 'nobody'") == 1
 
@@ -161,6 +198,6 @@ def test_a_model_without_a_published_price_has_no_cost_and_is_named_once(caplog:
 def test_what_cannot_be_priced_is_left_as_it_is(span: dict[str, Any]) -> None:
     before = json.dumps(span)
 
-    put_cost(span)
+    PUBLISHED.put_cost(span)
 
     assert json.dumps(span) == before

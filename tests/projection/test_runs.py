@@ -6,11 +6,15 @@ from hypothesis import strategies as st
 from mlflow.utils.validation import _validate_metric_name
 
 from tests.projection.invocations import CALL, COST, line
+from tierlens.negotiated import Negotiated
+from tierlens.projection.prices import PUBLISHED, PriceBook
 from tierlens.projection.runs import APP, metric_name, record, variant, yaml_of, yaml_tags
 
 
 def test_an_agents_span_tells_latency_tokens_cost_outcome_and_custom_metrics():
-    told = record(line(calls=(CALL, CALL), metrics={"causal_confidence": 0.83, "robust": True, "verdict": "uplift"}))
+    told = record(
+        line(calls=(CALL, CALL), metrics={"causal_confidence": 0.83, "robust": True, "verdict": "uplift"}), PUBLISHED
+    )
 
     assert told.metrics == {
         "latency_s": 1.5,
@@ -29,15 +33,25 @@ def test_an_agents_span_tells_latency_tokens_cost_outcome_and_custom_metrics():
     assert told.run.how == {"model": "claude-sonnet-4-5", "temperature": "0.2", "max_tokens": "400"}
 
 
+def test_a_run_costs_what_the_prices_it_is_given_say():
+    book = PriceBook([Negotiated("*", "claude-*", 1_000.0, 0.0, cache_read=0.0)])
+
+    told = [record(line(calls=(CALL, CALL)), prices).metrics["cost_usd"] for prices in (book, PUBLISHED, book)]
+
+    assert told == pytest.approx([2 * 0.04, 2 * COST, 2 * 0.04])
+
+
 @pytest.mark.parametrize("outcome", ["error", "retried", "abandoned", "cancelled"])
 def test_what_was_not_brought_to_an_end_did_not_succeed(outcome):
-    told = record(line(outcome=outcome))
+    told = record(line(outcome=outcome), PUBLISHED)
 
     assert (told.metrics["succeeded"], told.metrics[f"outcome/{outcome}"]) == (0.0, 1.0)
 
 
 def test_a_custom_metric_of_a_name_that_runs_have_anyway_takes_nothing_from_them():
-    told = record(line(calls=(CALL,), metrics={"cost_usd": 7.0, "latency_s": 0.1, "outcome/error": 1.0})).metrics
+    told = record(
+        line(calls=(CALL,), metrics={"cost_usd": 7.0, "latency_s": 0.1, "outcome/error": 1.0}), PUBLISHED
+    ).metrics
 
     assert (told["cost_usd"], told["latency_s"]) == (pytest.approx(COST), 1.5)
     assert "outcome/error" not in told
@@ -46,30 +60,30 @@ def test_a_custom_metric_of_a_name_that_runs_have_anyway_takes_nothing_from_them
 
 @pytest.mark.parametrize("outcome", ["interrupted", "resumed", "handed_off"])
 def test_a_pause_is_no_failure(outcome):
-    assert record(line(outcome=outcome)).metrics["succeeded"] == 1.0
+    assert record(line(outcome=outcome), PUBLISHED).metrics["succeeded"] == 1.0
 
 
 def test_what_no_call_reports_is_missing_and_what_has_no_price_is_counted():
     silent, unknown = (*CALL[:5], {}, 1.0), ("acme", "acme-1", None, None, *CALL[4:])
 
-    told = record(line(calls=(silent, unknown))).metrics
+    told = record(line(calls=(silent, unknown)), PUBLISHED).metrics
 
     assert (told["model_calls"], told["input_tokens"], told["unpriced_calls"]) == (2.0, 100.0, 1.0)
     assert "cost_usd" not in told
-    assert "input_tokens" not in record(line(calls=(silent,))).metrics
+    assert "input_tokens" not in record(line(calls=(silent,)), PUBLISHED).metrics
 
 
 def test_one_application_brand_agent_and_version_are_one_run():
-    first = record(line(1, trace=1)).run.key
+    first = record(line(1, trace=1), PUBLISHED).run.key
 
-    assert record(line(2, trace=2, calls=())).run.key == first
-    others = [record(line(**{name: "x"})).run.key for name in ("app", "brand", "agent", "version")]
+    assert record(line(2, trace=2, calls=()), PUBLISHED).run.key == first
+    others = [record(line(**{name: "x"}), PUBLISHED).run.key for name in ("app", "brand", "agent", "version")]
     assert len({first, *others}) == 5
 
 
 def test_a_model_asked_otherwise_is_a_variant_of_the_run():
     warm = (*CALL[:2], 0.9, *CALL[3:])
-    runs = [record(line(calls=calls)).run for calls in ((CALL,), (warm,), (warm, CALL))]
+    runs = [record(line(calls=calls), PUBLISHED).run for calls in ((CALL,), (warm,), (warm, CALL))]
 
     assert len({run.key for run in runs}) == 1
     assert len({variant(run).key for run in runs}) == 3
@@ -77,19 +91,19 @@ def test_a_model_asked_otherwise_is_a_variant_of_the_run():
 
 @pytest.mark.parametrize("runs", ["per_version", "per_invocation"])
 def test_a_run_says_which_application_it_is_of(runs):
-    tags = [record(line(app=app, runs=runs)).run.tags for app in ("shop", "stall", "")]
+    tags = [record(line(app=app, runs=runs), PUBLISHED).run.tags for app in ("shop", "stall", "")]
 
     assert [tag.get(APP) for tag in tags] == ["shop", "stall", None]
 
 
 def test_a_root_that_did_nothing_itself_has_no_version():
-    assert record(line(root=True, calls=())) is None
-    assert record(line(root=True, calls=(CALL,))).metrics["model_calls"] == 1.0
+    assert record(line(root=True, calls=()), PUBLISHED) is None
+    assert record(line(root=True, calls=(CALL,)), PUBLISHED).metrics["model_calls"] == 1.0
 
 
 def test_by_invocation_the_graphs_run_holds_those_of_its_agents():
-    root = record(line(9, root=True, runs="per_invocation", calls=(CALL,), inner=(CALL, CALL)))
-    agent = record(line(1, runs="per_invocation", metrics={"verdict": "uplift"}))
+    root = record(line(9, root=True, runs="per_invocation", calls=(CALL,), inner=(CALL, CALL)), PUBLISHED)
+    agent = record(line(1, runs="per_invocation", metrics={"verdict": "uplift"}), PUBLISHED)
 
     assert (root.run.parent, agent.run.parent) == ("", root.run.key)
     assert (root.metrics["model_calls"], agent.metrics["model_calls"]) == (3.0, 1.0)
@@ -101,7 +115,7 @@ def test_no_two_invocations_share_a_step():
     steps = {
         point.step
         for start in (1, 2)
-        for point in record(line(start_ns=1_700_000_000_000_000_000 + start)).points(1_700_000_000_000)
+        for point in record(line(start_ns=1_700_000_000_000_000_000 + start), PUBLISHED).points(1_700_000_000_000)
     }
 
     assert steps == {1, 2}

@@ -20,6 +20,7 @@ from tests.shipping.harness import append_trace
 from tierlens.errors import SettingsError
 from tierlens.journal import Journal
 from tierlens.local.ports import free_port, is_free
+from tierlens.negotiated import VARIABLE
 from tierlens.projection import instruments
 from tierlens.shipping.metrics import tally_from
 from tierlens.shipping.thread import ShippingThread
@@ -76,6 +77,18 @@ def test_an_endpoint_of_another_protocol_is_a_warning(tmp_path: Path, caplog: py
 
     assert tally_from(environ, tmp_path)() is None
     assert "'collector:4317' is no address of OTLP over HTTP" in caplog.text
+    with pytest.raises(SettingsError):
+        tally_from(environ, tmp_path, strict=True)()
+
+
+def test_prices_that_are_not_ours_are_a_warning_and_asked_for_expressly_a_refusal(
+    tmp_path: Path, port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    environ = {"TIERLENS_METRICS_PORT": str(port), VARIABLE: "cheap"}
+
+    assert tally_from(environ, tmp_path)() is None
+    assert "there are no metrics" in caplog.text
+    assert "write config/prices.yaml" in caplog.text
     with pytest.raises(SettingsError):
         tally_from(environ, tmp_path, strict=True)()
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import pytest
 
 from tests.projection.invocations import routed
 from tests.shipping.harness import Scene
 from tierlens.errors import DeliveryError, Rejected, Unavailable
 from tierlens.journal.cursor import read_cursor
+from tierlens.negotiated import Negotiated
+from tierlens.projection.prices import PUBLISHED, PriceBook
 from tierlens.projection.runs import Record
 from tierlens.shipping.deadletter import DeadLetters
 from tierlens.testing.sinks import MemorySink
@@ -17,9 +21,10 @@ from tierlens.testing.sinks import MemorySink
 class Runs(MemorySink):
     """A MemorySink that has runs; ``refusals`` are raised one by one, and ``poison`` for its trace for good."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, prices: PriceBook = PUBLISHED) -> None:
+        super().__init__(prices=prices)
         self.calls: list[list[str]] = []
+        self.figures: list[Mapping[str, float]] = []
         self.refusals: list[DeliveryError] = []
         self.poison: DeliveryError | None = None
         self.poisoned = ""
@@ -31,6 +36,7 @@ class Runs(MemorySink):
         if self.poison and self.poisoned in traces:
             raise self.poison
         self.calls.append(traces)
+        self.figures += [record.metrics for record in records]
 
 
 def append(scene: Scene, *traces: int) -> list[str]:
@@ -48,6 +54,15 @@ def acknowledged(directory: Path) -> int:
     """Spans behind the cursors' positions."""
     cursors = [read_cursor(path) for path in directory.glob("*.cursor")]
     return sum(cursor.stored for cursor in cursors if cursor)
+
+
+def test_runs_are_told_what_calls_cost_by_their_sinks_prices(scene: Scene) -> None:
+    sink = Runs(prices=PriceBook([Negotiated("*", "claude-*", 1_000.0, 0.0, cache_read=0.0)]))
+    append(scene, 1)
+
+    scene.run(scene.shipper(sink), seconds=5)
+
+    assert [metrics["cost_usd"] for metrics in sink.figures] == [pytest.approx(0.04)]
 
 
 def test_several_traces_make_one_call_once_they_have_waited(scene: Scene) -> None:

@@ -10,14 +10,16 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.projection.works import MODEL, line, work
+from tests.projection.works import COST, MODEL, line, work
 from tests.shipping.harness import Scene
 from tierlens import keys
 from tierlens.errors import Rejected, Unavailable
 from tierlens.journal import Journal
 from tierlens.journal.codec import Line
+from tierlens.negotiated import Negotiated
 from tierlens.projection import instruments
 from tierlens.projection.measurements import AGENT, OUTCOME, TIER, Point
+from tierlens.projection.prices import PUBLISHED, PriceBook
 from tierlens.shipping.shipper import Shipper
 from tierlens.shipping.tally import Tally
 from tierlens.testing.clock import FakeClock
@@ -62,7 +64,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def tally(notes: Notes, clock: FakeClock) -> Tally:
-    return Tally(notes, clock=clock)
+    return Tally(notes, PUBLISHED, clock=clock)
 
 
 def none_open(span: str) -> None:
@@ -88,6 +90,15 @@ def test_a_call_is_the_nearest_agents_however_deep_it_lies(tally: Tally, notes: 
     tally.taken(trace, none_open)
 
     assert notes.of() == {("explainer", "5"): 1}
+
+
+def test_calls_cost_what_its_prices_say(notes: Notes) -> None:
+    book = PriceBook([Negotiated("*", "claude-*", 1_000.0, 0.0, cache_read=0.0, cache_write=0.0)])
+
+    for prices in (book, PUBLISHED):
+        Tally(notes, prices).taken([call(2, 1), line(1, root=True)], none_open)
+
+    assert [one.value for one in notes.points if one.metric == instruments.COST] == pytest.approx([0.03, COST])
 
 
 def test_a_call_outside_of_any_agent_has_none(tally: Tally, notes: Notes) -> None:
@@ -208,7 +219,7 @@ def ship(scene: Scene, notes: Notes, sink: Any = None) -> Shipper:
         sink or scene.sink,
         limits=scene.limits,
         clock=scene.clock,
-        tally=Tally(notes, clock=scene.clock),
+        tally=Tally(notes, PUBLISHED, clock=scene.clock),
     )
     scene.shippers.append(shipper)
     return shipper

@@ -6,6 +6,8 @@ from tests.sinks.traces import COST, TOKENS, agent_trace, batch, below
 from tierlens.attachments import attachment_id
 from tierlens.errors import Forbidden, Unavailable
 from tierlens.local.postgres import Postgres
+from tierlens.negotiated import Negotiated
+from tierlens.projection.prices import PriceBook
 from tierlens.sinks.base import Attached
 from tierlens.sinks.mlflow_store import MlflowStoreSink, artifact_root
 from tierlens.spans import Artifact
@@ -48,6 +50,14 @@ def test_spans_and_metrics_arrive_as_they_do_over_http(sink, stored, experiment)
     assert (found.info.request_preview, found.info.response_preview) == ("Why?", "Because.")
     assert found.info.tags["mlflow.traceName"] == "brand_analytics Kisqali"
     assert {a.name: a.feedback.value for a in found.info.assessments} == METRICS
+
+
+def test_a_database_is_told_the_cost_by_the_prices_given(database, stored, experiment):
+    trace, book = agent_trace(), PriceBook([Negotiated("*", "claude-*", 1_000.0, 0.0, cache_read=0.0)])
+
+    MlflowStoreSink(database, prices=book).send(batch(experiment, *trace.spans))
+
+    assert stored.get_trace(f"tr-{trace.id}").info.cost["total_cost"] == pytest.approx(0.04)
 
 
 def test_one_metric_sent_again_is_one_row(sink, stored, experiment):

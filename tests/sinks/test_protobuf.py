@@ -12,6 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from tests.sinks.traces import agent_trace, batch
 from tierlens.errors import Rejected
 from tierlens.journal.otlp import span_json
+from tierlens.projection.prices import PUBLISHED
 from tierlens.sinks.encoding import parsed
 from tierlens.sinks.protobuf import export_request
 from tierlens.spans import Event, Link, Span
@@ -119,7 +120,7 @@ def test_what_the_journal_writes_means_the_same_in_protobuf():
         (Link("cd" * 16, "ef" * 8, {"why": "resumed"}),),
     )
 
-    written = ExportTraceServiceRequest.FromString(parsed(batch("x", span)).request())
+    written = ExportTraceServiceRequest.FromString(parsed(batch("x", span), PUBLISHED).request())
 
     json_span = orjson.loads(span_json(span))
     assert (
@@ -147,4 +148,4 @@ def test_what_is_no_otlp_span_is_rejected(span):
     from tierlens.sinks.base import Batch
 
     with pytest.raises(Rejected):
-        parsed(Batch("x", b"{}", [span])).request()
+        parsed(Batch("x", b"{}", [span]), PUBLISHED).request()

@@ -10,6 +10,7 @@ import pytest
 from tests.journal.spans import START_NS
 from tests.projection.invocations import CALL, line
 from tests.sinks.traces import agent_trace, batch
+from tierlens.projection.prices import PUBLISHED
 from tierlens.projection.runs import RUN, record
 from tierlens.sinks.base import Attached
 from tierlens.sinks.mlflow import MlflowSink
@@ -44,7 +45,7 @@ def client(sink, mlflow_server, database):
 
 def invocations(count, experiment, **told):
     lines = [line(n, trace=n, experiment=experiment, start_ns=START_NS + n, **told) for n in range(1, count + 1)]
-    return [record(one) for one in lines]
+    return [record(one, PUBLISHED) for one in lines]
 
 
 def stored(client, experiment):
@@ -142,8 +143,10 @@ def test_a_run_that_somebody_deleted_is_made_anew(sink, client, experiment):
 @pytest.mark.parametrize("root_first", [True, False])
 def test_by_invocation_agents_runs_lie_in_the_graphs(sink, client, experiment, root_first):
     told = {"runs": "per_invocation", "experiment": experiment}
-    root = record(line(9, root=True, agent="brand_analytics", calls=(), inner=(CALL, CALL), **told))
-    agents = [record(line(n, agent=f"agent-{n}", outcome=how, **told)) for n, how in ((1, "ok"), (2, "error"))]
+    root = record(line(9, root=True, agent="brand_analytics", calls=(), inner=(CALL, CALL), **told), PUBLISHED)
+    agents = [
+        record(line(n, agent=f"agent-{n}", outcome=how, **told), PUBLISHED) for n, how in ((1, "ok"), (2, "error"))
+    ]
 
     for records in ([root], agents) if root_first else (agents, [root]):
         sink.log_runs(experiment, records)
@@ -161,7 +164,7 @@ def test_by_invocation_agents_runs_lie_in_the_graphs(sink, client, experiment, r
 def test_runs_are_linked_to_their_traces(sink, client, experiment):
     trace = agent_trace()
     sink.send(batch(experiment, *trace.spans))
-    told = replace(record(line(experiment=experiment)), trace_id=trace.id)
+    told = replace(record(line(experiment=experiment), PUBLISHED), trace_id=trace.id)
 
     for _ in range(2):
         sink.log_runs(experiment, [told])
@@ -176,7 +179,7 @@ def test_files_of_an_invocation_arrive_whole(sink, client, experiment, tmp_path)
     blob = tmp_path / "blob"
     blob.write_bytes(b"\x00uplift" * 1_000)
     file = Attached("s", Artifact("uplift map.png", "ab" * 32, 7_000, "image/png"), str(blob))
-    told = replace(record(line(runs="per_invocation", experiment=experiment)), files=(file,))
+    told = replace(record(line(runs="per_invocation", experiment=experiment), PUBLISHED), files=(file,))
 
     sink.log_runs(experiment, [told])
 

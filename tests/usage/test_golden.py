@@ -12,7 +12,7 @@ from tests.capture.conftest import Capture
 from tests.usage.delivering import as_otlp, attribute, captured
 from tests.usage.golden import Case, cases, evaluated
 from tierlens import keys
-from tierlens.projection.prices import price, put_cost
+from tierlens.projection.prices import PUBLISHED
 
 CASES = cases()
 
@@ -26,7 +26,7 @@ def test_there_are_as_many_as_were_promised() -> None:
 def test_a_payload_is_counted_as_billed_and_costs_what_the_formula_says(case: Case, tmp_path: Path) -> None:
     span = as_otlp(captured(Capture(tmp_path), case), case.start_ns)
 
-    put_cost(span)
+    PUBLISHED.put_cost(span)
 
     counted = [json.loads(text) for key in (keys.TOKEN_USAGE, keys.FINER_USAGE) if (text := attribute(span, key))]
     assert ({name: count for part in counted for name, count in part.items()} or None) == case.usage
@@ -43,7 +43,9 @@ def test_a_price_asked_for_by_itself_is_the_spans(case: Case, tmp_path: Path) ->
     stored = captured(Capture(tmp_path), case)
     share, tier = float(stored.attributes.get(keys.PRICE_SHARE, 1.0)), str(stored.attributes.get(keys.SERVICE_TIER, ""))
 
-    found = price(case.provider, case.model, case.usage or {}, case.start_ns, share, tier) if case.usage else None
+    found = (
+        PUBLISHED.price(case.provider, case.model, case.usage or {}, case.start_ns, share, tier) if case.usage else None
+    )
 
     assert (found.cost["total_cost"] if found else None) == (
         case.cost if case.cost is None else pytest.approx(case.cost)

@@ -89,11 +89,10 @@ def beginning_ns(since: str, now: dt.datetime) -> int:
 def _calls(loaded: Settings, start_ns: int, *, in_journal: bool) -> Iterable[Call]:
     from tierlens.cli.spans_read import from_journal, from_mlflow
     from tierlens.config.prices import own_prices
-    from tierlens.projection import prices
+    from tierlens.projection.prices import PriceBook
 
     if in_journal:
-        prices.use(own_prices(loaded.config_dir))
-        return from_journal(journal_directory(loaded.journal_dir))
+        return from_journal(journal_directory(loaded.journal_dir), PriceBook(own_prices(loaded.config_dir)))
     return from_mlflow(loaded, start_ns // 1_000_000)
 
 

@@ -27,13 +27,13 @@ def metrics(journal_dir: JournalDir = None, as_json: AsJson = False) -> None:
       tierlens metrics --json
     """
     from tierlens.config.prices import own_prices
-    from tierlens.projection import prices
+    from tierlens.projection.prices import PriceBook
     from tierlens.shipping.tabulating import tabulated
     from tierlens.shipping.vitals import VitalSigns
 
     directory = journal_directory(journal_dir)
-    prices.use(own_prices(settings.load(journal_dir=journal_dir).config_dir))
-    vitals, calls = VitalSigns(directory).look(), tabulated(directory)
+    prices = PriceBook(own_prices(settings.load(journal_dir=journal_dir).config_dir))
+    vitals, calls = VitalSigns(directory).look(), tabulated(directory, prices)
     if as_json:
         print_json({**asdict(vitals), "calls": [_json(whose, one) for whose, one in calls.items()]})
         return

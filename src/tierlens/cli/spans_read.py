@@ -15,15 +15,15 @@ from tierlens.projection.spending import Call, Seen, calls_of, total_cost
 if TYPE_CHECKING:
     from mlflow.entities import Trace
 
+    from tierlens.projection.prices import PriceBook
     from tierlens.settings import Settings
 
 _PAGE: Final = 100
 
 
-def from_journal(directory: Path) -> Iterator[Call]:
-    """Those whose spans still lie in a journal, priced as delivery will price them."""
+def from_journal(directory: Path, prices: PriceBook) -> Iterator[Call]:
+    """Those whose spans still lie in a journal, priced as delivery by the same prices will price them."""
     from tierlens.journal.follow import Follower
-    from tierlens.projection.prices import cost_of
 
     traces: dict[str, dict[str, Any]] = {}
     brands: dict[str, str] = {}
@@ -37,7 +37,7 @@ def from_journal(directory: Path) -> Iterator[Call]:
 
         def priced(span_id: str, spans: dict[str, Any] = spans, seen: dict[str, Seen] = seen) -> float | None:
             told = seen[span_id].attributes.get(keys.COST)
-            return total_cost(told if told is not None else cost_of(spans[span_id]))
+            return total_cost(told if told is not None else prices.cost_of(spans[span_id]))
 
         yield from calls_of(trace, seen.values(), brand=brands[trace], priced=priced)
 

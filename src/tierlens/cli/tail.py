@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.text import Text
     from rich.tree import Tree
 
+    from tierlens.projection.prices import PriceBook
     from tierlens.projection.tree import Node, TraceTree
 
 _LOOK_S: Final = 0.2
@@ -47,15 +48,15 @@ def tail(
     """
     from tierlens import settings
     from tierlens.config.prices import own_prices
-    from tierlens.projection import prices
+    from tierlens.projection.prices import PriceBook
 
     found = settings.load(journal_dir=journal_dir)
     directory = journal_directory(journal_dir) if once else found.journal_dir
     if not once and sys.stderr.isatty():
         typer.echo(f"Waiting for traces in {directory}; Ctrl-C ends it.", err=True)
-    prices.use(own_prices(found.config_dir))
+    prices = PriceBook(own_prices(found.config_dir))
     show, shown = (_print_json if as_json else _print), 0
-    for trace in _ended(directory, once):
+    for trace in _ended(directory, prices, once):
         if (brand is not None and trace.brand != brand) or (errors and not _failed(trace)):
             continue
         show(trace)
@@ -64,11 +65,11 @@ def tail(
             return
 
 
-def _ended(directory: Path, once: bool) -> Iterator[TraceTree]:
+def _ended(directory: Path, prices: PriceBook, once: bool) -> Iterator[TraceTree]:
     from tierlens.journal.follow import Follower
     from tierlens.projection.gathering import Traces
 
-    follower, gathered = Follower(directory), Traces()
+    follower, gathered = Follower(directory), Traces(prices)
     while True:
         for written in follower.read():
             if found := gathered.add(written.line):

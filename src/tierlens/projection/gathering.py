@@ -8,15 +8,21 @@ from typing import Any, Final
 import orjson
 
 from tierlens.journal.codec import Line
+from tierlens.projection.prices import PriceBook
 from tierlens.projection.tree import TraceTree, tree
 
 _TRACES: Final = 1_000
 
 
 class Traces:
-    """The traces whose root has not come yet; of more than 1,000, the oldest is forgotten."""
+    """The traces whose root has not come yet; of more than 1,000, the oldest is forgotten.
 
-    def __init__(self) -> None:
+    Args:
+        prices: of the calls in them.
+    """
+
+    def __init__(self, prices: PriceBook) -> None:
+        self._prices = prices
         self._open: OrderedDict[str, dict[str, bytes]] = OrderedDict()
 
     def add(self, line: Line) -> TraceTree | None:
@@ -31,4 +37,4 @@ class Traces:
             return None
         self._open.pop(line.trace, None)
         parsed: list[dict[str, Any]] = [orjson.loads(payload) for payload in spans.values()]
-        return tree(line.trace, line.experiment, line.brand, line.span, parsed)
+        return tree(line.trace, line.experiment, line.brand, line.span, parsed, self._prices)

@@ -13,7 +13,7 @@ import orjson
 from tierlens import keys
 from tierlens.journal.codec import Line
 from tierlens.projection import instruments
-from tierlens.projection.prices import cost_of
+from tierlens.projection.prices import PriceBook
 from tierlens.projection.tags import is_real_root
 
 OPERATION: Final = "gen_ai.operation.name"
@@ -132,8 +132,8 @@ def kin_of(line: Line) -> Kin:
     return Kin("" if line.root else _parent(line.payload), agent, kind in _OPERATIONS)
 
 
-def measured(line: Line) -> Measured | None:
-    """The figures of a finished span; None for what nobody counts.
+def measured(line: Line, prices: PriceBook) -> Measured | None:
+    """The figures of a finished span, of a model call its cost by ``prices`` too; None for what nobody counts.
 
     Raises:
         ValueError, KeyError, TypeError, AttributeError: the payload is no span in OTLP JSON.
@@ -141,7 +141,7 @@ def measured(line: Line) -> Measured | None:
     found = _KIND.search(line.payload)
     kind = found[1].decode() if found else ""
     if kind in _OPERATIONS:
-        return _model_call(line, kind)
+        return _model_call(line, kind, prices)
     if kind == "AGENT":
         span, said = _parsed(line)
         agent = _agent(span, said)
@@ -158,7 +158,7 @@ def _lasting(
     return Measured(line.span, metric, _known({BRAND: line.brand, **labels}), _duration_s(span), _outcome(span, said))
 
 
-def _model_call(line: Line, kind: str) -> Measured:
+def _model_call(line: Line, kind: str, prices: PriceBook) -> Measured:
     span, said = _parsed(line)
     provider = str(said.get(keys.PROVIDER, ""))
     labels = {
@@ -179,7 +179,7 @@ def _model_call(line: Line, kind: str) -> Measured:
         {kind: usage[f"{kind}_tokens"] for kind in ("input", "output") if f"{kind}_tokens" in usage},
         _cached(usage),
         {ESTIMATED: "true"} if said.get(keys.TOKENS_ESTIMATED) is True else {},
-        _cost(span, said) if usage else None,
+        _cost(span, said, prices) if usage else None,
     )
 
 
@@ -233,10 +233,10 @@ def _cached(usage: Mapping[str, int]) -> dict[str, int]:
     return {kind: usage[key] for kind, key in kinds.items() if usage.get(key)}
 
 
-def _cost(span: Mapping[str, Any], said: Mapping[str, Any]) -> float | None:
+def _cost(span: Mapping[str, Any], said: Mapping[str, Any], prices: PriceBook) -> float | None:
     told = said.get(keys.COST)
     try:
-        cost = orjson.loads(told) if isinstance(told, str) else cost_of(span)
+        cost = orjson.loads(told) if isinstance(told, str) else prices.cost_of(span)
         return _number(cost["total_cost"]) if cost else None
     except (ValueError, KeyError, TypeError):
         return None

@@ -28,6 +28,7 @@ log = logging.getLogger("tierlens")
 
 # Some rates hold for a part of the day, which nobody lets begin at 16:37.
 _QUARTER_NS: Final = 900 * 10**9
+_REMEMBERED: Final = 256
 _PROVIDERS: Final = {
     "google_genai": "google",
     "google_vertexai": "google",
@@ -77,60 +78,78 @@ class _Tariff:
         object.__setattr__(self, "told", orjson.dumps({"source": self.source, "date": self.date}).decode())
 
 
-_own: tuple[Negotiated, ...] = ()
+class PriceBook:
+    """By what calls are priced: one's own prices, the first that holds, and the published ones for all the rest.
 
-
-def use(prices: Iterable[Negotiated]) -> None:
-    """Let these come before the published ones, in this process, from now on; the first that holds counts."""
-    global _own  # one process delivers by one table, and every span's price is asked for by name alone
-    _own = tuple(prices)
-    _tariff.cache_clear()
-
-
-def cost_of(span: Json) -> Mapping[str, float] | None:
-    """What a span, as OTLP JSON, is to be said to have cost.
-
-    None where it says so itself, nothing was counted, the model has no known price, or it is not OTLP.
-    """
-    found = _priced(span)
-    return found[1] if found else None
-
-
-def _priced(span: Json) -> tuple[_Tariff, Mapping[str, float]] | None:
-    try:
-        told = {attribute["key"]: attribute["value"] for attribute in span.get("attributes", ())}
-        if keys.TOKEN_USAGE not in told or keys.MODEL not in told or keys.COST in told:
-            return None
-        usage = orjson.loads(told[keys.TOKEN_USAGE]["stringValue"])
-        if "input_tokens" not in usage and "output_tokens" not in usage:
-            return None
-        if keys.FINER_USAGE in told:
-            usage |= orjson.loads(told[keys.FINER_USAGE]["stringValue"])
-        provider = told.get(keys.PROVIDER, {}).get("stringValue", "")
-        tier = told[keys.SERVICE_TIER]["stringValue"] if keys.SERVICE_TIER in told else ""
-        quarter = int(span["startTimeUnixNano"]) // _QUARTER_NS
-        tariff = _tariff(provider, told[keys.MODEL]["stringValue"], quarter, tier)
-        share = told[keys.PRICE_SHARE]["doubleValue"] if keys.PRICE_SHARE in told else 1.0
-        cost = _cost(tariff, usage, share) if tariff else None
-        return (tariff, cost) if tariff and cost else None
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, OSError):
-        return None
-
-
-def price(
-    provider: str, model: str, usage: Mapping[str, int], start_ns: int, share: float = 1.0, tier: str = ""
-) -> Price | None:
-    """What a call cost; None where no price is known.
+    It never changes, so that whoever is handed the same book prices the same call alike, for as long as it delivers.
 
     Args:
-        provider: as LangChain names it.
-        usage: as MLflow has it, with the names of `tierlens.usages` beside.
-        share: the part of the published price that is paid, 0.5 in a batch.
-        tier: of service, in the provider's words.
+        own: one's own, in the order in which they are looked through.
     """
-    tariff = _tariff(provider, model, start_ns // _QUARTER_NS, tier)
-    cost = _cost(tariff, usage, share) if tariff else None
-    return Price(cost, tariff.source, tariff.date) if tariff and cost else None
+
+    __slots__ = ("_tariff",)
+
+    def __init__(self, own: Iterable[Negotiated] = ()) -> None:
+        # Of each book, not of the class: another one's rates are for other prices.
+        self._tariff: Final = functools.lru_cache(maxsize=_REMEMBERED)(functools.partial(_look_up, tuple(own)))
+
+    def cost_of(self, span: Json) -> Mapping[str, float] | None:
+        """What a span, as OTLP JSON, is to be said to have cost.
+
+        None where it says so itself, nothing was counted, the model has no known price, or it is not OTLP.
+        """
+        found = self._priced(span)
+        return found[1] if found else None
+
+    def price(
+        self, provider: str, model: str, usage: Mapping[str, int], start_ns: int, share: float = 1.0, tier: str = ""
+    ) -> Price | None:
+        """What a call cost; None where no price is known.
+
+        Args:
+            provider: as LangChain names it.
+            usage: as MLflow has it, with the names of `tierlens.usages` beside.
+            share: the part of the published price that is paid, 0.5 in a batch.
+            tier: of service, in the provider's words.
+        """
+        tariff = self._tariff(provider, model, start_ns // _QUARTER_NS, tier)
+        cost = _cost(tariff, usage, share) if tariff else None
+        return Price(cost, tariff.source, tariff.date) if tariff and cost else None
+
+    def put_cost(self, span: dict[str, Any]) -> None:
+        """Add to a span, as OTLP JSON, what the model call that it is cost, where that is known; and by which price,
+        where it is one's own."""
+        if found := self._priced(span):
+            tariff, cost = found
+            span["attributes"].append({"key": keys.COST, "value": {"stringValue": orjson.dumps(cost).decode()}})
+            # The published table's name on every span would cost an SQLite database a page for each: 3 KB a call.
+            if tariff.own:
+                span["attributes"].append({"key": keys.PRICE, "value": {"stringValue": tariff.told}})
+
+    def _priced(self, span: Json) -> tuple[_Tariff, Mapping[str, float]] | None:
+        try:
+            told = {attribute["key"]: attribute["value"] for attribute in span.get("attributes", ())}
+            if keys.TOKEN_USAGE not in told or keys.MODEL not in told or keys.COST in told:
+                return None
+            usage = orjson.loads(told[keys.TOKEN_USAGE]["stringValue"])
+            if "input_tokens" not in usage and "output_tokens" not in usage:
+                return None
+            if keys.FINER_USAGE in told:
+                usage |= orjson.loads(told[keys.FINER_USAGE]["stringValue"])
+            provider = told.get(keys.PROVIDER, {}).get("stringValue", "")
+            tier = told[keys.SERVICE_TIER]["stringValue"] if keys.SERVICE_TIER in told else ""
+            quarter = int(span["startTimeUnixNano"]) // _QUARTER_NS
+            tariff = self._tariff(provider, told[keys.MODEL]["stringValue"], quarter, tier)
+            share = told[keys.PRICE_SHARE]["doubleValue"] if keys.PRICE_SHARE in told else 1.0
+            cost = _cost(tariff, usage, share) if tariff else None
+            return (tariff, cost) if tariff and cost else None
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, OSError):
+            return None
+
+
+def load() -> None:
+    """Import the published prices now, for a thread that must not do so at any moment."""
+    importlib.import_module("genai_prices")
 
 
 def _cost(tariff: _Tariff, usage: Mapping[str, int], share: float) -> dict[str, float] | None:
@@ -139,28 +158,11 @@ def _cost(tariff: _Tariff, usage: Mapping[str, int], share: float) -> dict[str, 
     return tariff.rates.cost(usage, share)
 
 
-def put_cost(span: dict[str, Any]) -> None:
-    """Add to a span, as OTLP JSON, what the model call that it is cost, where that is known; and by which price, where
-    it is one's own."""
-    if found := _priced(span):
-        tariff, cost = found
-        span["attributes"].append({"key": keys.COST, "value": {"stringValue": orjson.dumps(cost).decode()}})
-        # The published table's name on every span would cost an SQLite database a page for each: 3 KB a call.
-        if tariff.own:
-            span["attributes"].append({"key": keys.PRICE, "value": {"stringValue": tariff.told}})
-
-
-def load() -> None:
-    """Import the prices now, for a thread that must not do so at any moment."""
-    importlib.import_module("genai_prices")
-
-
-@functools.lru_cache(maxsize=256)
-def _tariff(provider: str, model: str, quarter: int, tier: str = "") -> _Tariff | None:
+def _look_up(negotiated: tuple[Negotiated, ...], provider: str, model: str, quarter: int, tier: str) -> _Tariff | None:
     """``quarter``: of an hour, counted from 1970."""
     moment = dt.datetime.fromtimestamp(quarter * (_QUARTER_NS // 10**9), dt.UTC)
     day = moment.date().isoformat()
-    for own in _own:
+    for own in negotiated:
         if own.holds(provider, model, day):
             return _Tariff(_negotiated(own), own.source, day, own.batch, own=True)
     if provider in _FREE:
@@ -204,6 +206,7 @@ def _negotiated(own: Negotiated) -> Rates:
     )
 
 
+# Of the process, whatever books it has: spans and metrics have one each, and one line is enough.
 @functools.lru_cache(maxsize=1024)
 def _warn_unpriced(provider: str, model: str, tier: str) -> None:
     of_tier = "" if tier in _STANDARD else f", tier {tier!r}"
@@ -214,3 +217,7 @@ def _warn_unpriced(provider: str, model: str, tier: str) -> None:
         provider,
         of_tier,
     )
+
+
+PUBLISHED: Final = PriceBook()
+"""For whoever has no prices of their own."""

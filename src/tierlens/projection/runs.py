@@ -19,6 +19,7 @@ from tierlens import keys
 from tierlens.journal.codec import Line
 from tierlens.projection.finish import Attached
 from tierlens.projection.measured import about
+from tierlens.projection.prices import PriceBook
 from tierlens.projection.work import SUMS, Work, asked, totals, work_of
 from tierlens.spans import Metric
 
@@ -101,8 +102,8 @@ class Record:
             yield Point(name, value, self.run.end_ms, step)
 
 
-def record(line: Line) -> Record | None:
-    """What a finished span's line says of a run, if anything.
+def record(line: Line, prices: PriceBook) -> Record | None:
+    """What a finished span's line says of a run, if anything; its calls cost what ``prices`` say.
 
     Raises:
         ValueError, KeyError, TypeError, AttributeError: as ``work_of`` does.
@@ -116,10 +117,10 @@ def record(line: Line) -> Record | None:
         run = _of_version(work)
     else:
         return None
-    return Record(work.told.experiment or line.experiment, line.trace, run, work.start_ns, _measured(work))
+    return Record(work.told.experiment or line.experiment, line.trace, run, work.start_ns, _measured(work, prices))
 
 
-def _measured(work: Work) -> dict[str, float]:
+def _measured(work: Work, prices: PriceBook) -> dict[str, float]:
     took_s, refused = (work.end_ns - work.start_ns) / 1e9, sum(key.startswith(keys.METRIC_REFUSED) for key in work.said)
     return {
         # Of one whose process died nobody may know how long it went on.
@@ -127,7 +128,7 @@ def _measured(work: Work) -> dict[str, float]:
         "succeeded": float(not work.failed),
         # Every point is four rows of MLflow's database: "ok" is what "succeeded" says by itself.
         **({metric_name(f"outcome/{work.outcome}"): 1.0} if work.outcome != "ok" else {}),
-        **totals(work.calls),
+        **totals(work.calls, prices),
         **({"refused_metrics": float(refused)} if refused else {}),
         **{f"own/{name}" if _ours(name) else name: value for name, value in _own(work.line.metrics or {}).items()},
     }

@@ -9,7 +9,7 @@ from typing import Any, Final
 import orjson
 
 from tierlens import keys
-from tierlens.projection.prices import cost_of
+from tierlens.projection.prices import PriceBook
 
 Json = Mapping[str, Any]
 
@@ -62,10 +62,15 @@ class TraceTree:
     cost: float | None
 
 
-def tree(trace_id: str, experiment: str, brand: str, root_id: str, spans: Iterable[Json]) -> TraceTree:
-    """Build the tree of a trace's spans, given as OTLP JSON; a span given twice counts once, as given last."""
+def tree(
+    trace_id: str, experiment: str, brand: str, root_id: str, spans: Iterable[Json], prices: PriceBook
+) -> TraceTree:
+    """Build the tree of a trace's spans, given as OTLP JSON; a span given twice counts once, as given last.
+
+    A call that does not say what it cost is priced by ``prices``.
+    """
     found = {span["spanId"]: span for span in spans}
-    nodes = {span_id: _node(span) for span_id, span in found.items()}
+    nodes = {span_id: _node(span, prices) for span_id, span in found.items()}
     roots: list[Node] = []
     for span_id, node in sorted(nodes.items(), key=lambda pair: pair[1].start_ns):
         parent = nodes.get(found[span_id].get("parentSpanId", ""))
@@ -80,7 +85,7 @@ def tree(trace_id: str, experiment: str, brand: str, root_id: str, spans: Iterab
     return TraceTree(trace_id, experiment, brand, tuple(roots), len(nodes), tokens, total)
 
 
-def _node(span: Json) -> Node:
+def _node(span: Json, prices: PriceBook) -> Node:
     told = {a["key"]: next(iter(a["value"].values()), "") for a in span.get("attributes", ())}
     start, end = int(span["startTimeUnixNano"]), int(span["endTimeUnixNano"])
     status = span.get("status", {})
@@ -95,7 +100,7 @@ def _node(span: Json) -> Node:
         status.get("message", ""),
         str(told.get(keys.MODEL, "")),
         _counts(told.get(keys.TOKEN_USAGE)),
-        _cost(span, told.get(keys.COST)),
+        _cost(span, told.get(keys.COST), prices),
     )
 
 
@@ -107,9 +112,9 @@ def _counts(usage: object) -> dict[str, int]:
         return {}
 
 
-def _cost(span: Json, said: object) -> float | None:
+def _cost(span: Json, said: object, prices: PriceBook) -> float | None:
     try:
-        cost = orjson.loads(said) if isinstance(said, str) else cost_of(span)
+        cost = orjson.loads(said) if isinstance(said, str) else prices.cost_of(span)
         return float(cost["total_cost"]) if cost else None
     except (ValueError, TypeError, KeyError):
         return None

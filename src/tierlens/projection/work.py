@@ -10,7 +10,7 @@ import orjson
 
 from tierlens import keys
 from tierlens.journal.codec import Line
-from tierlens.projection.prices import price
+from tierlens.projection.prices import PriceBook
 from tierlens.projection.tags import is_real_root
 from tierlens.spans import Call, Invocation
 
@@ -99,13 +99,13 @@ def asked(calls: Iterable[Call]) -> dict[str, str]:
     return {name: ", ".join(texts) for name, texts in found.items() if texts}
 
 
-def totals(calls: Iterable[Call]) -> dict[str, float]:
+def totals(calls: Iterable[Call], prices: PriceBook) -> dict[str, float]:
     """Calls, tokens and USD over calls; what no call reports is missing, not 0."""
     sums: dict[str, float] = {}
     for call in calls:
         priced = bool(call.usage and call.model)
         asked_for = call.provider, call.model, call.usage, call.start_ns, call.share, call.tier
-        paid = price(*asked_for) if priced else None
+        paid = prices.price(*asked_for) if priced else None
         counts = {name: call.usage[key] for key, name in _COUNTS.items() if key in call.usage}
         costs = {"cost_usd": paid.cost["total_cost"]} if paid else {"unpriced_calls": 1} if call.usage else {}
         for name, amount in {"model_calls": 1, **counts, **costs}.items():

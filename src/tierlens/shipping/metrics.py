@@ -10,18 +10,20 @@ from typing import Final
 from tierlens.errors import SettingsError
 from tierlens.projection import instruments
 from tierlens.projection.measurements import Point
+from tierlens.projection.prices import PriceBook
 from tierlens.shipping.alarm import Alarms
 from tierlens.shipping.clock import SystemClock
 from tierlens.shipping.tally import OpenTally, Tally
 from tierlens.shipping.vitals import Vitals, VitalSigns
 from tierlens.sinks.metrics_plan import MetricsPlan, plan_from
+from tierlens.sinks.price_book import prices_from
 from tierlens.spans import NONE
 
 REASON: Final = "tierlens.reason"
 
 
 def tally_from(environ: Mapping[str, str], directory: Path, *, strict: bool = False) -> OpenTally:
-    """What the settings, given as variables, ask for.
+    """What the settings ask for, given as variables, as ``environment_of`` has them: by their prices, too.
 
     Where that cannot be had, a warning says why, and spans are delivered all the same; ``strict`` raises.
     """
@@ -31,7 +33,7 @@ def tally_from(environ: Mapping[str, str], directory: Path, *, strict: bool = Fa
 def _open(environ: Mapping[str, str], directory: Path, strict: bool) -> Tally | None:
     try:
         plan = plan_from(environ)
-        return open_tally(plan, directory) if plan is not None else None
+        return open_tally(plan, directory, prices_from(environ)) if plan is not None else None
     except SettingsError as error:
         if strict:
             raise
@@ -39,8 +41,8 @@ def _open(environ: Mapping[str, str], directory: Path, strict: bool) -> Tally | 
         return None
 
 
-def open_tally(plan: MetricsPlan, directory: Path) -> Tally:
-    """A tally that offers what it counts as ``plan`` has it.
+def open_tally(plan: MetricsPlan, directory: Path, prices: PriceBook) -> Tally:
+    """A tally that offers what it counts as ``plan`` has it, priced by ``prices``.
 
     Raises:
         SettingsError: a package is missing; says what to install.
@@ -53,7 +55,7 @@ def open_tally(plan: MetricsPlan, directory: Path) -> Tally:
     except (ImportError, TypeError) as error:  # an SDK from before the extra's takes no limits of labels
         where = "TIERLENS_METRICS_PORT" if plan.port is not None else "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"
         raise SettingsError(where, "", str(error), "is needed: pip install 'tierlens[metrics]'") from error
-    return Tally(meter)
+    return Tally(meter, prices)
 
 
 def observed(vitals: Vitals, quota_bytes: int) -> Iterator[Point]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tierlens.journal.blobs import blob_path
 from tierlens.journal.configurations import read_configuration
+from tierlens.projection.prices import PUBLISHED
 from tierlens.projection.runs import Record, record
 from tierlens.shipping.alarm import Alarms
 from tierlens.shipping.entry import Destination, Entry
@@ -28,11 +29,13 @@ class RunLog:
     Their writer's position does not pass them before: what a crash leaves unsaid is sent again, span and all.
 
     Args:
-        sink: where runs are; None where there are none, and nothing waits.
+        sink: where runs are, and by whose prices; None where there are none, and nothing waits.
     """
 
     def __init__(self, sink: RunSink | None, directory: Path, limits: Limits, alarms: Alarms) -> None:
         self._sink, self._directory, self._limits, self._alarms = sink, directory, limits, alarms
+        # Where there are no runs, what a letter would say to them is made all the same, so that it is settled.
+        self._prices = PUBLISHED if sink is None else sink.prices
         self._waiting: dict[Destination, _Waiting] = {}
         self._unfinished: set[Entry] = set()
         self._configurations: dict[str, tuple[Mapping[str, str], str]] = {}
@@ -50,7 +53,7 @@ class RunLog:
     def said(self, entry: Entry) -> Record | None:
         """What the span has to say, if anything that can be made out."""
         try:
-            said = record(entry.line)
+            said = record(entry.line, self._prices)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             self._alarms.warn("run", f"span {entry.line.span} is stored, and not in any run: {error!r}")
             return None

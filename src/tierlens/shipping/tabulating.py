@@ -15,6 +15,7 @@ from tierlens.journal.lock import is_orphan
 from tierlens.journal.segment import lock_path, writers
 from tierlens.projection import instruments, measurements
 from tierlens.projection.measurements import Point
+from tierlens.projection.prices import PriceBook
 from tierlens.shipping.tally import Tally
 
 _SLICE: Final = 1 << 20
@@ -83,14 +84,14 @@ class _Tabulated:
         """Nothing to let go of."""
 
 
-def tabulated(directory: Path) -> dict[Whose, Calls]:
+def tabulated(directory: Path, prices: PriceBook) -> dict[Whose, Calls]:
     """The model calls whose spans lie in the journal: all that wait, and those delivered but not yet removed.
 
     Raises:
         OSError: the directory cannot be listed.
     """
     table = _Tabulated()
-    tally, starts = Tally(table), dict[str, Line]()
+    tally, starts = Tally(table, prices), dict[str, Line]()
     for lines in _lines(directory):
         starts.update((line.span, line) for line in lines if line.kind == "start")
         ended = [line for line in lines if line.kind == "span"]

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple, Protocol
 
 from tierlens.journal.codec import Line
 from tierlens.projection.measurements import Agent, Kin, Measured, Point, kin_of, measured
+from tierlens.projection.prices import PriceBook
 from tierlens.shipping.alarm import Alarms
 from tierlens.shipping.clock import Clock, SystemClock
 
@@ -47,11 +48,15 @@ class Tally:
     It remembers the 20,000 it has seen last; one shipper's memory is not the next one's.
 
     Args:
+        prices: of model calls.
         patience_s: how long a model call waits to learn which agent it was made in; then it has none.
     """
 
-    def __init__(self, meter: Meter, *, patience_s: float = 600.0, clock: Clock | None = None) -> None:
-        self._meter, self._patience_s, self._clock = meter, patience_s, clock or SystemClock()
+    def __init__(
+        self, meter: Meter, prices: PriceBook, *, patience_s: float = 600.0, clock: Clock | None = None
+    ) -> None:
+        self._meter, self._prices = meter, prices
+        self._patience_s, self._clock = patience_s, clock or SystemClock()
         self._alarms = Alarms(self._clock)
         self._kin: OrderedDict[str, Kin] = OrderedDict()
         # Whether each had counted tokens: a stream that outlives its trace is journalled a second time, with them.
@@ -100,7 +105,7 @@ class Tally:
             self._kin[line.span] = kin_of(line)
             if len(self._kin) > _REMEMBERED:
                 self._kin.popitem(last=False)
-            return measured(line)
+            return measured(line, self._prices)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             self._missing(f"span {line.span} is", error)
             return None

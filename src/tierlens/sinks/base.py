@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from tierlens.projection.finish import Attached, Finding, Finish
+from tierlens.projection.prices import PriceBook
 from tierlens.projection.runs import Record
 
 __all__ = ["Attached", "Batch", "Finding", "Finish", "Record", "RunSink", "Sink"]
@@ -50,5 +51,10 @@ class Sink(Protocol):
 @runtime_checkable
 class RunSink(Protocol):
     """A sink that has runs: takes all records of one experiment, or raises a DeliveryError and may have kept some."""
+
+    @property
+    def prices(self) -> PriceBook:
+        """By which it prices spans; a run's calls cost the same only by the same."""
+        ...
 
     def log_runs(self, experiment: str, records: Sequence[Record]) -> None: ...

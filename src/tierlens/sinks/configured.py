@@ -6,14 +6,12 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from tierlens import negotiated
-from tierlens.config import prices as config_prices
-from tierlens.errors import SettingsError
-from tierlens.projection import prices
+from tierlens.config.environment import environment_of
 from tierlens.sinks.base import Sink
 from tierlens.sinks.credentials import Credentials
 from tierlens.sinks.opening import open_sink
 from tierlens.sinks.otlp import parse_headers
+from tierlens.sinks.price_book import prices_from
 from tierlens.sinks.rewriting import SETTING
 
 if TYPE_CHECKING:
@@ -28,18 +26,15 @@ def sink_for(settings: Settings, environ: Mapping[str, str] = os.environ) -> Sin
         SettingsError: an address, a credential or a header that cannot be used.
         ConfigError: config/prices.yaml is not what it should be.
     """
-    return sink_from({**environ, **settings.as_environment(), **config_prices.as_variables(settings.config_dir)})
+    return sink_from(environment_of(settings, environ))
 
 
 def sink_from(environ: Mapping[str, str]) -> Sink:
-    """The same from variables, ``Settings.as_environment`` among them, without reading any configuration.
-
-    From then on this process prices model calls as they say.
+    """The same from variables, as ``environment_of`` has them, without reading any configuration.
 
     Raises:
         SettingsError: as ``sink_for`` does.
     """
-    _price_by(environ.get(negotiated.VARIABLE, ""))
     return open_sink(
         environ["MLFLOW_TRACKING_URI"],
         credentials=Credentials.from_environment(environ),
@@ -47,15 +42,8 @@ def sink_from(environ: Mapping[str, str]) -> Sink:
         otlp_endpoint=environ.get("TIERLENS_OTLP_ENDPOINT", ""),
         otlp_headers=parse_headers(environ.get("OTEL_EXPORTER_OTLP_HEADERS", "")),
         redactor=environ.get(SETTING, ""),
+        prices=prices_from(environ),
     )
-
-
-def _price_by(text: str) -> None:
-    try:
-        prices.use(negotiated.load(text))
-    except (ValueError, TypeError) as e:
-        expected = "is for tierlens's own processes: leave it out, and write config/prices.yaml"
-        raise SettingsError("environment", negotiated.VARIABLE, repr(text[:80]), expected) from e
 
 
 def credentials_for(settings: Settings, environ: Mapping[str, str] = os.environ) -> Credentials:

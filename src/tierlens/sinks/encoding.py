@@ -11,7 +11,7 @@ import orjson
 
 from tierlens import keys
 from tierlens.errors import Rejected
-from tierlens.projection.prices import put_cost
+from tierlens.projection.prices import PriceBook
 from tierlens.sinks.base import Batch
 from tierlens.sinks.protobuf import Json, export_request
 
@@ -44,8 +44,8 @@ class Spans:
         return Spans(self.resource, [span for span in self.spans if span["traceId"] in trace_ids])
 
 
-def parsed(batch: Batch) -> Spans:
-    """The batch's spans as objects, with the cost of those that are model calls.
+def parsed(batch: Batch, prices: PriceBook) -> Spans:
+    """The batch's spans as objects, with the cost, by ``prices``, of those that are model calls.
 
     Raises:
         Rejected: a span, or the resource, is not a JSON object.
@@ -59,5 +59,5 @@ def parsed(batch: Batch) -> Spans:
         raise Rejected("not an OTLP span: a JSON object is wanted")
     for payload, span in zip(batch.spans, spans, strict=True):
         if _COUNTED in payload:
-            put_cost(span)
+            prices.put_cost(span)
     return Spans(resource, spans)

@@ -12,6 +12,7 @@ from tierlens.attachments import attachment_id
 from tierlens.errors import Rejected
 from tierlens.projection import trace
 from tierlens.projection.experiments import Experiments, ExperimentStore, UnknownExperiment
+from tierlens.projection.prices import PUBLISHED, PriceBook
 from tierlens.projection.runs import Record
 from tierlens.projection.tags import tagged
 from tierlens.projection.trace import Share
@@ -74,10 +75,14 @@ class MlflowSink:
         backend: how MLflow is reached.
         artifact_location: where new experiments keep artifacts; "" leaves it to MLflow.
         width: calls under way at once.
+        prices: of the calls in what it is sent.
     """
 
-    def __init__(self, backend: Backend, *, artifact_location: str = "", width: int = 1) -> None:
+    def __init__(
+        self, backend: Backend, *, artifact_location: str = "", width: int = 1, prices: PriceBook = PUBLISHED
+    ) -> None:
         self._backend, self._width = backend, width
+        self.prices: Final = prices
         self._experiments = Experiments(backend, artifact_location)
         self._runs = RunBook(backend, width=width)
 
@@ -87,7 +92,7 @@ class MlflowSink:
         Raises:
             DeliveryError: nothing of the batch may be acknowledged.
         """
-        spans = parsed(batch)
+        spans = parsed(batch, self.prices)
         spans = replace(spans, spans=tagged(spans.spans, batch.tags))
         self._in_experiment(batch.experiment, partial(self._store, spans, batch.finishes))
 

@@ -13,6 +13,7 @@ import orjson
 
 from tierlens.errors import Rejected, Unavailable
 from tierlens.projection.experiments import Experiment
+from tierlens.projection.prices import PUBLISHED, PriceBook
 from tierlens.projection.runs import MODEL, RUN, Point, Run, agent_version
 from tierlens.sinks.answers import Answer
 from tierlens.sinks.channel import DEFAULT_TIMEOUT, SMALL, Channel
@@ -45,6 +46,7 @@ class MlflowHttpSink(MlflowSink):
         timeout: of connecting, of writing, and between two pieces of an answer.
         width: requests under way at once.
         client: an httpx client to use instead of an own one.
+        prices: of the calls in what it is sent.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class MlflowHttpSink(MlflowSink):
         timeout: httpx.Timeout = DEFAULT_TIMEOUT,
         width: int = WIDTH,
         client: httpx.Client | None = None,
+        prices: PriceBook = PUBLISHED,
     ) -> None:
         channel = Channel(
             tracking_uri,
@@ -64,7 +67,7 @@ class MlflowHttpSink(MlflowSink):
             connections=width,
             client=client,
         )
-        super().__init__(RestBackend(channel), artifact_location=artifact_location, width=width)
+        super().__init__(RestBackend(channel), artifact_location=artifact_location, width=width, prices=prices)
 
 
 class RestBackend:

@@ -18,6 +18,7 @@ import orjson
 
 from tierlens.errors import DeliveryError, Forbidden, Rejected, Unavailable
 from tierlens.projection.experiments import Experiment
+from tierlens.projection.prices import PUBLISHED, PriceBook
 from tierlens.projection.runs import MODEL, RUN, Point, Run, agent_version
 from tierlens.sinks.answers import Answer
 from tierlens.sinks.mlflow import MlflowSink, accepted
@@ -37,11 +38,12 @@ class MlflowStoreSink(MlflowSink):
         database_uri: as SQLAlchemy takes it.
         artifact_location: where new experiments keep artifacts; "" makes that ``artifacts`` beside an SQLite
             file, and ``mlartifacts`` in the working directory for other databases.
+        prices: of the calls in what it is sent.
     """
 
-    def __init__(self, database_uri: str, *, artifact_location: str = "") -> None:
+    def __init__(self, database_uri: str, *, artifact_location: str = "", prices: PriceBook = PUBLISHED) -> None:
         backend = StoreBackend(database_uri, artifact_root(database_uri))
-        super().__init__(backend, artifact_location=artifact_location)
+        super().__init__(backend, artifact_location=artifact_location, prices=prices)
 
 
 def artifact_root(database_uri: str) -> str:

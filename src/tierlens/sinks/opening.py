@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from tierlens.errors import SettingsError
+from tierlens.projection.prices import PUBLISHED, PriceBook
 from tierlens.sinks.base import Sink
 from tierlens.sinks.credentials import Credentials
 from tierlens.sinks.fanout import FanOut
@@ -36,6 +37,7 @@ def open_sink(
     otlp_endpoint: str = "",
     otlp_headers: Mapping[str, str] | None = None,
     redactor: str = "",
+    prices: PriceBook = PUBLISHED,
 ) -> Sink:
     """A sink for an address; nothing is connected to, nor imported, before its first use.
 
@@ -47,28 +49,37 @@ def open_sink(
         otlp_endpoint: a second destination, see FanOut.
         otlp_headers: sent to OTLP endpoints.
         redactor: what all text passes through first, as ``sinks.rewriting.redactor_named`` has it; "" is nothing.
+        prices: of the calls that are delivered, to either destination.
 
     Raises:
         SettingsError: the address is none of these, a local folder (./mlruns) or Databricks among them.
     """
-    first = _open(tracking_uri, credentials, artifact_location, otlp_headers)
+    first = _open(tracking_uri, credentials, artifact_location, otlp_headers, prices)
     rewrite = FailingClosed(partial(redactor_named, redactor)) if redactor else None
     if rewrite:
         first = rewriting(first, rewrite)
     if not otlp_endpoint:
         return first
-    second: Sink = OtlpSink(_checked(otlp_endpoint, "TIERLENS_OTLP_ENDPOINT"), headers=otlp_headers)
+    endpoint = _checked(otlp_endpoint, "TIERLENS_OTLP_ENDPOINT")
+    second: Sink = OtlpSink(endpoint, headers=otlp_headers, prices=prices)
     return FanOut(first, rewriting(second, rewrite) if rewrite else second)
 
 
-def _open(uri: str, credentials: Credentials | None, artifact_location: str, headers: Mapping[str, str] | None) -> Sink:
+def _open(
+    uri: str,
+    credentials: Credentials | None,
+    artifact_location: str,
+    headers: Mapping[str, str] | None,
+    prices: PriceBook,
+) -> Sink:
     scheme = uri.partition(":")[0].lower()
     if scheme in ("http", "https"):
-        return MlflowHttpSink(_checked(uri, _WHERE), credentials=credentials, artifact_location=artifact_location)
+        server = _checked(uri, _WHERE)
+        return MlflowHttpSink(server, credentials=credentials, artifact_location=artifact_location, prices=prices)
     if scheme.partition("+")[0] in _DATABASES and "://" in uri:
-        return MlflowStoreSink(uri, artifact_location=artifact_location)
+        return MlflowStoreSink(uri, artifact_location=artifact_location, prices=prices)
     if scheme in ("otlp+http", "otlp+https"):
-        return OtlpSink(with_path(_checked(uri.partition("+")[2], _WHERE)), headers=headers)
+        return OtlpSink(with_path(_checked(uri.partition("+")[2], _WHERE)), headers=headers, prices=prices)
     if scheme.startswith("databricks"):
         raise SettingsError(_WHERE, "", repr(uri), _WANTED.replace("supported:", "supported (Databricks):"))
     if _BARE_ADDRESS.match(uri):

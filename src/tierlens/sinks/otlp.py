@@ -8,6 +8,7 @@ from urllib.parse import unquote
 import httpx
 
 from tierlens.errors import SettingsError
+from tierlens.projection.prices import PUBLISHED, PriceBook
 from tierlens.sinks.answers import verdict
 from tierlens.sinks.base import Batch, Finish
 from tierlens.sinks.channel import DEFAULT_TIMEOUT, Channel
@@ -22,10 +23,11 @@ class OtlpSink:
     place for files, so those stay with MLflow.
 
     Args:
-        endpoint: the full address, as in OTEL_EXPORTER_OTLP_TRACES_ENDPOINT:
-        ``http://collector:4318/v1/traces``. headers: sent with every request, such as an API key. timeout: of
-        connecting, of writing, and between two pieces of an answer. client: an httpx client to use instead of
-        an own one.
+        endpoint: the full address, as in OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: ``http://collector:4318/v1/traces``.
+        headers: sent with every request, such as an API key.
+        timeout: of connecting, of writing, and between two pieces of an answer.
+        client: an httpx client to use instead of an own one.
+        prices: of the calls in what it is sent.
     """
 
     def __init__(
@@ -35,12 +37,14 @@ class OtlpSink:
         headers: Mapping[str, str] | None = None,
         timeout: httpx.Timeout = DEFAULT_TIMEOUT,
         client: httpx.Client | None = None,
+        prices: PriceBook = PUBLISHED,
     ) -> None:
         self._channel = Channel(endpoint, Credentials(), timeout=timeout, connections=1, client=client)
         self._headers = {**CONTENT_TYPE, **(headers or {})}
+        self._prices = prices
 
     def send(self, batch: Batch) -> None:
-        answer = self._channel.request("POST", "", parsed(batch).request(), self._headers)
+        answer = self._channel.request("POST", "", parsed(batch, self._prices).request(), self._headers)
         if error := verdict(answer):
             raise error
 

@@ -14,6 +14,7 @@ from typing import Final
 
 from tierlens.errors import Forbidden
 from tierlens.projection.finish import Attached, Finish
+from tierlens.projection.prices import PriceBook
 from tierlens.projection.rewriting import Rewrite, rewritten_finish, rewritten_payload, rewritten_record
 from tierlens.projection.runs import Record
 from tierlens.sinks.base import Batch, Sink
@@ -113,6 +114,10 @@ class RewritingMlflowSink(RewritingSink):
     """The same in front of MLflow, which has runs and can be asked what it holds."""
 
     _inner: MlflowSink
+
+    @property
+    def prices(self) -> PriceBook:
+        return self._inner.prices
 
     def log_runs(self, experiment: str, records: Sequence[Record]) -> None:
         with tempfile.TemporaryDirectory() as folder:

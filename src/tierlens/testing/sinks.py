@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from tierlens import keys
 from tierlens.errors import DeliveryError
+from tierlens.projection.prices import PUBLISHED, PriceBook
 from tierlens.sinks.base import Batch, Finish, Record, RunSink, Sink
 from tierlens.sinks.witness import Incomplete, Request
 
 
 class MemorySink:
     """Keeps spans and finishes in memory as MLflow keeps rows: what is sent again replaces what was there.
+
+    Args:
+        prices: by which runs are told what calls cost.
 
     Attributes:
         spans: OTLP JSON, parsed, by span id.
@@ -27,7 +31,8 @@ class MemorySink:
         closed: whether ``close`` was called.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, prices: PriceBook = PUBLISHED) -> None:
+        self.prices: Final = prices
         self.spans: dict[str, dict[str, Any]] = {}
         self.experiments: dict[str, str] = {}
         self.finishes: dict[str, list[Finish]] = {}
@@ -148,6 +153,10 @@ class FlakySink:
         self.inner, self.rule = inner, rule
         self.requests: list[Said] = []
         self._answers = iter(tuple(answers))
+
+    @property
+    def prices(self) -> PriceBook:
+        return inner.prices if isinstance(inner := self.inner, RunSink) else PUBLISHED
 
     def send(self, batch: Batch) -> None:
         self._answer(batch, lambda: self.inner.send(batch))

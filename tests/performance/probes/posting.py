@@ -20,6 +20,7 @@ import httpx
 from tierlens.journal.codec import Line
 from tierlens.journal.reader import SegmentReader
 from tierlens.journal.segment import segment_path, writers
+from tierlens.projection.prices import PUBLISHED
 from tierlens.sinks.base import Batch
 from tierlens.sinks.encoding import parsed
 
@@ -49,7 +50,7 @@ def renamed(trace: Sequence[Line]) -> list[bytes]:
 def request(traces: Sequence[Sequence[Line]], encoding: str) -> bytes:
     resource, spans = traces[0][0].resource, [span for trace in traces for span in renamed(trace)]
     if encoding == "x-protobuf":
-        return parsed(Batch("", resource, spans)).request()
+        return parsed(Batch("", resource, spans), PUBLISHED).request()
     return b'{"resourceSpans":[{"resource":%b,"scopeSpans":[{"spans":[%b]}]}]}' % (resource, b",".join(spans))
 
 

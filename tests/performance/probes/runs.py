@@ -21,6 +21,7 @@ import httpx
 from tests.performance.probes.posting import experiment_id
 from tests.projection.invocations import CALL, line, routed
 from tierlens.journal import Journal
+from tierlens.projection.prices import PUBLISHED
 from tierlens.projection.runs import Record, record
 from tierlens.shipping.run import collect_rarely, run_once
 from tierlens.sinks.mlflow_http import WIDTH, MlflowHttpSink
@@ -66,7 +67,7 @@ def bare(client: httpx.Client) -> float:
     """Log-batch calls a second, on a run that is there."""
     body = {"experiment_id": experiment_id(client, "bare"), "run_name": "bare"}
     run = client.post("/api/2.0/mlflow/runs/create", json=body).raise_for_status().json()["run"]["info"]["run_id"]
-    told = record(line(metrics=METRICS))
+    told = record(line(metrics=METRICS), PUBLISHED)
     assert told is not None
 
     def log(step: int) -> None:

@@ -8,6 +8,7 @@ import json
 import string
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 from tierlens.errors import UnknownBrand
@@ -188,11 +189,12 @@ class Policies:
 
     def names(self, template: str, *, brand: str, agent: str = "", tier: int | None = None) -> str:
         """Fill a naming template; the fields are app, brand, tier, agent, environment and date (UTC)."""
-        return template.format(
-            app=self.app,
-            brand=brand,
-            agent=agent,
-            tier="" if tier is None else tier,
-            environment=self.environment,
-            date=dt.datetime.now(dt.UTC).date().isoformat() if "{date}" in template else "",
-        )
+        date = dt.datetime.now(dt.UTC).date().isoformat() if "{date}" in template else ""
+        return _filled(template, self.app, brand, agent, tier, self.environment, date)
+
+
+# Every trace asks for the same few names, three times each.
+@lru_cache(maxsize=1024)
+def _filled(template: str, app: str, brand: str, agent: str, tier: int | None, environment: str, date: str) -> str:
+    tier_text = "" if tier is None else tier
+    return template.format(app=app, brand=brand, tier=tier_text, agent=agent, environment=environment, date=date)

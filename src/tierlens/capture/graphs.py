@@ -10,6 +10,7 @@ from typing import Any
 from langgraph.pregel import Pregel
 
 FRAMES = 12
+NEAR = 6
 
 
 def calling_graph() -> Pregel[Any, Any, Any, Any] | None:
@@ -17,8 +18,9 @@ def calling_graph() -> Pregel[Any, Any, Any, Any] | None:
 
     LangGraph tells callbacks neither a node's retry policy nor the graph itself, and the start callback is
     called from the graph's own ``stream`` or ``astream``; where that ever changes, attempts lose their "of m".
+    Farther up stand the graphs that a chain which is none only lies in.
     """
-    found = (frame.f_locals.get("self") for frame in _callers() if frame.f_code.co_name in ("stream", "astream"))
+    found = (frame.f_locals.get("self") for frame in _callers(NEAR) if frame.f_code.co_name in ("stream", "astream"))
     return next((graph for graph in found if isinstance(graph, Pregel)), None)
 
 
@@ -40,9 +42,9 @@ def tries_of_task() -> int:
     return _most(next(found, None))
 
 
-def _callers() -> Iterator[FrameType]:
+def _callers(most: int = FRAMES) -> Iterator[FrameType]:
     frame = sys._getframe(2).f_back
-    for _ in range(FRAMES):
+    for _ in range(most):
         if frame is None:
             return
         yield frame

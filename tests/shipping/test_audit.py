@@ -17,7 +17,7 @@ from tierlens.journal.segment import cursor_path
 from tierlens.shipping.deadletter import DeadLetters
 from tierlens.sinks.base import Batch
 from tierlens.spans import Routing
-from tierlens.testing.sinks import KnowingSink, MemorySink
+from tierlens.testing.sinks import FlakySink, KnowingSink, MemorySink
 
 ROOT = Routing(EXPERIMENT, BRAND, root=True)
 
@@ -172,6 +172,20 @@ def test_a_trace_of_which_all_was_stored_says_so(scene: Scene, sink: KnowingSink
 
     [tags] = sink.tags.values()
     assert (tags[keys.COMPLETE], tags[keys.SPANS_STORED]) == ("true", "3")
+
+
+def test_a_trace_that_goes_in_two_parts_of_one_request_is_whole(scene: Scene, sink: KnowingSink) -> None:
+    flaky = FlakySink(sink, [Unavailable("503", 503, retry_after_s=4.0)])
+    journal, shipper = scene.journal(), scene.shipper(flaky)
+    rooted(journal, 9, started=3)
+    append_trace(journal, 1, root=False)
+    scene.run(shipper, seconds=3)
+    rooted(journal, 1, started=3, children=0)
+
+    scene.run(shipper, seconds=10)
+
+    assert sorted(len(batch.spans) for batch in sink.batches) == [3, 3]
+    assert {tags[keys.COMPLETE] for tags in sink.tags.values()} == {"true"}
 
 
 def test_a_trace_that_lacks_spans_says_so(scene: Scene, sink: KnowingSink) -> None:

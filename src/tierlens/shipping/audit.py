@@ -80,6 +80,10 @@ class Audit:
     def tags(self, parcel: Parcel) -> dict[str, dict[str, str]]:
         """What the roots in a parcel are to say: how this try to send it is called, and how complete they are."""
         parcel.delivery = self._name()
+        # One trace may be in several groups.
+        stored: dict[str, set[str]] = {}
+        for entry in parcel.entries():
+            stored.setdefault(entry.line.trace, set()).add(entry.line.span)
         said = {}
         for group in parcel.groups:
             if (root := root_of(group)) is None:
@@ -87,8 +91,8 @@ class Audit:
             said[group.trace] = {keys.DELIVERY: parcel.delivery}
             if (started := spans_started(root.line.payload)) is not None:
                 earlier = self._ledger.traces.get(group.trace)
-                stored = {entry.line.span for entry in group.entries} | (earlier.known if earlier else set())
-                said[group.trace] |= completeness(started, len(stored))
+                known = stored[group.trace] | (earlier.known if earlier else set())
+                said[group.trace] |= completeness(started, len(known))
         return said
 
     def taken(self, parcel: Parcel) -> None:

@@ -125,9 +125,10 @@ class Settings(BaseModel):
         description="Who delivers: a child process, a thread, or `tierlens ship` beside this process.",
     )
     delivery_delay_s: float = Field(
-        default=5.0,
+        default=3.0,
         ge=0,
-        description="Seconds that spans may wait until no agent writes, to be delivered then; 0 delivers at once.",
+        le=3600,
+        description="Seconds that delivery waits at most until no agent writes any more; 0 begins at once.",
     )
     journal_quota_mb: int = Field(
         default=1024, ge=1, description="Disk the journal may take; beyond it spans are refused, counted."

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.journal.processes import eventually
 from tests.shipping.harness import Scene, append_trace
+from tierlens.journal import Journal
+from tierlens.journal.lock import is_orphan
+from tierlens.journal.segment import SHIPPER_LOCK
+from tierlens.shipping.clock import SystemClock
+from tierlens.shipping.external import ExternalShipping
 from tierlens.shipping.limits import Limits, limits_from, limits_of_thread
+from tierlens.shipping.run import run_forever
 from tierlens.shipping.shipper import Shipper
+from tierlens.shipping.thread import ShippingThread
+from tierlens.testing.sinks import MemorySink
 
 
 @pytest.fixture
@@ -118,3 +129,78 @@ def test_the_settings_say_how_long() -> None:
     assert limits_from({"TIERLENS_JOURNAL_QUOTA_MB": "8"}).delay_bytes == 2 << 20
     assert limits_of_thread({"TIERLENS_DELIVERY_DELAY_S": "0"}).delay_s == 0.0
     assert limits_from({}) == Limits()
+
+
+def test_a_trace_whose_rest_lies_unread_is_not_torn(busy: Scene) -> None:
+    journal, shipper = busy.journal(), busy.shipper()
+    append_trace(journal, 1, root=False)
+    busy.run(shipper, 0.3)
+
+    append_trace(journal, 1, children=0)
+    for trace in range(2, 80):
+        append_trace(journal, trace)
+        busy.run(shipper, 0.1)
+        if busy.sink.batches:
+            break
+
+    assert {1_000, 1_001, 1_002} <= busy.stored()
+    assert [batch for batch in busy.sink.batches if len(batch.spans) < 3] == []
+
+
+def test_a_trace_read_in_two_halves_is_said_to_be_complete(tmp_path: Path) -> None:
+    scene = Scene(tmp_path / "journal", slice_bytes=400, traces_per_request=2)
+    journal = scene.journal()
+    for trace in range(1, 30):
+        append_trace(journal, trace, children=3)
+    shipper = scene.shipper()
+
+    shipper.urgent = True
+    scene.run(shipper)
+
+    assert len(scene.stored()) == 29 * 4
+    assert all(len(batch.spans) % 4 == 0 for batch in scene.sink.batches)
+    scene.close()
+
+
+def test_who_is_told_to_stop_delivers_what_lies_there(busy: Scene) -> None:
+    stop = threading.Event()
+    append_trace(busy.journal(), 1)
+    stop.set()
+
+    report = run_forever(busy.directory, busy.sink, stop, limits=busy.limits, clock=busy.clock)
+
+    assert (report.stored, report.drained) == (3, True)
+
+
+def test_what_the_lull_holds_back_is_not_drained(busy: Scene) -> None:
+    shipper = busy.shipper()
+    busy.run(shipper, 0.5)
+    assert shipper.drained
+
+    append_trace(busy.journal(), 1)
+    shipper.look()
+    shipper.step()
+
+    assert not shipper.drained
+
+
+@pytest.mark.parametrize("ways", [("thread", "thread"), ("thread", "external")])
+def test_a_flush_hurries_whoever_ships(tmp_path: Path, ways: tuple[str, str]) -> None:
+    memory, clock = MemorySink(), SystemClock()
+    limits = replace(limits_of_thread({}), delay_s=600.0, quiet_s=600.0)
+    ships, waits = (Journal(tmp_path / "journal", resource={}) for _ in range(2))
+    shipping = ShippingThread(ships, lambda: memory, limits=limits)
+    append_trace(ships, 1)
+    eventually(lambda: not is_orphan(tmp_path / "journal" / SHIPPER_LOCK))
+    other = ExternalShipping(waits) if ways[1] == "external" else ShippingThread(waits, lambda: memory)
+    append_trace(waits, 2)
+
+    began = clock.monotonic()
+    report = other.flush(20.0)
+
+    assert (report.stored, report.pending) == (3, 0)
+    assert clock.monotonic() - began < 15.0
+    other.close()
+    shipping.close()
+    for journal in (ships, waits):
+        journal.close()

@@ -21,6 +21,8 @@ import orjson
 from tierlens.journal.segment import replace_durably
 
 Place = tuple[int, int, int]
+Ends = Mapping[str, tuple[int, int]]
+"""By writer, a segment and an offset in it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from tierlens.journal.cursor import read_cursor
+from tierlens.journal.cursor import Ends, read_cursor
 from tierlens.journal.segment import cursor_path, writers
 from tierlens.journal.totals import read_totals
 from tierlens.shipping import handover
 from tierlens.shipping.clock import Clock, SystemClock
 from tierlens.shipping.run import RunReport, run_once
-from tierlens.shipping.survey import Ends, ends, unread_bytes
+from tierlens.shipping.survey import ends, unread_bytes
 from tierlens.shipping.tally import OpenTally, no_tally
 from tierlens.sinks.base import Sink
 

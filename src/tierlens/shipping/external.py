@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tierlens.journal.writer import Journal
+from tierlens.shipping import handover
 from tierlens.shipping.clock import Clock, SystemClock
 from tierlens.shipping.flush import flush, report
 from tierlens.shipping.report import FlushReport
@@ -19,6 +20,8 @@ class ExternalShipping:
 
     def flush(self, timeout_s: float) -> FlushReport:
         """Wait until somebody has delivered what was accepted so far, but never longer than ``timeout_s``."""
+        if self._journal.writer:
+            handover.want_flush(self._journal.directory)
         return flush(self._journal, timeout_s, self._clock)
 
     def close(self, timeout_s: float = 5.0) -> FlushReport:

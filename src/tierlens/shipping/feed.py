@@ -87,6 +87,11 @@ class Feed:
         """Segment and offset of the next line to read."""
         return self._chain.segment, self._chain.offset
 
+    @property
+    def settled_to(self) -> tuple[int, int]:
+        """Segment and offset before which every line is settled."""
+        return self._lines[0].place[:2] if self._lines else self.position
+
     def end(self) -> tuple[int, int]:
         """Segment and offset at which what is written ends just now."""
         return self._chain.end()
@@ -288,7 +293,7 @@ class Feed:
 
     def _cursor(self) -> Cursor:
         chain = self._chain
-        position = self._lines[0].place[:2] if self._lines else (chain.segment, chain.offset)
+        position = self.settled_to
         return Cursor(
             *position,
             self._stored,

@@ -42,7 +42,7 @@ class Limits:
     slice_bytes: int = 128 << 10
     breath_s: float = 0.0
     quiet_s: float = 0.25
-    delay_s: float = 5.0
+    delay_s: float = 3.0
     delay_bytes: int = 256 << 20
     root_patience_s: float = 1.5
     metrics_patience_s: float = 600.0

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 
+from tierlens.journal.cursor import Ends
 from tierlens.shipping.feed import Feed
 from tierlens.shipping.limits import Limits
 
@@ -24,9 +25,9 @@ class Lull:
 
     def __init__(self, feeds: Mapping[str, Feed], limits: Limits) -> None:
         self._feeds, self._limits = feeds, limits
-        self._ends: dict[str, tuple[int, int]] = {}
+        self._ends: Ends = {}
         self._moved_at = self._since = float("-inf")
-        self._goal: dict[str, tuple[int, int]] = {}
+        self._goal: Ends = {}
         self._unread = False
 
     def wait_s(self, now: float) -> float:
@@ -60,6 +61,6 @@ class Lull:
             return sum(feed.unread_bytes() for feed in self._feeds.values())
         return 0
 
-    def _behind(self, ends: Mapping[str, tuple[int, int]]) -> bool:
+    def _behind(self, ends: Ends) -> bool:
         """Whether something before these ends has not been read."""
         return any(self._feeds[name].position < end for name, end in ends.items() if name in self._feeds)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from tierlens.journal.cursor import Ends
 from tierlens.journal.lock import FileLock
 from tierlens.journal.segment import SHIPPER_LOCK, create_directory
 from tierlens.shipping import handover
@@ -26,6 +27,7 @@ _STANDBY_S = 0.5
 _GRACE_S = 2.0
 _HANDOVER_S = 5.0
 _SETTLE_S = 10.0
+_LAST_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +175,7 @@ class _Service:
     def __init__(self, shipper: Shipper, directory: Path, destination: str, clock: Clock) -> None:
         self._shipper, self._directory, self._destination, self._clock = shipper, directory, destination, clock
         self._company = clock.monotonic()
+        self._wanted: Ends = {}
 
     def run(self, stop: threading.Event, alone_s: float | None) -> RunReport:
         while not stop.is_set():
@@ -181,15 +184,29 @@ class _Service:
                 break
             if quiet and not self._hurries():
                 self._clock.wait(stop, min(quiet, _POLL_S))
+        else:
+            self._finish()
         return RunReport(self._shipper.stored, self._shipper.drained, missing=self._shipper.missing)
+
+    def _finish(self) -> None:
+        """Deliver what lies there when the end is near, as far as that goes quickly."""
+        never, until = threading.Event(), self._clock.monotonic() + _LAST_S
+        self._shipper.urgent = True
+        self._shipper.look()
+        while True:
+            quiet = self._shipper.step()
+            if self._shipper.drained or self._shipper.health.failing or self._clock.monotonic() >= until:
+                return
+            self._clock.wait(never, min(quiet, _POLL_S))
 
     def _hurries(self) -> bool:
         """Whether somebody waits who did not a moment ago."""
         if handover.take_flush_wish(self._directory):
             self._shipper.urgent = True
             self._shipper.look()
+            self._wanted = self._shipper.ends()
             return True
-        self._shipper.urgent = self._shipper.urgent and not self._shipper.drained
+        self._shipper.urgent = self._shipper.urgent and not self._shipper.is_past(self._wanted)
         return False
 
     def _leaves(self, alone_s: float) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tierlens.journal.codec import Line
+from tierlens.journal.cursor import Ends
 from tierlens.journal.forgotten import Forgotten
 from tierlens.shipping.alarm import Alarms
 from tierlens.shipping.audit import Audit
@@ -97,6 +98,7 @@ class Shipper:
         self._look_at = self._clock.monotonic()
         self._breath = threading.Event()
         self._new_next = True
+        self._caught_up = False
         self.urgent = False
 
     def step(self) -> float:
@@ -110,7 +112,9 @@ class Shipper:
             self.look()
         read = self._read()
         now = self._clock.monotonic()
-        self._gathering.ripen(now, self.urgent)
+        if self._caught_up:
+            # Else the rest of a trace, its root included, may lie there unread.
+            self._gathering.ripen(now, self.urgent)
         # Traces first: until there are none to send, what they say to runs gathers into fewer calls.
         for records in self._runs.due(now, self.urgent and not read and not self._gathering):
             self._outbox.put(records)
@@ -159,7 +163,16 @@ class Shipper:
     @property
     def drained(self) -> bool:
         """Whether all that lay there at the last step has been stored or set aside."""
-        return self._intake.drained and not (self._gathering or self._outbox or self._runs)
+        return self._intake.drained and not (self._lull_s or self._gathering or self._outbox or self._runs)
+
+    def ends(self) -> Ends:
+        """By writer, where what it has written ends just now."""
+        return {name: feed.end() for name, feed in self._intake.feeds.items()}
+
+    def is_past(self, ends: Ends) -> bool:
+        """Whether all that lay before these ends has been stored or set aside."""
+        feeds = self._intake.feeds
+        return self.drained or all(feeds[name].settled_to >= end for name, end in ends.items() if name in feeds)
 
     @property
     def settled(self) -> bool:
@@ -215,13 +228,17 @@ class Shipper:
         No more than that: what is read waits its turn, and one writer's backlog would keep all others waiting.
         """
         self._lull_s = 0.0 if self.urgent else self._lull.wait_s(self._clock.monotonic())
+        self._caught_up = False
         if self._lull_s:
             return False
         room = self._limits.pending_bytes - self.pending_bytes
         wanted = min(room, self._limits.bytes_per_request)
+        # What there is no room for cannot be waited for.
+        self._caught_up = wanted <= 0
         total, now = 0, self._clock.monotonic()
         while total < wanted and not self._outbox.has_enough(self._gathering, now):
             if not (entries := self._intake.read(self._limits.slice_bytes)):
+                self._caught_up = True
                 break
             now = self._clock.monotonic()
             for entry in entries:
@@ -264,6 +281,6 @@ class Shipper:
 
     def _quiet_s(self) -> float:
         now = self._clock.monotonic()
-        times = [self._look_at, self._gathering.next_ripe_at(), self._outbox.next_at(now)]
-        times += [self._audit.next_at(), self._runs.next_at(), now + self._lull_s if self._lull_s else None]
+        times = [self._look_at, self._outbox.next_at(now), self._audit.next_at(), self._runs.next_at()]
+        times.append(now + self._lull_s if self._lull_s else self._gathering.next_ripe_at())
         return max(min(at for at in times if at is not None) - now, 0.001)

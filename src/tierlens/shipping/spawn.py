@@ -24,6 +24,7 @@ _DELIVERY: Final = (
     *("MLFLOW_TRACKING_", "MLFLOW_WORKSPACE", "MLFLOW_ARTIFACT_LOCATION"),
     *("TIERLENS_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS", "TIERLENS_SHIP_REDACTOR"),
     *("TIERLENS_METRICS_", "OTEL_EXPORTER_OTLP_METRICS_"),
+    "TIERLENS_DELIVERY_DELAY_S",
     VARIABLE,
 )
 # A shipper that waits for a prompt, or that dies of a deprecation, delivers nothing.

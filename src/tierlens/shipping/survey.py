@@ -12,7 +12,7 @@ from typing import Final
 
 from tierlens.errors import DamagedLine
 from tierlens.journal.chain import Chain
-from tierlens.journal.cursor import Cursor, read_cursor
+from tierlens.journal.cursor import Cursor, Ends, read_cursor
 from tierlens.journal.lock import is_orphan
 from tierlens.journal.moments import latest_ns
 from tierlens.journal.quota import usage
@@ -135,9 +135,6 @@ def survey(directory: Path) -> Survey:
         (said.pid if said else 0) if shipped else None,
         bool(said and said.health.failing),
     )
-
-
-Ends = Mapping[str, tuple[int, int]]
 
 
 def ends(directory: Path) -> Ends:

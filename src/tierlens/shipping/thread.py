@@ -130,6 +130,8 @@ class ShippingThread:
     def _flush(self, timeout_s: float, give_up: Callable[[], bool]) -> FlushReport:
         self._flushing += 1
         self._wake.set()
+        if self._standby and self._journal.writer:
+            handover.want_flush(self._journal.directory)
         try:
             return flush(self._journal, timeout_s, self._clock, give_up)
         finally:
@@ -174,9 +176,13 @@ class ShippingThread:
         shipper = Shipper(self._journal.directory, sink, limits=self._limits, clock=self._clock, tally=tally)
         self._shipper = shipper
         try:
-            pause = _SOONEST_S
+            pause, wanted = _SOONEST_S, shipper.ends()
             while not stop.is_set():
-                shipper.urgent = self._flushing > 0
+                wished = handover.take_flush_wish(self._journal.directory)
+                if wished:
+                    shipper.look()
+                    wanted = shipper.ends()
+                shipper.urgent = self._flushing > 0 or wished or (shipper.urgent and not shipper.is_past(wanted))
                 quiet = shipper.step()
                 if not quiet:
                     pause = _SOONEST_S

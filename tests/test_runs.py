@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from mlflow import MlflowClient
 
 import tierlens
@@ -26,10 +27,12 @@ BRANDS = ("Kisqali", "Fabhalta")
 def start(tmp_path: Path, mlflow_server: StoredMlflow) -> Iterator[Callable[..., Lens]]:
     started: list[Lens] = []
 
-    def init(text: str, *agents: str) -> Lens:
+    def init(text: str, *agents: str, **flags: str) -> Lens:
         folder = tmp_path / "config"
         (folder / "agents").mkdir(parents=True)
         (folder / "tierlens.yaml").write_text(textwrap.dedent(text))
+        if flags:
+            (folder / "agents" / "a.yaml").write_text(yaml.safe_dump({"agent": "a", **flags}))
         for name in agents:
             (folder / "agents" / f"{name}.yaml").write_text(f"agent: {name}\n")
         lens = tierlens.init(
@@ -117,6 +120,25 @@ def test_by_invocation_every_graph_call_is_a_run_that_holds_its_agents(
     for parent in parents.values():
         inside = [run for run in children if run.data.tags["mlflow.parentRunId"] == parent.info.run_id]
         assert sum(run.data.metrics["input_tokens"] for run in inside) == parent.data.metrics["input_tokens"]
+
+
+@pytest.mark.parametrize("own", ["", "{app}/own"])
+def test_by_invocation_of_one_agent_leaves_no_run_open(
+    own: str, start: Callable[..., Lens], mlflow_server: StoredMlflow, tmp_path: Path
+) -> None:
+    app = f"runs_of_one_{len(own)}"
+    lens = start(f"app: {app}\n", runs="per_invocation", **({"mlflow_experiment": own} if own else {}))
+    chain().invoke({"question": "why"}, {"callbacks": [lens.callback(brand="Kisqali")]})
+    lens.close()
+
+    run_once(tmp_path / "journal", MlflowHttpSink(mlflow_server.uri))
+
+    client = MlflowClient(mlflow_server.uri)
+    experiments = [experiment for experiment in client.search_experiments() if experiment.name.startswith(app)]
+    runs = client.search_runs([experiment.experiment_id for experiment in experiments])
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert len([run for run in runs if run.data.params.get("agent") == "a"]) == 1
+    assert len(runs) == 2
 
 
 def test_units_directions_and_refusals_are_told_where_one_looks(

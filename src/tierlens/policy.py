@@ -140,6 +140,7 @@ class Policies:
         question, answer: dotted paths (``inputs.question``) to what the trace list shows; "" means guess.
         source: where the brands were read from, for messages.
         files: text of the agents' files, by agent.
+        by_invocation: some agent's file asks for a run for each invocation.
     """
 
     app: str = "tierlens"
@@ -156,6 +157,11 @@ class Policies:
     answer: str = ""
     source: str = field(default="config/tierlens.yaml", compare=False)
     files: Mapping[str, str] = field(default_factory=dict, compare=False)
+    by_invocation: bool = field(init=False, compare=False, default=False)
+
+    def __post_init__(self) -> None:
+        wanted = any(policy.runs == "per_invocation" for policy in self.agents.values())
+        object.__setattr__(self, "by_invocation", wanted)
 
     def brand(self, name: str | None) -> str:
         """The brand to record under.

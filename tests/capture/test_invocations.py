@@ -75,6 +75,26 @@ def test_only_the_root_of_runs_by_invocation_tells_of_inner_calls(capture_with: 
     }
 
 
+def test_an_agent_with_runs_by_invocation_gives_its_graph_call_one(capture_with: Any) -> None:
+    by_invocation = AgentPolicy(agent="b", runs="per_invocation")
+    capture: Capture = capture_with(policies("off", a=AgentPolicy(agent="a"), b=by_invocation))
+
+    graphs.chain().invoke({"question": "why"}, capture.config())
+
+    told = invocations(capture)
+    assert {name: one.runs for name, one in told.items()} == {"LangGraph": "per_invocation", "b": "per_invocation"}
+    assert (len(told["LangGraph"].inner), len(told["b"].calls)) == (2, 1)
+
+
+def test_a_graph_call_without_such_an_agent_has_none(capture_with: Any) -> None:
+    elsewhere = AgentPolicy(agent="elsewhere", runs="per_invocation")
+    capture: Capture = capture_with(policies("per_version", elsewhere=elsewhere))
+
+    graphs.chain().invoke({"question": "why"}, capture.config())
+
+    assert {(one.runs, one.inner) for one in invocations(capture).values()} == {("per_version", ())}
+
+
 def test_an_agent_without_runs_says_nothing(capture_with: Any) -> None:
     capture: Capture = capture_with(
         policies(a=AgentPolicy(agent="a", runs="off"), b=AgentPolicy(agent="b", runs="per_version"))

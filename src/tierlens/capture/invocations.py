@@ -8,7 +8,7 @@ from tierlens import keys
 from tierlens.capture.redaction import redactor
 from tierlens.capture.trace import Open
 from tierlens.policy import Policies
-from tierlens.spans import Invocation
+from tierlens.spans import Invocation, RunsMode
 
 # NONE is a view of a dict, which JSON does not know.
 _NOTHING: Final[dict[str, int]] = {}
@@ -39,13 +39,22 @@ def count(call: Open) -> None:
         inner.append(noted)
 
 
+def tells(opened: Open) -> bool:
+    """Whether a span has something to say to a run: an agent's, or a root."""
+    if opened.parent is None:
+        return opened.policy.runs != "off" or opened.trace.by_invocation
+    return opened.kind == "AGENT" and opened.policy.runs != "off"
+
+
 def of(opened: Open, policies: Policies) -> Invocation:
     """What the span of an agent, or a root, has to say so far."""
     policy, trace = opened.policy, opened.trace
+    alone = opened.parent is None and trace.by_invocation
+    runs: RunsMode = "per_invocation" if alone else policy.runs
     calls = tuple(opened.calls or ())
     inner: tuple[tuple[Any, ...], ...] = ()
-    if opened.parent is None and trace.inner_calls:
+    if alone and trace.inner_calls:
         inner = tuple(trace.inner_calls)
     own = policy.experiment != policies.defaults.experiment
     experiment = policies.experiment(trace.brand, policy) if own else ""
-    return Invocation(policy.version, policy.runs, "" if experiment == trace.experiment else experiment, calls, inner)
+    return Invocation(policy.version, runs, "" if experiment == trace.experiment else experiment, calls, inner)

@@ -101,6 +101,7 @@ class Recorder:
         opened.recording = parent.recording
         opened.hold = parent.own_hold or parent.hold
         if policy is not None and parent.recording:
+            opened.trace.by_invocation |= policy.runs == "per_invocation"
             self._sample(opened, agent)
 
     def _start_root(
@@ -114,7 +115,8 @@ class Recorder:
         trace = Trace(trace_id, context, brand, experiment)
         parent_id = context.remote[1] if context.remote else None
         opened = Open(key, trace, span_id_of(key), parent_id, None, name, kind, policy, agent)
-        if policy.runs == "per_invocation":
+        trace.by_invocation = policy.runs == "per_invocation"
+        if trace.by_invocation or policies.by_invocation:
             trace.inner_calls = []
         if rejected or not context.sampled:
             opened.recording = False
@@ -186,7 +188,7 @@ class Recorder:
         if opened.parent is None:
             self._finish_left_behind(opened, outcome)
         if opened.recording:
-            # Its agent's policy is its own; a root whose runs are by invocation counts the calls of all.
+            # Its agent's policy is its own; a root with a run to itself counts the calls of all.
             if opened.asked is not None and (opened.policy.runs != "off" or trace.inner_calls is not None):
                 invocations.count(opened)
             self.rewrite(opened, outcome, end_ns or trace.clock_ns + perf_counter_ns())
@@ -249,7 +251,7 @@ class Recorder:
         routing = opened.trace.root_routing if opened.parent is None else opened.trace.routing
         if opened.metrics or opened.artifacts:
             routing = routing._replace(metrics=privacy.clean_metrics(opened) or NONE, artifacts=opened.artifacts)
-        if (opened.kind == "AGENT" or opened.parent is None) and opened.policy.runs != "off":
+        if invocations.tells(opened):
             return routing._replace(invocation=invocations.of(opened, self.policies))
         return routing
 

@@ -42,12 +42,14 @@ class Trace:
 
     Attributes:
         spans: how many of it were handed to the journal, taken or not.
-        inner_calls: model calls made in agents below the root, where the root's runs are by invocation.
+        by_invocation: it has a run to itself: its root asks for that, or an agent that ran in it.
+        inner_calls: model calls made in agents below the root, where it may turn out to have one.
     """
 
     __slots__ = (
         "agents",
         "brand",
+        "by_invocation",
         "clock_ns",
         "context",
         "documents",
@@ -75,6 +77,7 @@ class Trace:
         self.ledger = StateLedger()
         self.open: set[Open] = set()
         self.spans = 0
+        self.by_invocation = False
         self.inner_calls: list[tuple[Any, ...]] | None = None
         self.agents: dict[str, None] = {}
         self.tiers: dict[str, None] = {}

@@ -203,7 +203,8 @@ def _of_invocation(work: Work) -> Run:
         str(work.said.get(keys.TRACE_NAME) or work.agent) if work.root else work.agent,
         work.start_ms,
         work.end_ms,
-        parent="" if work.root else trace,
+        # A graph call's run is in its trace's experiment.
+        parent="" if work.root or work.told.experiment else trace,
         failed=work.failed,
         how=asked(work.calls),
         params=_params(work),

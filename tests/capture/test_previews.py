@@ -59,6 +59,18 @@ def test_the_question_is_found_at_its_path_or_under_a_usual_name_or_is_the_first
     assert previews.question({"n": []}, PATH) is None
 
 
+def test_a_list_without_end_has_no_text() -> None:
+    cycle: list[Any] = []
+    cycle.append(cycle)
+    deep: list[Any] = ["found"]
+    for _ in range(2_000):
+        deep = [deep]
+
+    assert previews.answer({"last": cycle}, PATH) is None
+    assert previews.question({"last": deep}, PATH) is None
+    assert previews.answer({"last": [["x", "Yes."]]}, PATH) == "Yes."
+
+
 def test_the_answer_is_the_last_text_and_a_number_only_where_there_is_none() -> None:
     assert previews.answer({"first": "No.", "last": "Yes.", "score": 0.8}, "outputs.answer") == "Yes."
     assert previews.answer({"ready": True, "score": 0.8}, "outputs.answer") == "0.8"

@@ -38,6 +38,17 @@ async def opened(config, checkpointer=None):
 """
 
 
+LONG = """
+from typing import TypedDict
+from langgraph.graph import START, StateGraph
+builder = StateGraph(TypedDict("State", {"n": int}))
+for name in ("分" * 90, "分" * 89 + "析", "x" * 240):
+    builder.add_node(name, lambda state: state)
+    builder.add_edge(START, name)
+graph = builder.compile()
+"""
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     (tmp_path / "app.py").write_text(APP, encoding="utf-8")
@@ -61,6 +72,13 @@ def test_one_file_is_written_for_each_node_and_all_are_valid(project: Path, targ
     assert set(policies.agents) == {"plan", "look up", "look_up", "yes", "Größe/2", "plan now"}
     assert (policies.app, policies.brands) == ("my: app", ("Kisqali", "NO"))
     assert len(files(project)) == 7
+
+
+def test_a_node_with_a_name_too_long_for_a_file_has_one(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(LONG, encoding="utf-8")
+
+    assert tierlens(tmp_path, "init", "app:graph").code == 0
+    assert set(config.load_policies(tmp_path / "config").agents) == {"分" * 90, "分" * 89 + "析", "x" * 240}
 
 
 def test_the_files_go_where_they_will_be_read(project: Path) -> None:

@@ -89,7 +89,7 @@ def test_a_port_that_cannot_be_had_is_told_without_a_traceback(tmp_path):
     result = CliRunner().invoke(APP, ["up", "--data", str(tmp_path), "--host", "192.0.2.1"])
 
     assert result.exit_code == 1
-    assert "no free port" in result.output
+    assert "is no address of this machine" in result.output
 
 
 @pytest.mark.parametrize("command", ["up", "ui"])

@@ -174,14 +174,16 @@ def _brief(value: object) -> str:
 
 
 def _text(value: object) -> str | None:
+    for _ in range(payload.MAX_DEPTH):
+        if not isinstance(value, list) or not value:
+            break
+        value = value[-1]
     if isinstance(value, str):
         return value[:LONGEST] or None
     if is_message(value):
         return content_text(getattr(value, "content", None))[:LONGEST] or None
     if isinstance(value, Mapping) and "role" in value:
         return content_text(value.get("content"))[:LONGEST] or None
-    if isinstance(value, list) and value:
-        return _text(value[-1])
     if isinstance(value, bool | int | float):
         return str(value)
     return None

@@ -61,7 +61,7 @@ def costs(
 
     loaded = settings.load(journal_dir=journal_dir)
     start_ns = beginning_ns(since, dt.datetime.now(dt.UTC)) if since else 0
-    read = _calls(loaded, start_ns, in_journal=journal_dir is not None)
+    read = _calls(loaded, start_ns, brand, in_journal=journal_dir is not None)
     calls = [call for call in read if call.start_ns >= start_ns and (brand is None or call.brand == brand)]
     rows, total = spent(calls, by), in_all(calls)
     if as_json:
@@ -86,14 +86,14 @@ def beginning_ns(since: str, now: dt.datetime) -> int:
     return int((moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp() * 1e9)
 
 
-def _calls(loaded: Settings, start_ns: int, *, in_journal: bool) -> Iterable[Call]:
+def _calls(loaded: Settings, start_ns: int, brand: str | None, *, in_journal: bool) -> Iterable[Call]:
     from tierlens.cli.spans_read import from_journal, from_mlflow
     from tierlens.config.prices import own_prices
     from tierlens.projection.prices import PriceBook
 
     if in_journal:
         return from_journal(journal_directory(loaded.journal_dir), PriceBook(own_prices(loaded.config_dir)))
-    return from_mlflow(loaded, start_ns // 1_000_000)
+    return from_mlflow(loaded, start_ns // 1_000_000, brand)
 
 
 def _json(sums: Spent) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -64,7 +64,8 @@ def config_files(graph: Graph, app: str, brands: Sequence[str]) -> Mapping[str, 
 
 def _file_name(node: str, taken: Mapping[str, str]) -> str:
     """The node's name as a file's, distinct from the others on any file system."""
-    stem = re.sub(r"[^\w-]+", "_", node).strip("_") or "agent"
+    words = re.sub(r"[^\w-]+", "_", node).encode()[:_LONGEST_NAME].decode(errors="ignore")
+    stem = words.strip("_") or "agent"
     lower = {path.lower() for path in taken}
     name, number = stem, 1
     while f"agents/{name}.yaml".lower() in lower:
@@ -98,6 +99,8 @@ def _write(files: Mapping[Path, str], force: bool) -> None:
         path.write_text(text, encoding="utf-8")
 
 
+# Bytes; file systems take 255, ending included.
+_LONGEST_NAME: Final = 200
 _APPLICATION = """\
 # yaml-language-server: $schema=schemas/tierlens.json
 # The application: its name, its brands, and what holds for every agent. One file an agent lies in agents/.

@@ -9,7 +9,7 @@ from typing import Final
 import httpx
 
 from tierlens.cli.finding import Finding
-from tierlens.errors import SettingsError
+from tierlens.errors import ServerNotStarted, SettingsError
 from tierlens.local.ports import is_free
 from tierlens.settings import Settings
 from tierlens.sinks.encoding import CONTENT_TYPE
@@ -42,8 +42,11 @@ def _there(module: str) -> bool:
 
 
 def _port(host: str, port: int) -> Finding:
-    if is_free(host, port):
-        return Finding("metrics", "ok", f"{host}:{port} is free for whoever delivers")
+    try:
+        if is_free(host, port):
+            return Finding("metrics", "ok", f"{host}:{port} is free for whoever delivers")
+    except ServerNotStarted as error:
+        return Finding("metrics", "fail", str(error), "set TIERLENS_METRICS_HOST to one that is")
     try:
         offered = _OURS in httpx.get(f"http://{host}:{port}/metrics", timeout=_TIMEOUT, trust_env=False).text
     except (httpx.HTTPError, httpx.InvalidURL):

@@ -49,16 +49,20 @@ def _of_line(span: Any) -> Seen:
     )
 
 
-def from_mlflow(loaded: Settings, since_ms: int) -> Iterator[Call]:
+def from_mlflow(loaded: Settings, since_ms: int, brand: str | None) -> Iterator[Call]:
     """Those of all traces of a server or a database, with the cost they are stored with.
 
     Args:
         since_ms: only traces that began after it, Unix time in milliseconds; 0 means all.
+        brand: only traces of it; None means all.
 
     Raises:
         TierlensError: it cannot be reached, or does not answer like MLflow.
     """
-    wanted = f"timestamp_ms >= {since_ms}" if since_ms else None
+    asked = [f"timestamp_ms >= {since_ms}"] if since_ms else []
+    if brand is not None and "'" not in brand:  # MLflow's filters have no way to write one
+        asked.append(f"tags.brand = '{brand}'")
+    wanted = " AND ".join(asked) or None
     with asking(loaded.tracking_uri):
         client = client_for(loaded)
         experiments = [one.experiment_id for one in pages(client.search_experiments, max_results=1_000)]

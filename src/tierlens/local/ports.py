@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import socket
+from typing import Final
 
 from tierlens.errors import ServerNotStarted
 
+# Under 1024 a port may need a permission that the next one needs not.
+_TAKEN: Final = frozenset({errno.EADDRINUSE, errno.EACCES})
+
 
 def is_free(host: str, port: int) -> bool:
-    """Whether a server could listen there now."""
+    """Whether a server could listen there now.
+
+    Raises:
+        ServerNotStarted: the host is not this machine's.
+    """
     return _bound(host, port) is not None
 
 
@@ -31,5 +40,7 @@ def _bound(host: str, port: int) -> int | None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
             return int(probe.getsockname()[1])
-    except OSError:
-        return None
+    except OSError as error:
+        if error.errno in _TAKEN:
+            return None
+        raise ServerNotStarted(f"{host!r} is no address of this machine: {error.strerror}") from error

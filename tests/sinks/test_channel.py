@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import gzip
 import itertools
 import threading
@@ -40,6 +41,19 @@ def test_an_answer_is_given_back_whatever_its_status(stub, channel):
     answer = channel.request("GET", "/")
 
     assert (answer.status, answer.body, answer.headers["x-kind"]) == (418, b"short and stout", "teapot")
+
+
+def test_a_request_leaves_nothing_for_the_collector(channel):
+    """Else what was sent stays in memory: who only ships collects once in many thousand objects."""
+    channel.request("POST", "/", b"spans")
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(10):
+            channel.request("POST", "/", b"spans")
+        assert gc.collect() < 100
+    finally:
+        gc.enable()
 
 
 def test_a_path_before_the_api_is_kept(stub):

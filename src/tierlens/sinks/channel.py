@@ -19,6 +19,7 @@ from tierlens.sinks.credentials import Credentials
 DEFAULT_TIMEOUT: Final = httpx.Timeout(60, connect=5)
 LONGEST_ANSWER_S: Final = 120.0
 SMALL: Final = 64 * 1024
+_READ: Final = httpx.ByteStream(b"")
 _WINDOW: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 
 
@@ -81,7 +82,9 @@ class Channel:
                 _acknowledge_at_once(response)
                 body = self._read(response, limit)
                 headers = {name.lower(): value for name, value in response.headers.items()}
-                return Answer(response.status_code, body, headers, cut=len(body) >= limit)
+            # A response and its stream hold each other, and so what was sent, for as long as nothing is collected.
+            response.stream = _READ
+            return Answer(response.status_code, body, headers, cut=len(body) >= limit)
         except httpx.HTTPError as e:
             raise Unavailable(f"{self.shown}: {e or type(e).__name__}") from e
 

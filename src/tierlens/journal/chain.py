@@ -65,6 +65,11 @@ class Chain:
         self.exhausted = True
         return []
 
+    @property
+    def position(self) -> tuple[int, int]:
+        """Segment and offset of the next line to read."""
+        return self.segment, self.offset
+
     def end(self) -> tuple[int, int]:
         """Number and size of the last segment there is, just now; the position where that cannot be seen."""
         while self._found_after(self.numbers[-1] if self.numbers else self.segment):
@@ -73,7 +78,7 @@ class Chain:
         try:
             return last, self._size(last)
         except OSError:
-            return self.segment, self.offset
+            return self.position
 
     def unread_bytes(self) -> int:
         """What is written and was not read, damaged lines included.

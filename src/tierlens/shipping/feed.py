@@ -32,6 +32,7 @@ class Feed:
         passed: told of each stored line once the position is behind it.
 
     Attributes:
+        chain: its segments as one stream.
         dead: the writer's process is gone.
         buried: its open spans have been given out as errors.
         opens: which feed each open span's start record came from, shared by all feeds of a shipper, because a
@@ -54,7 +55,7 @@ class Feed:
         self.buried = False
         self._saved = read_cursor(cursor_path(directory, writer)) or Cursor()
         cursor = self._saved
-        self._chain = Chain(directory, writer, cursor.segment, cursor.offset)
+        self.chain = Chain(directory, writer, cursor.segment, cursor.offset)
         self._stored, self._damaged, self._last_ns = cursor.stored, cursor.damaged, cursor.last_ns
         self._refused = Counter(cursor.refused)
         self._lost_before, self._losses = cursor.lost, list[tuple[Place, Mapping[str, int]]]()
@@ -66,7 +67,7 @@ class Feed:
         """Take note of the segments there are, listed after it was found out whether the writer is
         ``dead``."""
         self.dead = dead
-        self._chain.look(numbers, dead)
+        self.chain.look(numbers, dead)
 
     def read(self, about: int) -> list[Entry]:
         """The next finished spans, from ``about`` so many bytes; none at the end of what is there.
@@ -74,7 +75,7 @@ class Feed:
         Raises:
             OSError: a segment is there but cannot be read; nothing of it is passed over.
         """
-        while records := self._chain.read(about):
+        while records := self.chain.read(about):
             entries = [entry for record in records if (entry := self._take(record)) is not None]
             self._last_ns = max(self._last_ns, latest_ns(records[-1].line))
             if entries:
@@ -83,31 +84,14 @@ class Feed:
         return []
 
     @property
-    def position(self) -> tuple[int, int]:
-        """Segment and offset of the next line to read."""
-        return self._chain.segment, self._chain.offset
-
-    @property
     def settled_to(self) -> tuple[int, int]:
         """Segment and offset before which every line is settled."""
-        return self._lines[0].place[:2] if self._lines else self.position
-
-    def end(self) -> tuple[int, int]:
-        """Segment and offset at which what is written ends just now."""
-        return self._chain.end()
-
-    def unread_bytes(self) -> int:
-        """What is written and was not read.
-
-        Raises:
-            OSError: a segment cannot be seen.
-        """
-        return self._chain.unread_bytes()
+        return self._lines[0].place[:2] if self._lines else self.chain.position
 
     @property
     def drained(self) -> bool:
         """Whether all that lay there at the last read has been settled."""
-        return self._chain.exhausted and not self._lines
+        return self.chain.exhausted and not self._lines
 
     def bury(self) -> list[Entry]:
         """Once a dead writer is drained, its open spans as errors; they are given out once."""
@@ -123,7 +107,7 @@ class Feed:
         entries = []
         for span, place in list(self._held.items()):
             try:
-                line = self._chain.line_at(place)
+                line = self.chain.line_at(place)
             except (OSError, DamagedLine):
                 self._alarms.warn("held", f"metrics of span {span} are lost: their line cannot be read")
                 del self._held[span]
@@ -170,20 +154,20 @@ class Feed:
         Raises:
             OSError, DamagedLine: it is not there any more, or no longer what it was.
         """
-        return self._chain.line_at(place)
+        return self.chain.line_at(place)
 
     def start_of(self, span: str) -> Line | None:
         """The start record of a span that was open at the last acknowledgement, or that has begun since."""
         place = self._open.get(span)
         with suppress(OSError, DamagedLine):
-            return self._chain.line_at(place) if place is not None else None
+            return self.chain.line_at(place) if place is not None else None
         return None
 
     def unseen_entries(self) -> Iterator[Entry]:
         """Spans that had been taken, and not been seen in the sink, when the cursor was written."""
         cursor = self._saved
         chain = Chain(self.directory, self.writer, *cursor.seen)
-        chain.look(self._chain.numbers, self.dead)
+        chain.look(self.chain.numbers, self.dead)
         with suppress(OSError):
             while (chain.segment, chain.offset) < (cursor.segment, cursor.offset):
                 records = chain.read(_SLICE)
@@ -228,10 +212,10 @@ class Feed:
     def _unlink_before(self, segment: int) -> None:
         needed = {place[0] for places in (self._open, self._held) for place in places.values()}
         needed.update(place[0] for place in self._unseen)
-        kept = tuple(n for n in self._chain.numbers if n >= segment or n in needed)
-        for number in set(self._chain.numbers) - set(kept):
+        kept = tuple(n for n in self.chain.numbers if n >= segment or n in needed)
+        for number in set(self.chain.numbers) - set(kept):
             segment_path(self.directory, self.writer, number).unlink(missing_ok=True)
-        self._chain.numbers = kept
+        self.chain.numbers = kept
 
     @property
     def finished(self) -> bool:
@@ -248,7 +232,7 @@ class Feed:
         if not lock.acquire():
             return
         try:
-            for number in self._chain.numbers:
+            for number in self.chain.numbers:
                 segment_path(self.directory, self.writer, number).unlink(missing_ok=True)
             write_totals(self.directory, read_totals(self.directory).plus(self.writer, self._cursor()))
             cursor = cursor_path(self.directory, self.writer)
@@ -260,11 +244,11 @@ class Feed:
         self.close()
 
     def close(self) -> None:
-        self._chain.close()
+        self.chain.close()
 
     def _take(self, record: Record) -> Entry | None:
         line = record.line
-        place = (self._chain.segment, record.start, record.end - record.start)
+        place = (self.chain.segment, record.start, record.end - record.start)
         if line.kind == "span":
             return Entry(line, self.writer, place, len(line.payload))
         if line.kind == "start":
@@ -284,7 +268,7 @@ class Feed:
     def _died(self, span: str) -> Entry | None:
         place = self._open[span]
         try:
-            line = died(self._chain.line_at(place), self._last_ns)
+            line = died(self.chain.line_at(place), self._last_ns)
         except (OSError, DamagedLine, ValueError, KeyError):
             self._alarms.warn("died", f"the start record of span {span} cannot be read any more")
             self._end(span)
@@ -292,7 +276,7 @@ class Feed:
         return Entry(line, self.writer, place, len(line.payload), loose=True)
 
     def _cursor(self) -> Cursor:
-        chain = self._chain
+        chain = self.chain
         position = self.settled_to
         return Cursor(
             *position,

@@ -38,7 +38,7 @@ class Lull:
         """
         if not self._limits.delay_s or any(feed.dead and not feed.drained for feed in self._feeds.values()):
             return 0.0
-        ends = {name: feed.end() for name, feed in self._feeds.items()}
+        ends = {name: feed.chain.end() for name, feed in self._feeds.items()}
         if ends != self._ends:
             self._ends, self._moved_at = ends, now
         if self._behind(self._goal):
@@ -58,9 +58,9 @@ class Lull:
 
     def _unread_bytes(self) -> int:
         with suppress(OSError):  # what cannot be seen cannot be read either
-            return sum(feed.unread_bytes() for feed in self._feeds.values())
+            return sum(feed.chain.unread_bytes() for feed in self._feeds.values())
         return 0
 
     def _behind(self, ends: Ends) -> bool:
         """Whether something before these ends has not been read."""
-        return any(self._feeds[name].position < end for name, end in ends.items() if name in self._feeds)
+        return any(self._feeds[name].chain.position < end for name, end in ends.items() if name in self._feeds)

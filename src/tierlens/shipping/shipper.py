@@ -167,7 +167,7 @@ class Shipper:
 
     def ends(self) -> Ends:
         """By writer, where what it has written ends just now."""
-        return {name: feed.end() for name, feed in self._intake.feeds.items()}
+        return {name: feed.chain.end() for name, feed in self._intake.feeds.items()}
 
     def is_past(self, ends: Ends) -> bool:
         """Whether all that lay before these ends has been stored or set aside."""

@@ -10,6 +10,8 @@ from tierlens.journal.codec import Line
 from tierlens.journal.cursor import Place
 
 STORED: Final = "stored"
+BESIDES: Final = 1_000
+"""Bytes of memory that an entry takes beside its payload, about."""
 
 
 @dataclass(slots=True, eq=False)
@@ -64,6 +66,11 @@ class Group:
         self.size += entry.size
         self.rooted = self.rooted or entry.line.root
 
+    @property
+    def memory(self) -> int:
+        """Bytes that its entries take."""
+        return self.size + BESIDES * len(self.entries)
+
     def part(self, entries: Iterable[Entry]) -> Group:
         """The same trace with only some of its entries."""
         part = Group(self.trace, self.destination, self.since)
@@ -76,14 +83,14 @@ class Gathering:
     """Entries wait here for the rest of their trace: until its root has come, or they have grown old.
 
     Attributes:
-        size: bytes of all payloads waiting, ready ones included.
+        memory: bytes that all waiting entries take, ready ones included.
     """
 
     def __init__(self, patience_s: float) -> None:
         self._patience_s = patience_s
         self._open: dict[tuple[str, Destination], Group] = {}
         self._ready: dict[Destination, list[Group]] = {}
-        self.size = 0
+        self.memory = 0
 
     def add(self, entry: Entry, now: float) -> None:
         line = entry.line
@@ -93,7 +100,7 @@ class Gathering:
         if group is None:
             group = self._open[key] = Group(line.trace, destination, now)
         group.add(entry)
-        self.size += entry.size
+        self.memory += entry.size + BESIDES
         if line.root:
             self._ready.setdefault(destination, []).append(self._open.pop(key))
 
@@ -120,7 +127,7 @@ class Gathering:
             ready[:0] = rest
         if not ready:
             del self._ready[destination]
-        self.size -= sum(group.size for group in taken)
+        self.memory -= sum(group.memory for group in taken)
         return taken
 
     def ready(self) -> Iterator[tuple[Destination, Group, int]]:

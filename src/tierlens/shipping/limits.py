@@ -17,7 +17,7 @@ class Limits:
     Attributes:
         traces_per_request, bytes_per_request: a request is full at whichever comes first. MLflow stores a backlog
             a fifth faster by 100 traces a request than by 20; more roots than that in one lose their link to a run.
-        pending_bytes: what is held in memory; reading stops above it.
+        pending_bytes: memory that what waits may take; reading stops above it.
         slice_bytes: how much is read and checked at a time.
         breath_s: the pause after each slice; gives the interpreter back to the agent's threads.
         quiet_s: agents that have written nothing for so long rest, and what they wrote is read.
@@ -38,7 +38,7 @@ class Limits:
 
     traces_per_request: int = 100
     bytes_per_request: int = 4 << 20
-    pending_bytes: int = 12 << 20
+    pending_bytes: int = 8 << 20
     slice_bytes: int = 128 << 10
     breath_s: float = 0.0
     quiet_s: float = 0.25

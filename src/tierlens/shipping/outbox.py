@@ -34,9 +34,9 @@ class Outbox:
         self.failures = 0
 
     @property
-    def size(self) -> int:
-        """Bytes of all parcels that came back."""
-        return sum(parcel.size for parcel in self._returned)
+    def memory(self) -> int:
+        """Bytes that all parcels take that came back."""
+        return sum(group.memory for parcel in self._returned for group in parcel.groups)
 
     def __bool__(self) -> bool:
         return bool(self._returned)

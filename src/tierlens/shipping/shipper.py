@@ -157,8 +157,8 @@ class Shipper:
 
     @property
     def pending_bytes(self) -> int:
-        """Bytes of spans held in memory."""
-        return self._gathering.size + self._outbox.size
+        """Bytes of memory that spans take that wait."""
+        return self._gathering.memory + self._outbox.memory
 
     @property
     def drained(self) -> bool:

@@ -130,7 +130,7 @@ class ShippingThread:
     def _flush(self, timeout_s: float, give_up: Callable[[], bool]) -> FlushReport:
         self._flushing += 1
         self._wake.set()
-        if self._standby and self._journal.writer:
+        if not self._lock.held and self._journal.writer:
             handover.want_flush(self._journal.directory)
         try:
             return flush(self._journal, timeout_s, self._clock, give_up)

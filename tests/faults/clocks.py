@@ -34,7 +34,8 @@ def frozen(scene: Scene) -> Finding:
     """Row 24: SIGSTOP to an agent and, two seconds later, to the shipper; another agent goes on; SIGCONT."""
     seconds = scene.short_or_full(4, 60)
     gate = scene.gate()
-    with scene.sidecar(gate.uri) as sidecar:
+    # By default it would wait for a moment in which nobody writes, and not post in every two seconds.
+    with scene.sidecar(gate.uri, TIERLENS_DELIVERY_DELAY_S="0") as sidecar:
         stopped, _ = (scene.start(appending.for_ever, per_s=100) for _ in range(2))
         scene.until(lambda: len(gate.span_posts) > 3)
         before = _posts_in(gate, 2.0)

@@ -1,7 +1,8 @@
 """What a tracer adds to one invocation of the reference graph: python -m tests.performance.probes.overhead NAME N
 
 The bare graph and the traced one take turns, block by block, each in a process of its own: a machine that is twice as
-slow for some seconds is so for both, and what a tracer does in the background is in the way of its own graph alone.
+slow for some seconds is so for both. Each traced block is flushed before the bare graph's turn, so that what a tracer
+delivers is in the way of its own graph alone, and of nobody's once it has ended.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import os
 import resource
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import mean, median
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.performance import database
 from tests.performance.probes.bare import Bare, Block, block
@@ -27,25 +29,28 @@ except ImportError:  # the peers' environment has none, and no peer starts a pro
     psutil = None
 
 WARM_UP = 10
-BLOCK = 10
+BLOCK = 50
 FIRST = 5
 NONE: dict[str, Any] = {}
 
 
-def take_turns(graph: Any, config: dict[str, Any], bare: Bare, n: int) -> list[tuple[Block, Block]]:
-    """``n`` invocations of each, as pairs of blocks, bare and traced; which of a pair is first alternates."""
-    bare.block(WARM_UP)
-    block(graph, config, WARM_UP)
-    gc.collect()
-    pairs = []
-    for pair in range(max(2, n // BLOCK)):
-        if pair % 2:
-            traced = block(graph, config, BLOCK)
-            pairs.append((bare.block(BLOCK), traced))
-        else:
-            before = bare.block(BLOCK)
-            pairs.append((before, block(graph, config, BLOCK)))
-    return pairs
+class Turns(NamedTuple):
+    """Blocks bare and traced, in pairs, and how long the traced ones took until they were delivered."""
+
+    pairs: list[tuple[Block, Block]]
+    seconds: float
+
+
+def take_turns(graph: Any, config: dict[str, Any], flush: Callable[[], object], bare: Bare, n: int) -> Turns:
+    """``n`` invocations of each."""
+    pairs, seconds = [], 0.0
+    for _ in range(max(2, n // BLOCK)):
+        without = bare.block(BLOCK)
+        start = time.perf_counter()
+        pairs.append((without, block(graph, config, BLOCK)))
+        flush()
+        seconds += time.perf_counter() - start
+    return Turns(pairs, seconds)
 
 
 def added_ms(pairs: list[tuple[Block, Block]]) -> dict[str, float]:
@@ -102,14 +107,14 @@ def run(name: str, n: int) -> dict[str, Any]:
     config = {"callbacks": tracer.callbacks} if tracer.callbacks else NONE
     block(graph, config, FIRST)
     tracer.flush()
-    before = _stored()
-    own, others, start = own_cpu_ms(), children_cpu_ms(bare.pid), time.perf_counter()
-    pairs = take_turns(graph, config, bare, n)
-    own_emitting = own_cpu_ms() - own
+    bare.block(WARM_UP)
+    block(graph, config, WARM_UP)
     tracer.flush()
-    took = time.perf_counter() - start
+    gc.collect()
+    before, own, others = _stored(), own_cpu_ms(), children_cpu_ms(bare.pid)
+    pairs, took = take_turns(graph, config, tracer.flush, bare, n)
     own, others = own_cpu_ms() - own, children_cpu_ms(bare.pid) - others
-    invocations = WARM_UP + len(pairs) * BLOCK
+    invocations = len(pairs) * BLOCK
     bare_cpu = mean(without.cpu for without, _ in pairs)
     figures = {
         "variant": name,
@@ -117,7 +122,6 @@ def run(name: str, n: int) -> dict[str, Any]:
         **added_ms(pairs),
         "added_cpu_ms": (own + others) / invocations - bare_cpu,
         "added_cpu_own_ms": own / invocations - bare_cpu,
-        "added_cpu_until_flush_ms": own_emitting / invocations - bare_cpu,
         "rss_added_mb": peak_mb() - rss,
         "rss_children_mb": sum(peak_mb(child.pid) for child in children(bare.pid)),
         "mlflow_imported": "mlflow" in sys.modules,

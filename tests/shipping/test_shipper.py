@@ -163,6 +163,22 @@ def test_an_outage_is_waited_out_and_nothing_is_sent_meanwhile(scene: Scene) -> 
     assert scene.stored() == {1_000, 1_001, 1_002}
 
 
+def test_an_outage_is_waited_for_at_rest(scene: Scene) -> None:
+    journal = scene.journal()
+    for trace in range(1, 250):
+        append_trace(journal, trace)
+        append_trace(journal, 1_000 + trace, root=False)
+    shipper = scene.shipper(FlakySink(scene.sink, rule=lambda request: Unavailable("down")))
+    scene.run(shipper, seconds=10)
+
+    before, steps = scene.clock.monotonic(), 0
+    while scene.clock.monotonic() - before < 60:
+        scene.clock.turn(max(shipper.step(), 0.001))
+        steps += 1
+
+    assert steps < 400
+
+
 def test_memory_is_bounded_while_nothing_can_be_sent(tmp_path: Path) -> None:
     scene = Scene(tmp_path, pending_bytes=100_000)
     journal = scene.journal()

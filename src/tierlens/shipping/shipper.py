@@ -282,5 +282,8 @@ class Shipper:
     def _quiet_s(self) -> float:
         now = self._clock.monotonic()
         times = [self._look_at, self._outbox.next_at(now), self._audit.next_at(), self._runs.next_at()]
-        times.append(now + self._lull_s if self._lull_s else self._gathering.next_ripe_at())
+        if self._lull_s:
+            times.append(now + self._lull_s)
+        elif self._caught_up:
+            times.append(self._gathering.next_ripe_at())
         return max(min(at for at in times if at is not None) - now, 0.001)

@@ -205,3 +205,19 @@ def test_a_flush_hurries_whoever_ships(tmp_path: Path, ways: tuple[str, str]) ->
 
     assert (report.stored, report.pending) == (3, 0)
     assert took < 15.0
+
+
+def test_a_hurry_is_over_once_what_it_was_for_is_stored(busy: Scene) -> None:
+    journal, shipper = busy.journal(), busy.shipper()
+    append_trace(journal, 1)
+
+    shipper.hurry()
+    shipper.calm_down()
+    assert shipper.urgent
+
+    busy.run(shipper)
+    append_trace(journal, 2)
+    shipper.calm_down()
+    busy.run(shipper)
+    assert not shipper.urgent
+    assert busy.stored() == {1_000, 1_001, 1_002}

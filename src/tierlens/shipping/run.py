@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tierlens.journal.cursor import Ends
 from tierlens.journal.lock import FileLock
 from tierlens.journal.segment import SHIPPER_LOCK, create_directory
 from tierlens.shipping import handover
@@ -175,7 +174,6 @@ class _Service:
     def __init__(self, shipper: Shipper, directory: Path, destination: str, clock: Clock) -> None:
         self._shipper, self._directory, self._destination, self._clock = shipper, directory, destination, clock
         self._company = clock.monotonic()
-        self._wanted: Ends = {}
 
     def run(self, stop: threading.Event, alone_s: float | None) -> RunReport:
         while not stop.is_set():
@@ -191,8 +189,7 @@ class _Service:
     def _finish(self) -> None:
         """Deliver what lies there when the end is near, as far as that goes quickly."""
         never, until = threading.Event(), self._clock.monotonic() + _LAST_S
-        self._shipper.urgent = True
-        self._shipper.look()
+        self._shipper.hurry()
         while True:
             quiet = self._shipper.step()
             if self._shipper.drained or self._shipper.health.failing or self._clock.monotonic() >= until:
@@ -202,11 +199,9 @@ class _Service:
     def _hurries(self) -> bool:
         """Whether somebody waits who did not a moment ago."""
         if handover.take_flush_wish(self._directory):
-            self._shipper.urgent = True
-            self._shipper.look()
-            self._wanted = self._shipper.ends()
+            self._shipper.hurry()
             return True
-        self._shipper.urgent = self._shipper.urgent and not self._shipper.is_past(self._wanted)
+        self._shipper.calm_down()
         return False
 
     def _leaves(self, alone_s: float) -> bool:

@@ -99,6 +99,7 @@ class Shipper:
         self._breath = threading.Event()
         self._new_next = True
         self._caught_up = False
+        self._awaited: Ends = {}
         self.urgent = False
 
     def step(self) -> float:
@@ -165,14 +166,17 @@ class Shipper:
         """Whether all that lay there at the last step has been stored or set aside."""
         return self._intake.drained and not (self._lull_s or self._gathering or self._outbox or self._runs)
 
-    def ends(self) -> Ends:
-        """By writer, where what it has written ends just now."""
-        return {name: feed.chain.end() for name, feed in self._intake.feeds.items()}
+    def hurry(self) -> None:
+        """Be urgent: somebody waits for what is written by now."""
+        self.urgent = True
+        self.look()
+        self._awaited = {name: feed.chain.end() for name, feed in self._intake.feeds.items()}
 
-    def is_past(self, ends: Ends) -> bool:
-        """Whether all that lay before these ends has been stored or set aside."""
+    def calm_down(self) -> None:
+        """Be urgent no longer than until what was to be hurried with has been stored or set aside."""
         feeds = self._intake.feeds
-        return self.drained or all(feeds[name].settled_to >= end for name, end in ends.items() if name in feeds)
+        past = all(feeds[name].settled_to >= end for name, end in self._awaited.items() if name in feeds)
+        self.urgent = self.urgent and not (past or self.drained)
 
     @property
     def settled(self) -> bool:

@@ -176,13 +176,14 @@ class ShippingThread:
         shipper = Shipper(self._journal.directory, sink, limits=self._limits, clock=self._clock, tally=tally)
         self._shipper = shipper
         try:
-            pause, wanted = _SOONEST_S, shipper.ends()
+            pause = _SOONEST_S
             while not stop.is_set():
-                wished = handover.take_flush_wish(self._journal.directory)
-                if wished:
-                    shipper.look()
-                    wanted = shipper.ends()
-                shipper.urgent = self._flushing > 0 or wished or (shipper.urgent and not shipper.is_past(wanted))
+                if handover.take_flush_wish(self._journal.directory):
+                    shipper.hurry()
+                elif self._flushing:
+                    shipper.urgent = True
+                else:
+                    shipper.calm_down()
                 quiet = shipper.step()
                 if not quiet:
                     pause = _SOONEST_S

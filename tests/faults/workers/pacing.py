@@ -30,11 +30,17 @@ def _spin_until(due: float) -> None:
         pass
 
 
-def steadily(emitter: Emitter, per_s: float, seconds: float, pause: Callable[[float], None] = _sleep_until) -> None:
-    """Append at a steady pace."""
+def steadily(
+    emitter: Emitter,
+    per_s: float,
+    seconds: float,
+    pause: Callable[[float], None] = _sleep_until,
+    at_once: int = 1,
+) -> None:
+    """Append at a steady pace: so many spans at once, and then a pause."""
     due = time.monotonic()
     until = due + seconds
     while due < until:
-        emitter.emit()
-        due += 1 / per_s
+        emitter.emit(at_once)
+        due += at_once / per_s
         pause(due)

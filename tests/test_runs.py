@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import textwrap
 from collections.abc import Callable, Iterator
@@ -13,7 +14,8 @@ import yaml
 from mlflow import MlflowClient
 
 import tierlens
-from tests.capture.graphs import agent, chain, graph, parallel, send
+from tests.capture.graphs import State, agent, chain, graph, model, parallel, send
+from tests.cli.running import tierlens as cli
 from tests.conftest import StoredMlflow
 from tierlens.lens import Lens
 from tierlens.shipping.run import run_once
@@ -139,6 +141,43 @@ def test_by_invocation_of_one_agent_leaves_no_run_open(
     assert {run.info.status for run in runs} == {"FINISHED"}
     assert len([run for run in runs if run.data.params.get("agent") == "a"]) == 1
     assert len(runs) == 2
+
+
+def test_a_version_of_a_prompt_has_a_run_and_costs_to_itself(
+    start: Callable[..., Lens], mlflow_server: StoredMlflow, tmp_path: Path
+) -> None:
+    prompt, versions = "asking", (1, 2, 2, None)
+    lens = start("app: runs_prompts\n", "a")
+
+    def asking(version: int | None) -> Any:
+        def a(state: State) -> State:
+            if version is not None:
+                tierlens.link_prompt(prompt, version)
+            model("because").invoke("why", {"metadata": {"ls_model_name": "m"}})
+            return {}
+
+        return graph(a=a).compile()
+
+    for version in versions:
+        asking(version).invoke({"question": "why"}, {"callbacks": [lens.callback(brand="Kisqali")]})
+    lens.close()
+
+    run_once(tmp_path / "journal", MlflowHttpSink(mlflow_server.uri))
+
+    experiment = "runs_prompts/Kisqali"
+    client = MlflowClient(mlflow_server.uri)
+    runs = client.search_runs([mlflow_server.experiment(experiment)["experiment_id"]])
+    calls = {
+        run.data.params.get(f"prompt.{prompt}"): client.get_metric_history(run.info.run_id, "model_calls")
+        for run in runs
+    }
+    assert {version: len(points) for version, points in calls.items()} == {"1": 1, "2": 2, None: 1}
+    tags = [mlflow_server.trace(trace_id)["tags"] for trace_id in mlflow_server.trace_ids(experiment)]
+    linked = [json.loads(told.get("mlflow.linkedPrompts", "[]")) for told in tags]
+    assert sorted(one["version"] for prompts in linked for one in prompts) == ["1", "2", "2"]
+    told = cli(tmp_path, "costs", "--by", "prompt", "--json", MLFLOW_TRACKING_URI=mlflow_server.uri)
+    spent = {row["prompt"]: row["calls"] for row in json.loads(told.out)["rows"] if prompt in row["prompt"]}
+    assert spent == {f"{prompt}/1": 1, f"{prompt}/2": 2}
 
 
 def test_units_directions_and_refusals_are_told_where_one_looks(

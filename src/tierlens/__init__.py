@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tierlens.capture.asking import achat_with_tracking, chat_with_tracking
     from tierlens.capture.callback import MlflowCallbackHandler
     from tierlens.capture.decorators import agent, reranker, retriever, span, tool
-    from tierlens.capture.notes import artifact, metric, tag
+    from tierlens.capture.notes import artifact, link_prompt, metric, tag
     from tierlens.capture.propagation import continue_trace, trace_headers
     from tierlens.capture.tracker import ExperimentTracker
     from tierlens.capture.wrapping import wrap
@@ -54,6 +54,7 @@ __all__ = [
     "continue_trace",
     "current_trace_url",
     "init",
+    "link_prompt",
     "metric",
     "reranker",
     "retriever",
@@ -68,7 +69,7 @@ _MODULES = {
     "tierlens.capture.asking": ("achat_with_tracking", "chat_with_tracking"),
     "tierlens.capture.callback": ("MlflowCallbackHandler",),
     "tierlens.capture.decorators": ("agent", "reranker", "retriever", "span", "tool"),
-    "tierlens.capture.notes": ("artifact", "metric", "tag"),
+    "tierlens.capture.notes": ("artifact", "link_prompt", "metric", "tag"),
     "tierlens.capture.propagation": ("continue_trace", "trace_headers"),
     "tierlens.capture.tracker": ("ExperimentTracker",),
     "tierlens.capture.wrapping": ("wrap",),

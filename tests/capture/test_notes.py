@@ -8,6 +8,7 @@ import logging
 import math
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -105,6 +106,33 @@ def test_a_tag_is_redacted_as_the_agent_that_says_it_has_it(capture: Capture) ->
     run(capture, lambda: tierlens.tag("asked_by", "jane.miller@example.org"))
     (root,) = capture.journal.roots()
     assert root.attributes[keys.TRACE_TAG + "asked_by"] == "[redacted:email]"
+
+
+def test_a_prompt_is_its_agents_and_its_traces(capture: Capture) -> None:
+    @tierlens.agent("inner")
+    def inner() -> None:
+        tierlens.link_prompt("cause", "2")
+
+    def node() -> None:
+        tierlens.link_prompt(SimpleNamespace(name="gap", version=3))
+        tierlens.link_prompt("gap", 3)
+        inner()
+
+    run(capture, node)
+    (root,) = capture.journal.roots()
+    gap, cause = {"name": "gap", "version": "3"}, {"name": "cause", "version": "2"}
+    said = {
+        span.name: json.loads(str(span.attributes.get(keys.PROMPTS, "[]"))) for span in capture.journal.spans.values()
+    }
+    assert (said["node"], said["inner"]) == ([gap], [cause])
+    assert json.loads(str(root.attributes[keys.TRACE_TAG + keys.LINKED_PROMPTS])) == [gap, cause]
+
+
+def test_a_prompt_without_a_version_is_refused_aloud(capture: Capture, caplog: pytest.LogCaptureFixture) -> None:
+    run(capture, lambda: [tierlens.link_prompt("gap"), tierlens.link_prompt("g" * 5_000, 1)])
+    assert keys.LINKED_PROMPTS not in capture.journal.text()
+    assert "say which" in caplog.text
+    assert "no more room" in caplog.text
 
 
 class Hostile:

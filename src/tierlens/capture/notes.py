@@ -9,8 +9,11 @@ import logging
 import mimetypes
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, Protocol
 
+import orjson
+
+from tierlens import keys
 from tierlens.capture import active, current, payload, privacy
 from tierlens.capture.measuring import measure
 from tierlens.capture.recorder import Recorder
@@ -22,7 +25,18 @@ from tierlens.spans import Artifact, Metric
 P = ParamSpec("P")
 log = logging.getLogger("tierlens")
 MAX_ARTIFACT = 32 * 1024 * 1024
+_LONGEST_TAG = 4_096
 _TEXTS = frozenset({"application/json", "application/xml", "application/yaml", "application/sql", "image/svg+xml"})
+
+
+class PromptVersion(Protocol):
+    """What MLflow's ``load_prompt`` and ``register_prompt`` return has these."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def version(self) -> int: ...
 
 
 def current_span() -> Open | None:
@@ -67,12 +81,37 @@ def tag(name: str, value: object) -> None:
     here = current_span()
     if here is None:
         return
-    root = here
-    while root.parent is not None:
-        root = root.parent
     # The root is redacted as its own policy has it, and this is text of the agent that says it.
     said = value if value is None or isinstance(value, str) else payload.safe_str(value)
-    add_tags(root.attributes, {privacy.redacted(here, str(name)): said and privacy.redacted(here, said)})
+    add_tags(here.root().attributes, {privacy.redacted(here, str(name)): said and privacy.redacted(here, said)})
+
+
+@_harmless
+def link_prompt(prompt: str | PromptVersion, version: int | str | None = None) -> None:
+    """Say which version of a prompt the agent works with that this code runs in.
+
+    The trace is linked to it in MLflow, the agent's run has it as param ``prompt.<name>``, and ``tierlens costs
+    --by prompt`` adds up what it cost.
+
+    Args:
+        prompt: its name; or what MLflow's ``load_prompt`` returned, which knows its version.
+        version: as in ``3``.
+    """
+    recorder, here = active.recorder(), current_span()
+    if recorder is None or here is None:
+        return
+    name, number = (prompt, version) if isinstance(prompt, str) else (prompt.name, prompt.version)
+    if number is None:
+        recorder.shield.warn(f"prompt {name}", f"prompt {name!r} was not linked: say which, link_prompt({name!r}, 1)")
+        return
+    named = {"name": privacy.redacted(here, name), "version": privacy.redacted(here, str(number))}
+    for span, key in ((here.nearest_agent(), keys.PROMPTS), (here.root(), keys.TRACE_TAG + keys.LINKED_PROMPTS)):
+        linked = orjson.loads(str(span.attributes.get(key, "[]")))
+        text = orjson.dumps([*linked, *([named] if named not in linked else [])]).decode()
+        if len(text) > _LONGEST_TAG:
+            recorder.shield.warn("prompts", f"prompt {name[:80]!r} was not linked: a trace's tag has no more room")
+            return
+        span.attributes[key] = text
 
 
 @_harmless

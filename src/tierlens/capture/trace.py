@@ -210,6 +210,13 @@ class Open:
         self.metrics[name] = value
         self.attributes[keys.METRIC + name] = value
 
+    def root(self) -> Open:
+        """The span that its trace began with, or itself."""
+        here = self
+        while here.parent is not None:
+            here = here.parent
+        return here
+
     def nearest_agent(self) -> Open:
         """The agent span this one lies in, or itself where it lies in none."""
         here: Open | None = self

@@ -20,7 +20,7 @@ from tierlens.journal.codec import Line
 from tierlens.projection.finish import Attached
 from tierlens.projection.measured import about
 from tierlens.projection.prices import PriceBook
-from tierlens.projection.work import SUMS, Work, asked, totals, work_of
+from tierlens.projection.work import SUMS, Work, how, totals, work_of
 from tierlens.spans import Metric
 
 RUN: Final = "tierlens.run"
@@ -59,7 +59,7 @@ class Run:
         lasting: there will be further invocations in it.
         flags: of a lasting run, the flags of the configuration.
         yaml: of a lasting run, the agent's file.
-        how: params that say which model was asked, and how; empty where none was.
+        how: params that say which model was asked, how, and by which prompts; empty where none was.
     """
 
     key: str
@@ -147,7 +147,7 @@ def _of_version(work: Work) -> Run:
         work.start_ms,
         work.end_ms,
         lasting=True,
-        how=asked(work.calls),
+        how=_how(work),
         params=_params(work),
         tags=_tags(work),
     )
@@ -206,7 +206,7 @@ def _of_invocation(work: Work) -> Run:
         # A graph call's run is in its trace's experiment.
         parent="" if work.root or work.told.experiment else trace,
         failed=work.failed,
-        how=asked(work.calls),
+        how=_how(work),
         params=_params(work),
         tags={**_tags(work), **tags, "tierlens.trace": f"tr-{work.line.trace}"},
     )
@@ -215,6 +215,10 @@ def _of_invocation(work: Work) -> Run:
 def _params(work: Work) -> dict[str, str]:
     told = {"agent": work.agent, "tier": work.tier, "version": work.told.version}
     return {name: text[:_LONGEST_TEXT] for name, text in told.items() if text}
+
+
+def _how(work: Work) -> dict[str, str]:
+    return {metric_name(name): text[:_LONGEST_TEXT] for name, text in how(work).items()}
 
 
 def _tags(work: Work) -> dict[str, str]:

@@ -14,7 +14,6 @@ import orjson
 from tierlens import keys, usages
 
 _MODELS: Final = frozenset({"CHAT_MODEL", "LLM", "EMBEDDING"})
-_PROMPTS: Final = "mlflow.linkedPrompts"
 FIGURES: Final = {
     "input_tokens": "input",
     "cache_read_input_tokens": "cache_read",
@@ -43,7 +42,8 @@ class Call:
     Attributes:
         usage: MLflow's counts and the finer ones; empty where nothing was counted.
         cost: USD; None where no price is known.
-        prompt: versions its trace is linked to, as MLflow has them.
+        prompt: versions its agent was linked to; where no agent of its trace says so, those MLflow has linked the
+            trace to.
     """
 
     call: str
@@ -134,21 +134,22 @@ def calls_of(
     """
     found = {span.span_id: span for span in spans}
     session = next((str(one) for span in found.values() if (one := span.attributes.get(keys.SESSION))), "")
-    prompt = _prompts((tags or {}).get(_PROMPTS, ""))
+    told = any(keys.PROMPTS in span.attributes for span in found.values())
+    linked = "" if told else _prompts((tags or {}).get(keys.LINKED_PROMPTS))
     for span in found.values():
         said = span.attributes
         usage = _counts(said.get(keys.TOKEN_USAGE)) | _counts(said.get(keys.FINER_USAGE))
         if not usage and said.get(keys.SPAN_TYPE) not in _MODELS:
             continue
-        agent, tier = _whose(span, found)
+        whose = _whose(span, found)
         yield Call(
             f"tr-{trace_id}/{span.span_id}",
-            agent,
-            tier,
+            str(whose.attributes.get(keys.AGENT) or whose.name) if whose else "",
+            str(whose.attributes.get(keys.TIER, "")) if whose else "",
             brand,
             session,
             str(said.get(keys.MODEL) or ""),
-            prompt,
+            _prompts((whose or span).attributes.get(keys.PROMPTS)) or linked,
             span.start_ns,
             usage,
             priced(span.span_id) if usage else None,
@@ -156,16 +157,16 @@ def calls_of(
         )
 
 
-def _whose(span: Seen, found: Mapping[str, Seen]) -> tuple[str, str]:
-    """The innermost agent around a call, and its tier."""
+def _whose(span: Seen, found: Mapping[str, Seen]) -> Seen | None:
+    """The innermost agent around a call."""
     here: Seen | None = span
     passed: set[str] = set()
     while here is not None and here.span_id not in passed:
         if here.attributes.get(keys.SPAN_TYPE) == "AGENT":
-            return str(here.attributes.get(keys.AGENT) or here.name), str(here.attributes.get(keys.TIER, ""))
+            return here
         passed.add(here.span_id)
         here = found.get(here.parent_id)
-    return "", ""
+    return None
 
 
 def total_cost(said: object) -> float | None:
@@ -187,8 +188,8 @@ def _parsed(said: object) -> Any:
     return orjson.loads(said) if isinstance(said, str) else said
 
 
-def _prompts(said: str) -> str:
+def _prompts(said: object) -> str:
     try:
-        return ", ".join(sorted(f"{one['name']}/{one['version']}" for one in orjson.loads(said or "[]")))
+        return ", ".join(sorted(f"{one['name']}/{one['version']}" for one in _parsed(said or "[]")))
     except (ValueError, TypeError, KeyError):
         return ""

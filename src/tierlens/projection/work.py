@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,7 +15,8 @@ from tierlens.projection.tags import is_real_root
 from tierlens.spans import Call, Invocation
 
 _FAILED: Final = frozenset({"error", "retried", "abandoned", "cancelled"})
-HOW: Final = ("model", "temperature", "max_tokens")
+_ASKED: Final = ("model", "temperature", "max_tokens")
+_PROMPT: Final = "prompt."
 _COUNTS: Final = {
     "input_tokens": "input_tokens",
     "output_tokens": "output_tokens",
@@ -92,11 +93,25 @@ def work_of(line: Line) -> Work | None:
     )
 
 
-def asked(calls: Iterable[Call]) -> dict[str, str]:
-    """Which models were asked, and how, by the names in `HOW`; of several, each once, in order."""
-    calls = tuple(calls)
-    found = {name: sorted({str(one) for c in calls if (one := getattr(c, name)) not in ("", None)}) for name in HOW}
-    return {name: ", ".join(texts) for name, texts in found.items() if texts}
+def how(work: Work) -> dict[str, str]:
+    """Which models were asked, how, and by which versions of prompts; of several, each once, in order."""
+    found = {name: {str(one) for c in work.calls if (one := getattr(c, name)) not in ("", None)} for name in _ASKED}
+    for name, version in _prompts(work):
+        found.setdefault(_PROMPT + name, set()).add(version)
+    return {name: ", ".join(sorted(texts)) for name, texts in found.items() if texts}
+
+
+def is_how(param: str) -> bool:
+    """Whether a run's param is one of those that ``how`` says."""
+    return param in _ASKED or param.startswith(_PROMPT)
+
+
+def _prompts(work: Work) -> Iterator[tuple[str, str]]:
+    """Of a root whose runs are by invocation those of the agents inside it too, as its calls are."""
+    inside = work.root and work.told.runs == "per_invocation"
+    said = work.said.get(keys.TRACE_TAG + keys.LINKED_PROMPTS if inside else keys.PROMPTS, "[]")
+    for linked in orjson.loads(said):
+        yield str(linked["name"]), str(linked["version"])
 
 
 def totals(calls: Iterable[Call], prices: PriceBook) -> dict[str, float]:

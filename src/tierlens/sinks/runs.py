@@ -12,7 +12,7 @@ from tierlens.errors import Rejected
 from tierlens.projection.experiments import UnknownExperiment
 from tierlens.projection.runs import MODE, MODEL, RUN, Point, Record, Run, variant, yaml_tags
 from tierlens.projection.trace import mlflow_id
-from tierlens.projection.work import HOW
+from tierlens.projection.work import is_how
 from tierlens.sinks.base import RunSink, Sink
 from tierlens.sinks.fanout import FanOut
 from tierlens.sinks.parallel import in_parallel
@@ -43,7 +43,7 @@ class Stored:
 
 def how_of(params: Mapping[str, str]) -> dict[str, str]:
     """Those of a run's params that say how models were asked."""
-    return {name: params[name] for name in HOW if name in params}
+    return {name: text for name, text in params.items() if is_how(name)}
 
 
 class RunBackend(Protocol):

@@ -110,6 +110,19 @@ def test_a_version_is_an_agent_version_of_mlflow_that_its_run_came_from(shop: Sh
     assert models[0].params["flags.tier"] == "1"
 
 
+def test_the_traces_of_a_version_are_found_by_it(shop: Shop) -> None:
+    for text in (FIRST, FIRST, SECOND):
+        shop.run(text)
+
+    client = MlflowClient(shop.server.uri)
+    experiment_id = shop.server.experiment(f"{shop.name}/Kisqali")["experiment_id"]
+    counts = [
+        len(client.search_traces([experiment_id], f"span.attributes.`tierlens.version` LIKE '%{version['version']}%'"))
+        for version in shop.history()
+    ]
+    assert counts == [1, 2]
+
+
 def test_a_diff_is_that_of_the_files(shop: Shop) -> None:
     shop.run(FIRST)
     shop.run(SECOND)

@@ -20,6 +20,7 @@ _ATOMS: Final = (int, float, type(None), bytes, bytearray, memoryview)
 _PLAIN: Final = frozenset({keys.SPAN_TYPE, keys.MODEL, keys.PROVIDER, keys.TOKEN_USAGE, keys.COST, keys.OUTCOME}) | {
     keys.FINER_USAGE,
     keys.SERVICE_TIER,
+    keys.VERSION,
 }
 # Attributes' names can be anybody's as well: tags, metrics, what other libraries say.
 _PREFIXES: Final = (keys.TRACE_TAG, keys.METRIC)

@@ -218,6 +218,8 @@ class Recorder:
 
     def _tell(self, opened: Open, outcome: Outcome) -> None:
         opened.attributes[keys.OUTCOME] = outcome.word
+        if opened.policy.runs != "off" and opened.kind == "AGENT":
+            opened.attributes[keys.VERSION] = opened.policy.version
         if outcome.detail and opened.policy.log_prompts:
             opened.attributes[keys.OUTCOME_DETAIL] = outcome.detail
         if opened.parent_id is None:

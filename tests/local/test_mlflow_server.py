@@ -92,6 +92,15 @@ def test_a_stale_or_damaged_note_is_passed_over(tmp_path, note):
     tenancy.release()
 
 
+@pytest.fixture(params=["/proc", "ps"])
+def told_of_processes_by(request, monkeypatch, tmp_path):
+    if request.param == "ps":
+        if not Path("/bin/ps").exists():
+            pytest.skip("there is no ps here")
+        monkeypatch.setattr("tierlens.local.tenancy._PROC", tmp_path / "no proc")
+
+
+@pytest.mark.usefixtures("told_of_processes_by")
 def test_a_server_whose_parent_was_killed_is_ended_by_the_next(tmp_path):
     orphan = asleep(str(tmp_path.absolute()))
     (tmp_path / "server.json").write_text(f'{{"pid":{orphan.pid},"uri":"http://x"}}')
@@ -103,6 +112,7 @@ def test_a_server_whose_parent_was_killed_is_ended_by_the_next(tmp_path):
     tenancy.release()
 
 
+@pytest.mark.usefixtures("told_of_processes_by")
 def test_a_stranger_that_was_given_the_same_pid_is_left_alone(tmp_path):
     stranger = asleep()
     (tmp_path / "server.json").write_text(f'{{"pid":{stranger.pid},"uri":"http://x"}}')

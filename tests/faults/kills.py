@@ -25,6 +25,7 @@ from tierlens.journal.segment import lock_path, writers
 WRITERS = 4
 SHIPPERS = ("process", "thread")
 FORK_AFTER_S = (0.0, 0.03, 0.06, 0.1, 0.2)
+_CALLS_OF_A_PARENT = 50
 
 
 def idle(scene: Scene) -> Finding:
@@ -148,11 +149,11 @@ def only_the_parent(scene: Scene) -> Finding:
 
     They fork so soon after their start that a shipping thread may be in the midst of its own beginnings.
     """
-    calls = scene.short_or_full(50, 1_000)
-    families = [(kind, delay_s) for kind in SHIPPERS for delay_s in FORK_AFTER_S]
+    kinds = [(kind, delay_s) for kind in SHIPPERS for delay_s in FORK_AFTER_S]
+    families = kinds * scene.short_or_full(1, 15)
     journals = [scene.folder / f"journal-{number}" for number in range(len(families))]
     with ThreadPoolExecutor(2) as slots:
-        orphan = partial(_adopted_from_the_parent, scene, calls)
+        orphan = partial(_adopted_from_the_parent, scene, _CALLS_OF_A_PARENT)
         adopted = list(slots.map(orphan, families, journals))
     for journal in journals:
         scene.tierlens("ship", "--once", "--journal-dir", str(journal))
@@ -164,7 +165,7 @@ def only_the_parent(scene: Scene) -> Finding:
         kind: max(took for (of, _), took in zip(families, adopted, strict=True) if of == kind) for kind in SHIPPERS
     }
     checks = tuple(at_most(f"parent's segment gone, {kind}", took, 10, " s") for kind, took in worst.items())
-    return Finding(spans, recovery, checks, (f"the slowest of {len(FORK_AFTER_S)} parents each",))
+    return Finding(spans, recovery, checks, (f"the slowest of {len(families) // len(SHIPPERS)} parents each",))
 
 
 def _adopted_from_the_parent(scene: Scene, calls: int, family: tuple[str, float], journal: Path) -> float:

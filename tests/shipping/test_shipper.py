@@ -60,6 +60,45 @@ def test_one_writers_backlog_keeps_no_other_waiting(scene: Scene) -> None:
     assert len(scene.sink.batches) - sent <= 8
 
 
+def test_many_writers_backlogs_keep_no_other_waiting(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, bytes_per_request=100_000, slice_bytes=1)
+    old = {trace * 1_000 for trace in range(1, 401)}
+    for number in range(40):
+        journal = scene.journal()
+        for trace in range(number * 10 + 1, number * 10 + 11):
+            append_trace(journal, trace, children=0, text="x" * 40_000)
+    shipper = scene.shipper()
+    scene.clock.turn(1.0)
+    shipper.step()
+    late = append_trace(scene.journal(), 5_000, children=1)
+    scene.clock.turn(1.0)
+    sent = len(scene.sink.batches)
+
+    while not scene.stored() >= set(late):
+        shipper.step()
+
+    assert len(scene.sink.batches) - sent <= 5
+    scene.run(shipper)
+    assert scene.stored() >= old
+    scene.close()
+
+
+def test_little_that_keeps_coming_keeps_no_backlog_waiting(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, bytes_per_request=1, slice_bytes=1)
+    behind, busy = scene.journal(), scene.journal()
+    for trace in range(1, 11):
+        append_trace(behind, trace, text="x" * 40_000)
+    shipper = scene.shipper()
+    scene.clock.turn(1.0)
+
+    for trace in range(100, 200):
+        append_trace(busy, trace, children=1)
+        shipper.step()
+
+    assert 5_000 in scene.stored()
+    scene.close()
+
+
 def test_a_request_has_a_size(tmp_path: Path) -> None:
     scene = Scene(tmp_path, bytes_per_request=50_000)
     journal = scene.journal()

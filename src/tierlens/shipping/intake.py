@@ -30,6 +30,7 @@ class Intake:
         self._opens: dict[str, Feed] = {}
         self._unreadable: set[str] = set()
         self._turn = 0
+        self._least_next = False
         self.feeds: dict[str, Feed] = {}
         self.adopted = 0
 
@@ -51,8 +52,16 @@ class Intake:
         return new
 
     def read(self, about: int) -> list[Entry]:
-        """The next lines of the next writer that has any."""
+        """The next lines of the writer that is least behind, then of the next one that has any, in turn.
+
+        Turns alone would have what was written just now wait for as many slices as there are backlogs.
+        """
         names = [name for name in self.feeds if name not in self._unreadable]
+        self._least_next = not self._least_next
+        if self._least_next and len(names) > 1:
+            least = min(((left, name) for name in names if (left := self._unread(name))), default=None)
+            if least and (entries := self._read(least[1], about)):
+                return entries
         for step in range(len(names)):
             name = names[(self._turn + step) % len(names)]
             if entries := self._read(name, about):
@@ -93,6 +102,11 @@ class Intake:
         except OSError as error:
             self._alarms.warn("listing", f"journal {self._directory} cannot be listed: {error}")
             return []
+
+    def _unread(self, name: str) -> int:
+        with suppress(OSError):
+            return self.feeds[name].chain.unread_bytes()
+        return 0
 
     def _read(self, name: str, about: int) -> list[Entry]:
         try:

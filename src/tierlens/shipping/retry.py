@@ -10,7 +10,8 @@ from typing import Final
 from tierlens.errors import DeliveryError, Forbidden, TooLarge, Unavailable
 
 _FIRST_S: Final = 0.25
-_LONGEST_S: Final = 8.0
+# What is recorded after an outage is to be through within 10 s.
+_LONGEST_S: Final = 5.0
 _LONGEST_WISH_S: Final = 3600.0
 _TRIES_BEFORE_DOUBT: Final = 3
 
@@ -84,7 +85,7 @@ def _isolate(attempt: Attempt) -> Action:
 def next_delay(failures: int, rng: random.Random, wish_s: float | None = None) -> float:
     """Seconds until the next try after so many failures in a row (1 is the first).
 
-    Doubles from 0.25 s to 8 s, of which half is chance. The server's own wish is honoured to at most a fifth
+    Doubles from 0.25 s to 5 s, of which half is chance. The server's own wish is honoured to at most a fifth
     more, and to at most an hour.
     """
     if wish_s is not None:

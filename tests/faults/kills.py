@@ -93,7 +93,11 @@ def inside_a_write(scene: Scene) -> Finding:
         scene.drain()
         spans = scene.verdict()
     unsaid = len(scene.ledger.announced) - spans.accepted
-    checks = (equal("kills", kills, kills), at_least("torn lines", torn, 1), at_most("torn lines", torn, kills))
+    checks = (
+        equal("kills", kills, kills),
+        at_least("of which tore a line", torn, 1),
+        at_most("torn lines", torn, kills),
+    )
     return Finding(spans, recovery, checks, (f"{unsaid} appends had not returned",))
 
 

@@ -36,12 +36,16 @@ class Check:
 def at_most(what: str, value: float, bound: float, unit: str = "") -> Check:
     """A figure that must not be larger than its bound."""
     late = value / bound if unit in _TIMES else 0.0
-    return Check(what, f"{value:.4g}{unit} (≤ {bound:g}{unit})", value <= bound, late)
+    return Check(what, f"{_figure(value)}{unit} (≤ {_figure(bound)}{unit})", value <= bound, late)
 
 
 def at_least(what: str, value: float, bound: float, unit: str = "") -> Check:
     """A figure that must not be smaller than its bound."""
-    return Check(what, f"{value:.4g}{unit} (≥ {bound:g}{unit})", value >= bound)
+    return Check(what, f"{_figure(value)}{unit} (≥ {_figure(bound)}{unit})", value >= bound)
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1_000 or value % 1 == 0 else f"{value:.4g}"
 
 
 def equal(what: str, value: object, wanted: object) -> Check:

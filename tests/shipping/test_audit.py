@@ -64,7 +64,7 @@ def test_spans_that_were_taken_and_not_stored_are_sent_again(scene: Scene, sink:
 
 def test_one_question_speaks_for_all_traces_of_a_request(scene: Scene, sink: KnowingSink) -> None:
     journal, shipper = scene.journal(), scene.shipper()
-    for trace in range(1, 30):
+    for trace in range(1, 20):
         append_trace(journal, trace)
 
     scene.run(shipper, seconds=5)

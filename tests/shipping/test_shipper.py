@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -39,7 +40,23 @@ def test_a_request_holds_a_hundred_traces_at_most(scene: Scene) -> None:
 
     scene.run(scene.shipper())
 
-    assert [len(batch.spans) // 3 for batch in scene.sink.batches] == [100, 50]
+    assert [len(batch.spans) // 3 for batch in scene.sink.batches] == [20, 100, 30]
+
+
+@pytest.mark.parametrize(("a_trace_s", "held"), [(0.001, 100), (0.025, 40), (0.5, 10)])
+def test_a_request_holds_what_is_answered_within_a_second(scene: Scene, a_trace_s: float, held: int) -> None:
+    journal = scene.journal()
+    for trace in range(1, 151):
+        append_trace(journal, trace)
+
+    def taking_its_time(request: Any) -> None:
+        scene.clock.turn(a_trace_s * len(request.spans) / 3)
+
+    scene.run(scene.shipper(FlakySink(scene.sink, rule=taking_its_time)), seconds=120)
+
+    first, then, *_ = [len(batch.spans) // 3 for batch in scene.sink.batches]
+    assert (first, then) == (20, held)
+    assert len(scene.stored()) == 450
 
 
 def test_one_writers_backlog_keeps_no_other_waiting(scene: Scene) -> None:

@@ -76,11 +76,11 @@ class Delivery:
         if not (parcel.groups or parcel.finishes or parcel.records):
             self._feel(before)
             return
-        error = self._send(parcel)
+        began, error = self._clock.monotonic(), self._send(parcel)
         now, ever_took = self._clock.monotonic(), self.health.ever_took or error is None
         self._feel(Health(isinstance(error, Unavailable | Forbidden), now, None, ever_took))
         if error is None:
-            self._outbox.passed()
+            self._outbox.passed(len(parcel.groups), now - began)
             self._taken(parcel)
         else:
             self._refused(parcel, error)

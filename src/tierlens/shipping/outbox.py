@@ -4,6 +4,7 @@ answer."""
 from __future__ import annotations
 
 import random
+import sys
 from collections import deque
 from typing import Final
 
@@ -13,6 +14,10 @@ from tierlens.shipping.parcel import Parcel
 from tierlens.shipping.retry import next_delay
 
 _SMALLEST_REQUEST: Final = 65_536
+# What is written while a request is under way waits for its answer, and is to be through in ten of these.
+_ANSWERED_WITHIN_S: Final = 1.0
+_FEWEST_TRACES: Final = 10
+_FIRST_TRACES: Final = 20
 
 
 class Outbox:
@@ -22,6 +27,7 @@ class Outbox:
         passes: parcels taken so far.
         failures: answers of an outage since the last parcel that was taken.
         request_bytes: how large a request may be, as far as the sink has shown.
+        request_traces: how many traces it may hold to be answered within a second, as far as the sink has shown.
     """
 
     def __init__(self, limits: Limits, rng: random.Random) -> None:
@@ -30,6 +36,7 @@ class Outbox:
         self._closed_until = float("-inf")
         self._paused: dict[str, float] = {}
         self.request_bytes = limits.bytes_per_request
+        self.request_traces = min(_FIRST_TRACES, limits.traces_per_request)
         self.passes = 0
         self.failures = 0
 
@@ -55,7 +62,7 @@ class Outbox:
     def has_enough(self, gathering: Gathering, now: float) -> bool:
         """Whether some destination that does not rest has as many ready traces as a request may hold."""
         return any(
-            count >= self._limits.traces_per_request and not self._rests(destination.experiment, now)
+            count >= self.request_traces and not self._rests(destination.experiment, now)
             for destination, _, count in gathering.ready()
         )
 
@@ -69,8 +76,11 @@ class Outbox:
                 return parcel
         return None
 
-    def passed(self) -> None:
-        """A parcel was taken."""
+    def passed(self, traces: int, took_s: float) -> None:
+        """A parcel with so many traces was taken, after so many seconds."""
+        if traces:
+            soon = int(traces * _ANSWERED_WITHIN_S / took_s) if took_s > 0 else sys.maxsize
+            self.request_traces = min(max(soon, _FEWEST_TRACES), self._limits.traces_per_request)
         self.passes += 1
         self.failures = 0
         self._closed_until = float("-inf")

@@ -267,8 +267,7 @@ class Shipper:
         destination = self._outbox.next_destination(self._gathering, now)
         if destination is None:
             return None
-        traces, size = self._limits.traces_per_request, self._outbox.request_bytes
-        groups = self._gathering.take(destination, traces, size)
+        groups = self._gathering.take(destination, self._outbox.request_traces, self._outbox.request_bytes)
         finishes = tuple(finish for group in groups if (finish := self._finishes.of(group)) is not None)
         return Parcel(destination, groups, finishes)
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 import yaml
+from langgraph.graph import START, StateGraph
+from langgraph.types import RetryPolicy
 from mlflow import MlflowClient
 
 import tierlens
@@ -178,6 +180,35 @@ def test_a_version_of_a_prompt_has_a_run_and_costs_to_itself(
     told = cli(tmp_path, "costs", "--by", "prompt", "--json", MLFLOW_TRACKING_URI=mlflow_server.uri)
     spent = {row["prompt"]: row["calls"] for row in json.loads(told.out)["rows"] if prompt in row["prompt"]}
     assert spent == {f"{prompt}/1": 1, f"{prompt}/2": 2}
+
+
+def test_a_try_that_failed_is_counted_once_in_its_trace_and_in_its_run(
+    start: Callable[..., Lens], mlflow_server: StoredMlflow, tmp_path: Path
+) -> None:
+    lens = start("app: runs_retried\n", "a")
+    tries = iter(range(3))
+
+    def a(state: State) -> State:
+        model("because").invoke("why", {"metadata": {"ls_model_name": "m"}})
+        if next(tries) < 2:
+            raise ConnectionError("not yet")
+        return {}
+
+    built = StateGraph(State)
+    built.add_node("a", a, retry_policy=RetryPolicy(max_attempts=3, initial_interval=0.01))
+    built.add_edge(START, "a")
+    built.compile().invoke({"question": "why"}, {"callbacks": [lens.callback(brand="Kisqali")]})
+    lens.close()
+
+    run_once(tmp_path / "journal", MlflowHttpSink(mlflow_server.uri))
+
+    experiment = "runs_retried/Kisqali"
+    [trace_id] = mlflow_server.trace_ids(experiment)
+    found = sums(mlflow_server, experiment)
+    # Three calls of seven tokens.
+    assert mlflow_server.totals(trace_id)[0]["input_tokens"] == found["input_tokens"] == 21
+    assert found["outcome/retried"] == 2.0
+    assert "outcome/error" not in found
 
 
 def test_units_directions_and_refusals_are_told_where_one_looks(

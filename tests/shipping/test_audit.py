@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import orjson
 import pytest
 
 from tests.journal.spans import EXPERIMENT, span
@@ -13,7 +14,7 @@ from tierlens import keys
 from tierlens.errors import Forbidden, Unavailable
 from tierlens.journal import Journal
 from tierlens.journal.cursor import read_cursor
-from tierlens.journal.segment import cursor_path
+from tierlens.journal.segment import cursor_path, writers
 from tierlens.shipping.deadletter import DeadLetters
 from tierlens.sinks.base import Batch
 from tierlens.spans import Routing
@@ -70,6 +71,27 @@ def test_one_question_speaks_for_all_traces_of_a_request(scene: Scene, sink: Kno
     scene.run(shipper, seconds=5)
 
     assert (len(sink.batches), sink.questions) == (1, 1)
+
+
+@pytest.mark.parametrize("between_s", [0.0, 30.0], ids=["in one request", "in two"])
+def test_a_span_that_is_said_again_is_stored_as_said_last_and_leaves_nothing_behind(
+    scene: Scene, sink: KnowingSink, between_s: float
+) -> None:
+    journal, shipper = scene.journal(), scene.shipper()
+    failed = span(1_001, trace=1, parent=1_000)._replace(name="failed")
+    journal.append(failed, Routing(EXPERIMENT, BRAND))
+    scene.run(shipper, seconds=between_s)
+    journal.append(failed._replace(name="tried again"), Routing(EXPERIMENT, BRAND))
+    journal.append(span(1_000, trace=1), ROOT)
+    journal.close()
+
+    scene.run(shipper, seconds=60)
+
+    sent = [orjson.loads(payload)["name"] for batch in sink.batches for payload in batch.spans]
+    assert sent.count("tried again") == 1
+    assert sent.count("failed") == (1 if between_s else 0)
+    assert shipper.settled
+    assert not writers(scene.directory)
 
 
 def test_spans_that_came_before_their_root_are_vouched_for_with_it(scene: Scene, sink: KnowingSink) -> None:

@@ -103,8 +103,7 @@ class Audit:
             trace = self._ledger.trace(group.trace)
             trace.known.update(entry.line.span for entry in group.entries)
             for entry in group.entries if self._witness else ():
-                self._ledger.wait(trace, entry)
-                self._keeper.keep(entry)
+                self._keep(trace, entry)
             if (root := root_of(group)) is not None:
                 self._ledger.root_taken(trace, root, request, now + self._limits.audit_s)
                 self._alone.pop(trace.id, None)
@@ -116,9 +115,13 @@ class Audit:
     def recall(self, entry: Entry) -> None:
         """A line that was taken when somebody else shipped, and not seen since."""
         trace = self._ledger.trace(entry.line.trace)
-        self._ledger.wait(trace, entry)
-        self._keeper.keep(entry)
+        self._keep(trace, entry)
         self._alone[trace.id] = self._clock.monotonic() + self._limits.audit_s
+
+    def _keep(self, trace: Trace, entry: Entry) -> None:
+        self._keeper.keep(entry)
+        if earlier := self._ledger.wait(trace, entry):
+            self._keeper.let_go(earlier)
 
     def step(self) -> bool:
         """Ask one question, if one is due; whether there was one."""

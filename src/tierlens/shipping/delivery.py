@@ -225,6 +225,8 @@ class Delivery:
             self.touched.add(entry.writer)
 
     def _settle(self, entry: Entry, outcome: str) -> None:
+        if entry.earlier is not None:
+            self._settle(entry.earlier, outcome)
         if feed := self.feeds.get(entry.writer):
             feed.settle(entry, outcome)
             self.touched.add(entry.writer)

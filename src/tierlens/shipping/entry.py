@@ -24,6 +24,8 @@ class Entry:
         size: bytes of its payload.
         outcome: "" until settled; then ``STORED`` or the reason it was refused for.
         loose: not one of the feed's finished lines: a span that died open, or a dead letter tried again.
+        earlier: another line of the same span, which this one replaces and shares its fate with: how a failed try
+            ended is written again once it was tried anew.
     """
 
     line: Line
@@ -32,6 +34,7 @@ class Entry:
     size: int
     outcome: str = ""
     loose: bool = False
+    earlier: Entry | None = None
 
     @property
     def has_findings(self) -> bool:
@@ -60,9 +63,18 @@ class Group:
     entries: list[Entry] = field(default_factory=list)
     size: int = 0
     rooted: bool = False
+    _places: dict[str, int] = field(default_factory=dict)
 
     def add(self, entry: Entry) -> None:
-        self.entries.append(entry)
+        """Take an entry in, in place of an earlier one of the same span: MLflow, sent both at once, would count
+        all below it twice."""
+        place = self._places.setdefault(entry.line.span, len(self.entries))
+        if place < len(self.entries):
+            entry.earlier = self.entries[place]
+            self.size -= entry.earlier.size
+            self.entries[place] = entry
+        else:
+            self.entries.append(entry)
         self.size += entry.size
         self.rooted = self.rooted or entry.line.root
 
@@ -99,8 +111,9 @@ class Gathering:
         group = self._open.get(key)
         if group is None:
             group = self._open[key] = Group(line.trace, destination, now)
+        self.memory -= group.memory
         group.add(entry)
-        self.memory += entry.size + BESIDES
+        self.memory += group.memory
         if line.root:
             self._ready.setdefault(destination, []).append(self._open.pop(key))
 

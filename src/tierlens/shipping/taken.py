@@ -85,11 +85,13 @@ class Ledger:
         self.traces.move_to_end(trace_id)
         return trace
 
-    def wait(self, trace: Trace, entry: Entry) -> None:
-        """The entry was taken, and is to be seen."""
+    def wait(self, trace: Trace, entry: Entry) -> Awaited | None:
+        """The entry was taken, and is to be seen; returns another line of the same span that no longer is."""
         span = entry.line.span
-        self.awaited += span not in trace.awaited
+        earlier = trace.awaited.get(span)
+        self.awaited += earlier is None
         trace.awaited[span] = Awaited(entry.writer, entry.place, entry.line if entry.loose else None)
+        return earlier if earlier and earlier[:2] != (entry.writer, entry.place) else None
 
     def release(self, trace: Trace, spans: Iterable[str]) -> list[Awaited]:
         """These are waited for no longer."""

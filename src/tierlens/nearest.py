@@ -14,7 +14,9 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """``; did you mean sample?``, or the list of what there is where nothing comes near."""
+    """``; did you mean sample?``, or the list of what there is where nothing comes near, if anything."""
     names = sorted(known)
+    if not names:
+        return ""
     close = nearest(name, names)
     return f"; did you mean {close}?" if close else f"; there are {', '.join(names)}"

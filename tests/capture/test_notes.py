@@ -116,6 +116,7 @@ def test_a_prompt_is_its_agents_and_its_traces(capture: Capture) -> None:
     def node() -> None:
         tierlens.link_prompt(SimpleNamespace(name="gap", version=3))
         tierlens.link_prompt("gap", 3)
+        tierlens.link_prompt("prompts:/gap/3")
         inner()
 
     run(capture, node)
@@ -129,7 +130,8 @@ def test_a_prompt_is_its_agents_and_its_traces(capture: Capture) -> None:
 
 
 def test_a_prompt_without_a_version_is_refused_aloud(capture: Capture, caplog: pytest.LogCaptureFixture) -> None:
-    run(capture, lambda: [tierlens.link_prompt("gap"), tierlens.link_prompt("g" * 5_000, 1)])
+    odd = [("gap", None), ("g" * 5_000, 1), ("", 1), ("gap", ""), ("prompts:/gap@latest", None)]
+    run(capture, lambda: [tierlens.link_prompt(name, version) for name, version in odd])
     assert keys.LINKED_PROMPTS not in capture.journal.text()
     assert "say which" in caplog.text
     assert "no more room" in caplog.text

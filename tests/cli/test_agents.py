@@ -151,6 +151,18 @@ def test_a_rollback_puts_the_file_back_and_is_in_the_history(shop: Shop) -> None
     assert (again["version"], again["in_config"], len(again["restored"])) == (first["version"], True, 1)
 
 
+def test_a_second_rollback_leaves_what_the_first_one_replaced(shop: Shop) -> None:
+    shop.run(FIRST)
+    [first] = shop.history()
+    never_ran = shop.file.read_text() + "sample: 0.5\n"
+    shop.file.write_text(never_ran)
+
+    for _ in range(2):
+        assert shop.ask("rollback", shop.agent, first["version"]).code == 0
+
+    assert shop.file.with_name(f"{shop.file.name}.bak").read_text() == never_ran
+
+
 def test_a_broken_file_can_be_rolled_back(shop: Shop) -> None:
     shop.run(FIRST)
     good = shop.file.read_text()
@@ -198,6 +210,7 @@ def test_a_rollback_that_cannot_write_is_said_and_not_in_the_history(shop: Shop)
     in_the_way = shop.file.with_name(f"{shop.file.name}.bak")
     in_the_way.mkdir()
     [first] = shop.history()
+    shop.file.write_text(shop.file.read_text() + "sample: 0.5\n")
 
     asked = shop.ask("rollback", shop.agent, first["version"])
 

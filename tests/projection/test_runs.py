@@ -8,7 +8,8 @@ from mlflow.utils.validation import _validate_metric_name
 from tests.projection.invocations import CALL, COST, line
 from tierlens.negotiated import Negotiated
 from tierlens.projection.prices import PUBLISHED, PriceBook
-from tierlens.projection.runs import APP, metric_name, record, variant, yaml_of, yaml_tags
+from tierlens.projection.runs import APP, record, variant, yaml_of, yaml_tags
+from tierlens.projection.work import metric_name
 
 
 def test_an_agents_span_tells_latency_tokens_cost_outcome_and_custom_metrics():

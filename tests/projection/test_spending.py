@@ -91,6 +91,21 @@ def test_a_call_belongs_to_the_innermost_agent_around_it() -> None:
     assert (call.agent, call.tier, call.usage, call.cost) == ("gap_analyzer", "2", {}, None)
 
 
+def test_a_call_is_of_the_prompts_of_the_innermost_span_that_names_some_up_to_its_agent() -> None:
+    def linked(name: str) -> dict[str, str]:
+        return {keys.PROMPTS: json.dumps([{"name": name, "version": "1"}])}
+
+    spans = [
+        Seen("a", "", "graph", 0, {keys.SPAN_TYPE: "CHAIN"} | linked("outer")),
+        Seen("b", "a", "node", 1, {keys.SPAN_TYPE: "CHAIN"} | linked("gap")),
+        Seen("c", "b", "model", 2, {keys.SPAN_TYPE: "CHAT_MODEL"}),
+        Seen("d", "a", "agent", 3, {keys.SPAN_TYPE: "AGENT"}),
+        Seen("e", "d", "model", 4, {keys.SPAN_TYPE: "CHAT_MODEL"}),
+    ]
+
+    assert [call.prompt for call in calls(spans)] == ["gap/1", ""]
+
+
 def test_the_prompts_of_a_trace_are_those_mlflow_has_linked() -> None:
     tags = {"mlflow.linkedPrompts": json.dumps([{"name": "gap", "version": "3"}, {"name": "cause", "version": "1"}])}
     model = Seen("d", "", "model", 3, {keys.SPAN_TYPE: "CHAT_MODEL"})

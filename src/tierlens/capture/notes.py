@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import mimetypes
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec, Protocol
@@ -20,12 +21,14 @@ from tierlens.capture.recorder import Recorder
 from tierlens.capture.tagging import add_tags
 from tierlens.capture.trace import Open
 from tierlens.errors import JournalRefused
+from tierlens.journal.otlp import plain_text
 from tierlens.spans import Artifact, Metric
 
 P = ParamSpec("P")
 log = logging.getLogger("tierlens")
 MAX_ARTIFACT = 32 * 1024 * 1024
 _LONGEST_TAG = 4_096
+_URI = re.compile(r"prompts:/([^/@]+)(?:/(\d+)|@.+)?")
 _TEXTS = frozenset({"application/json", "application/xml", "application/yaml", "application/sql", "image/svg+xml"})
 
 
@@ -91,20 +94,25 @@ def link_prompt(prompt: str | PromptVersion, version: int | str | None = None) -
     """Say which version of a prompt the agent works with that this code runs in.
 
     The trace is linked to it in MLflow, the agent's run has it as param ``prompt.<name>``, and ``tierlens costs
-    --by prompt`` adds up what it cost.
+    --by prompt`` adds up the calls of agents that were linked to the same versions.
 
     Args:
-        prompt: its name; or what MLflow's ``load_prompt`` returned, which knows its version.
+        prompt: its name; or what MLflow's ``load_prompt`` returned, or ``prompts:/name/3``, which know the version.
         version: as in ``3``.
     """
     recorder, here = active.recorder(), current_span()
     if recorder is None or here is None:
         return
-    name, number = (prompt, version) if isinstance(prompt, str) else (prompt.name, prompt.version)
-    if number is None:
-        recorder.shield.warn(f"prompt {name}", f"prompt {name!r} was not linked: say which, link_prompt({name!r}, 1)")
+    told = (prompt, version) if isinstance(prompt, str) else (prompt.name, prompt.version)
+    name, number = (plain_text("" if one is None else one) for one in told)
+    if found := _URI.fullmatch(name):
+        name, number = found[1], number or found[2]
+    if not name or not number:
+        recorder.shield.warn(
+            f"prompt {name}", f"prompt {name!r} was not linked: say which, as in link_prompt('gap', 1)"
+        )
         return
-    named = {"name": privacy.redacted(here, name), "version": privacy.redacted(here, str(number))}
+    named = {"name": privacy.redacted(here, name), "version": privacy.redacted(here, number)}
     for span, key in ((here.nearest_agent(), keys.PROMPTS), (here.root(), keys.TRACE_TAG + keys.LINKED_PROMPTS)):
         linked = orjson.loads(str(span.attributes.get(key, "[]")))
         text = orjson.dumps([*linked, *([named] if named not in linked else [])]).decode()

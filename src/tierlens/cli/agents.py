@@ -187,8 +187,12 @@ def _yaml(version: Version) -> str:
 
 def _replace(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists():
-        path.with_name(f"{path.name}.bak").write_bytes(path.read_bytes())
+    before = path.read_bytes() if path.exists() else None
+    if before == text.encode():
+        # A second rollback would put this very text in the place of what the first one replaced.
+        return
+    if before is not None:
+        path.with_name(f"{path.name}.bak").write_bytes(before)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.write_text(text, "utf-8")
     temporary.replace(path)

@@ -20,7 +20,7 @@ from tierlens.journal.codec import Line
 from tierlens.projection.finish import Attached
 from tierlens.projection.measured import about
 from tierlens.projection.prices import PriceBook
-from tierlens.projection.work import SUMS, Work, how, totals, work_of
+from tierlens.projection.work import LONGEST_NAME, SUMS, Work, how, metric_name, totals, work_of
 from tierlens.spans import Metric
 
 RUN: Final = "tierlens.run"
@@ -32,8 +32,6 @@ _LONGEST_PIECE: Final = 4_000
 _EXTERNAL: Final = "mlflow.model.isExternal"
 _NOT_IN_MODELS: Final = re.compile(r"[/:.%\"']")
 _LONGEST_FLAG: Final = 500
-_NOT_IN_NAMES: Final = re.compile(r"[^\w.\- :/]")
-_LONGEST_NAME: Final = 250
 _LONGEST_TEXT: Final = 5_000
 _LONGEST_LABEL: Final = 60
 _RESERVED: Final = frozenset({"latency_s", "succeeded", "refused_metrics", *SUMS})
@@ -173,7 +171,7 @@ def agent_version(run: Run) -> AgentVersion:
     """The version of an agent that a lasting run is of."""
     params = {**run.params, **run.how, **{f"flags.{name}": text for name, text in run.flags.items()}}
     tags = {_EXTERNAL: "true", RUN: run.key, **run.tags}
-    name = _NOT_IN_MODELS.sub("_", run.name)[:_LONGEST_NAME]
+    name = _NOT_IN_MODELS.sub("_", run.name)[:LONGEST_NAME]
     return AgentVersion(name, {key: text[:_LONGEST_FLAG] for key, text in params.items()}, tags)
 
 
@@ -218,7 +216,7 @@ def _params(work: Work) -> dict[str, str]:
 
 
 def _how(work: Work) -> dict[str, str]:
-    return {metric_name(name): text[:_LONGEST_TEXT] for name, text in how(work).items()}
+    return {name: text[:_LONGEST_TEXT] for name, text in how(work).items()}
 
 
 def _tags(work: Work) -> dict[str, str]:
@@ -246,9 +244,3 @@ def _own(metrics: Mapping[str, Metric]) -> dict[str, float]:
         elif len(value) <= _LONGEST_LABEL:
             found[metric_name(f"{name}/{value}")] = 1.0
     return found
-
-
-def metric_name(name: str) -> str:
-    """A name that MLflow takes for a metric: letters, digits, ``_ - . : /`` and spaces, at most 250 characters."""
-    parts = [part for part in _NOT_IN_NAMES.sub("_", name).split("/") if part.strip(". ")]
-    return "/".join(parts)[:_LONGEST_NAME] or "_"

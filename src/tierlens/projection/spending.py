@@ -42,7 +42,7 @@ class Call:
     Attributes:
         usage: MLflow's counts and the finer ones; empty where nothing was counted.
         cost: USD; None where no price is known.
-        prompt: versions its agent was linked to; where no agent of its trace says so, those MLflow has linked the
+        prompt: versions its agent was linked to; where nothing in its trace says so, those MLflow has linked the
             trace to.
     """
 
@@ -149,7 +149,7 @@ def calls_of(
             brand,
             session,
             str(said.get(keys.MODEL) or ""),
-            _prompts((whose or span).attributes.get(keys.PROMPTS)) or linked,
+            _prompts(_nearest(span, found, keys.PROMPTS)) or linked,
             span.start_ns,
             usage,
             priced(span.span_id) if usage else None,
@@ -157,16 +157,25 @@ def calls_of(
         )
 
 
+def _nearest(span: Seen, found: Mapping[str, Seen], key: str) -> object:
+    """What the innermost span around a call says under this key; nothing beyond its agent."""
+    return next((one.attributes[key] for one in _around(span, found) if key in one.attributes), None)
+
+
 def _whose(span: Seen, found: Mapping[str, Seen]) -> Seen | None:
     """The innermost agent around a call."""
+    *_, last = _around(span, found)
+    return last if last.attributes.get(keys.SPAN_TYPE) == "AGENT" else None
+
+
+def _around(span: Seen, found: Mapping[str, Seen]) -> Iterator[Seen]:
+    """A call's span and those around it, up to its agent's, or its trace's root where it has none."""
     here: Seen | None = span
     passed: set[str] = set()
     while here is not None and here.span_id not in passed:
-        if here.attributes.get(keys.SPAN_TYPE) == "AGENT":
-            return here
+        yield here
         passed.add(here.span_id)
-        here = found.get(here.parent_id)
-    return None
+        here = None if here.attributes.get(keys.SPAN_TYPE) == "AGENT" else found.get(here.parent_id)
 
 
 def total_cost(said: object) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,6 +18,8 @@ from tierlens.spans import Call, Invocation
 _FAILED: Final = frozenset({"error", "retried", "abandoned", "cancelled"})
 _ASKED: Final = ("model", "temperature", "max_tokens")
 _PROMPT: Final = "prompt."
+_NOT_IN_NAMES: Final = re.compile(r"[^\w.\- :/]")
+LONGEST_NAME: Final = 250
 _COUNTS: Final = {
     "input_tokens": "input_tokens",
     "output_tokens": "output_tokens",
@@ -94,10 +97,11 @@ def work_of(line: Line) -> Work | None:
 
 
 def how(work: Work) -> dict[str, str]:
-    """Which models were asked, how, and by which versions of prompts; of several, each once, in order."""
+    """Which models were asked, how, and by which versions of prompts, by names of params; of several, each once, in
+    order."""
     found = {name: {str(one) for c in work.calls if (one := getattr(c, name)) not in ("", None)} for name in _ASKED}
     for name, version in _prompts(work):
-        found.setdefault(_PROMPT + name, set()).add(version)
+        found.setdefault(metric_name(_PROMPT + name), set()).add(version)
     return {name: ", ".join(sorted(texts)) for name, texts in found.items() if texts}
 
 
@@ -112,6 +116,13 @@ def _prompts(work: Work) -> Iterator[tuple[str, str]]:
     said = work.said.get(keys.TRACE_TAG + keys.LINKED_PROMPTS if inside else keys.PROMPTS, "[]")
     for linked in orjson.loads(said):
         yield str(linked["name"]), str(linked["version"])
+
+
+def metric_name(name: str) -> str:
+    """A name that MLflow takes for a metric or param: letters, digits, ``_ - . : /`` and spaces, at most 250
+    characters."""
+    parts = [part for part in _NOT_IN_NAMES.sub("_", name).split("/") if part.strip(". ")]
+    return "/".join(parts)[:LONGEST_NAME] or "_"
 
 
 def totals(calls: Iterable[Call], prices: PriceBook) -> dict[str, float]:

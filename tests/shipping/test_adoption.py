@@ -66,6 +66,7 @@ def test_an_open_span_becomes_an_error_that_keeps_its_prompt(scene: Scene) -> No
         told = scene.sink.spans[f"{number:016x}"]
         assert told["status"] == {"code": 2, "message": "process died"}
         assert int(told["endTimeUnixNano"]) == START_NS + 7_000
+    assert scene.sink.attributes(f"{1_000:016x}")["mlflow.traceTag.outcome"] == "error"
     attributes = scene.sink.attributes(f"{1_001:016x}")
     assert attributes["mlflow.spanInputs"] == "the prompt"
     assert attributes["tierlens.outcome"] == "error"

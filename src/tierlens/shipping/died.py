@@ -24,5 +24,6 @@ def died(start: Line, last_ns: int) -> Line:
     span["attributes"] += attribute_list({keys.OUTCOME: "error", keys.OUTCOME_DETAIL: DIED})
     if start.root:
         # Nobody is left who could say how many spans there were.
-        span["attributes"] += attribute_list({keys.TRACE_TAG + keys.COMPLETE: "false"})
+        tags = {"outcome": "error", keys.COMPLETE: "false"}
+        span["attributes"] += attribute_list({keys.TRACE_TAG + tag: text for tag, text in tags.items()})
     return start._replace(kind="span", payload=orjson.dumps(span))

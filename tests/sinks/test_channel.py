@@ -43,15 +43,21 @@ def test_an_answer_is_given_back_whatever_its_status(stub, channel):
     assert (answer.status, answer.body, answer.headers["x-kind"]) == (418, b"short and stout", "teapot")
 
 
+def responses() -> int:
+    return sum(type(one) is httpx.Response for one in gc.get_objects())
+
+
 def test_a_request_leaves_nothing_for_the_collector(channel):
     """Else what was sent stays in memory: who only ships collects once in many thousand objects."""
     channel.request("POST", "/", b"spans")
     gc.collect()
     gc.disable()
     try:
+        before = responses()
         for _ in range(10):
             channel.request("POST", "/", b"spans")
-        assert gc.collect() < 100
+        # Not what a collection finds: others in this process leave things behind as well.
+        assert responses() == before
     finally:
         gc.enable()
 

@@ -94,6 +94,20 @@ def test_a_span_that_is_said_again_is_stored_as_said_last_and_leaves_nothing_beh
     assert not writers(scene.directory)
 
 
+def test_a_span_said_any_number_of_times_is_one(scene: Scene, sink: KnowingSink) -> None:
+    journal, shipper = scene.journal(), scene.shipper()
+    for number in range(1_500):
+        said = span(1_001, trace=1, parent=1_000)._replace(name=f"{number}")
+        journal.append(said, Routing(EXPERIMENT, BRAND))
+    journal.append(span(1_000, trace=1), ROOT)
+    journal.close()
+
+    scene.run(shipper, seconds=60)
+
+    assert [len(batch.spans) for batch in sink.batches] == [2]
+    assert not writers(scene.directory)
+
+
 def test_spans_that_came_before_their_root_are_vouched_for_with_it(scene: Scene, sink: KnowingSink) -> None:
     journal, shipper = scene.journal(), scene.shipper()
     append_trace(journal, 1, root=False)

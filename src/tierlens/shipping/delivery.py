@@ -225,8 +225,9 @@ class Delivery:
             self.touched.add(entry.writer)
 
     def _settle(self, entry: Entry, outcome: str) -> None:
-        if entry.earlier is not None:
-            self._settle(entry.earlier, outcome)
-        if feed := self.feeds.get(entry.writer):
-            feed.settle(entry, outcome)
-            self.touched.add(entry.writer)
+        line: Entry | None = entry
+        while line is not None:
+            if feed := self.feeds.get(line.writer):
+                feed.settle(line, outcome)
+                self.touched.add(line.writer)
+            line = line.earlier

@@ -9,6 +9,8 @@ import enum
 import hashlib
 import json
 import math
+import subprocess
+import sys
 import uuid
 from collections import OrderedDict, UserDict, namedtuple
 from typing import Any
@@ -101,6 +103,17 @@ Pair = namedtuple("Pair", "a b")
 )
 def test_known_kinds_stand_there_as_people_expect(value: Any, stored: Any) -> None:
     assert json.loads(payload.dumps(value)) == stored
+
+
+def test_numpy_stays_out_of_an_agent_that_does_without_it() -> None:
+    code = "import sys; from tierlens.capture import payload; payload.encode(object()); print('numpy' in sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert out.stdout == "False\n"
+
+
+def test_an_array_that_json_cannot_hold_is_told_in_words() -> None:
+    assert json.loads(payload.dumps(np.array([object()]))) == "<ndarray (1,)>"
+    assert json.loads(payload.dumps([np.float64(0.5), {1: "\ud800"}])) == [0.5, {"1": "?"}]
 
 
 def test_what_has_no_json_form_is_told_in_words() -> None:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import orjson
 
 from tierlens.capture.messages import as_message, is_message
 
-OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_UTC_Z
+# Without OPT_SERIALIZE_NUMPY, with which orjson imports numpy at the first object that it does not know.
+OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_UTC_Z
 MAX_TEXT = 1_000_000
 MAX_DEPTH = 24
 MAX_ITEMS = 2_000
@@ -28,9 +30,17 @@ def dumps(value: object) -> str:
 def encode(value: object) -> bytes:
     """As ``dumps``, as UTF-8 bytes."""
     try:
-        return orjson.dumps(value, default=describe, option=OPTIONS)
+        return orjson.dumps(value, default=_foreign, option=OPTIONS)
     except Exception:  # whatever a foreign object's own code raises while it is read
         return orjson.dumps(plain(value), option=OPTIONS)
+
+
+def _foreign(value: Any) -> object:
+    """As ``describe``, and numbers and arrays of numpy as orjson writes them."""
+    if type(value).__module__ == "numpy":
+        with suppress(TypeError):  # an array of objects
+            return orjson.Fragment(orjson.dumps(value, option=OPTIONS | orjson.OPT_SERIALIZE_NUMPY))
+    return describe(value)
 
 
 def describe(value: Any) -> object:
@@ -87,8 +97,10 @@ def well_formed(text: str) -> str:
 
 def plain(value: object, depth: int = 0, above: frozenset[int] = frozenset()) -> object:
     """The slow road: rebuilt from dict, list, str and numbers, with cycles, depth and odd text taken out."""
-    if value is None or isinstance(value, bool | float):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, float):
+        return float(value)  # numpy's is one, and not known to orjson
     if isinstance(value, int):
         return value if -(2**63) <= value < 2**64 else str(value)
     if isinstance(value, str):

@@ -147,6 +147,22 @@ def test_a_bad_value_in_yaml_is_named_by_its_line(tmp_path: Path) -> None:
         load(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "expected"),
+    [
+        ("TIERLENS_OTLP_ENDPOINT", "collector:4318", "is not an address such as http://collector:4318/v1/traces"),
+        ("TIERLENS_SHIP_REDACTOR", "my redactor", "is not presidio, presidio:<spaCy model> or module:function"),
+        ("TIERLENS_EXIT_TIMEOUT_S", "nan", "is not a finite number"),
+        ("TIERLENS_FSYNC_INTERVAL_S", "inf", "is not a finite number"),
+    ],
+)
+def test_what_is_expected_is_said_in_words(tmp_path: Path, variable: str, value: str, expected: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(tmp_path, environ={variable: value})
+
+    assert str(caught.value) == f"environment: {variable}: '{value}' {expected}"
+
+
 def test_an_unknown_setting_in_yaml_is_refused_with_the_nearest_one(tmp_path: Path) -> None:
     write(tmp_path / "config/tierlens.yaml", "settings:\n  shiper: thread\n")
 

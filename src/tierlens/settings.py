@@ -10,11 +10,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+from tierlens.invalid import expected
 from tierlens.policy import template_fault
 
 if TYPE_CHECKING:
@@ -47,6 +48,16 @@ NOT_IN_YAML: Final = {
     "otlp_headers": "may hold credentials; give them as OTEL_EXPORTER_OTLP_HEADERS",
     "metrics_headers": "may hold credentials; give them as OTEL_EXPORTER_OTLP_METRICS_HEADERS",
 }
+
+Endpoint = Annotated[
+    str, Field(pattern=r"^https?://[^\s/]"), expected("an address such as http://collector:4318/v1/traces")
+]
+Redactor = Annotated[
+    str,
+    Field(pattern=r"^(presidio(:[\w./-]+)?|[\w.]+:\w+)$"),
+    expected("presidio, presidio:<spaCy model> or module:function"),
+]
+Seconds = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Settings(BaseModel):
@@ -85,13 +96,12 @@ class Settings(BaseModel):
     artifact_location: str | None = Field(
         default=None, description="Where new experiments keep artifacts; MLflow decides if unset."
     )
-    otlp_endpoint: str | None = Field(
-        default=None, pattern="^https?://", description="A second destination: an OTLP/HTTP traces endpoint."
+    otlp_endpoint: Endpoint | None = Field(
+        default=None, description="A second destination: an OTLP/HTTP traces endpoint."
     )
     otlp_headers: SecretStr | None = Field(default=None, description="Headers for it, as name=value,name=value.")
-    ship_redactor: str | None = Field(
+    ship_redactor: Redactor | None = Field(
         default=None,
-        pattern=r"^(presidio(:[\w./-]+)?|[\w.]+:\w+)$",
         description="What all text passes through before it leaves the host: presidio, or module:function.",
     )
     metrics_port: int | None = Field(
@@ -100,11 +110,11 @@ class Settings(BaseModel):
     metrics_host: str = Field(
         default="127.0.0.1", min_length=1, description="Address of that port; by default for this host alone."
     )
-    metrics_endpoint: str | None = Field(
+    metrics_endpoint: Endpoint | None = Field(
         default=None, description="An OTLP/HTTP metrics endpoint that whoever delivers pushes metrics to."
     )
     metrics_headers: SecretStr | None = Field(default=None, description="Headers for it, as name=value,name=value.")
-    metrics_interval_s: float = Field(default=30.0, gt=0, description="Seconds between two pushes of metrics.")
+    metrics_interval_s: Seconds = Field(default=30.0, gt=0, description="Seconds between two pushes of metrics.")
     metrics_label_values: int = Field(
         default=100, ge=1, description="Values of a metric's label that are told apart; the others are `other`."
     )
@@ -124,7 +134,7 @@ class Settings(BaseModel):
         default="process",
         description="Who delivers: a child process, a thread, or `tierlens ship` beside this process.",
     )
-    delivery_delay_s: float = Field(
+    delivery_delay_s: Seconds = Field(
         default=3.0,
         ge=0,
         le=3600,
@@ -136,8 +146,8 @@ class Settings(BaseModel):
     segment_mb: int = Field(
         default=8, ge=1, description="Size at which a journal segment is closed and the next begun."
     )
-    fsync_interval_s: float = Field(default=0.5, gt=0, description="Seconds that a power cut may lose at most.")
-    exit_timeout_s: float = Field(
+    fsync_interval_s: Seconds = Field(default=0.5, gt=0, description="Seconds that a power cut may lose at most.")
+    exit_timeout_s: Seconds = Field(
         default=5.0,
         ge=0,
         description="Seconds a clean exit may wait for delivery; half a second where the server does not answer.",

@@ -66,7 +66,7 @@ def read_yaml(path: Path) -> YamlFile:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        raise ConfigError(f"{path}:{line}", "", error.problem or "this", "is not valid YAML") from error
+        raise ConfigError(f"{path}:{line}", "", "this", f"is not valid YAML: {error.problem or error}") from error
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise ConfigError(f"{path}:{line}", "", f"character {_shown(error.character)}", "is not allowed") from error

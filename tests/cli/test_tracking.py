@@ -24,14 +24,14 @@ def asked(folder: Path, *arguments: str, uri: str) -> Ran:
     return ran
 
 
-@pytest.mark.parametrize("arguments", COMMANDS)
+@pytest.mark.parametrize("arguments", [*COMMANDS, ("journal", "incomplete")])
 def test_a_server_that_is_not_there_is_named_without_its_password(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     where = f"127.0.0.1:{free_port('127.0.0.1', 0)}"
 
     said = asked(tmp_path, *arguments, uri=f"http://me:secret@{where}").err
 
-    assert said.startswith(f"tierlens: MLflow cannot be asked: http://{where}: ")
-    assert said.endswith("; start it (`tierlens up`), or set MLFLOW_TRACKING_URI\n")
+    mend = "start it (`tierlens up`), or set MLFLOW_TRACKING_URI"
+    assert said == f"tierlens: MLflow cannot be asked: http://{where}: Connection refused; {mend}\n"
 
 
 @pytest.mark.parametrize("arguments", COMMANDS[:2])

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, NoReturn
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from tierlens.errors import ConfigError, TierlensError
+from tierlens.errors import ConfigError, TierlensError, Unavailable
 
 # Name: module, function or group in it, what the overview says (its docstring's first sentence).
 COMMANDS: Final = {
@@ -81,6 +81,8 @@ def main() -> None:
     sys.path.append(os.curdir)
     try:
         app(prog_name="tierlens")
+    except Unavailable as error:
+        _fail(f"MLflow cannot be asked: {error}; start it (`tierlens up`), or set MLFLOW_TRACKING_URI", 1)
     except TierlensError as error:
         _fail(str(error), 2 if isinstance(error, ConfigError) else 1)
     except OSError as error:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _TIMEOUT: Final = httpx.Timeout(10, connect=5)
-_MEND: Final = "start it (`tierlens up`), or set MLFLOW_TRACKING_URI"
 _LONGEST: Final = 300
 
 
@@ -26,7 +25,8 @@ def client_for(loaded: Settings) -> MlflowClient:
     """MLflow's own client for the tracking URI, once its server has answered.
 
     Raises:
-        TierlensError: the tracking URI is an OTLP endpoint, or the server does not answer.
+        TierlensError: the tracking URI is an OTLP endpoint.
+        Unavailable: the server does not answer.
         SettingsError: a credential that cannot be used.
     """
     scheme = loaded.tracking_uri.partition(":")[0].lower()
@@ -47,13 +47,10 @@ def client_for(loaded: Settings) -> MlflowClient:
 
 
 def _must_answer(loaded: Settings) -> None:
-    try:
-        with Channel(loaded.tracking_uri, credentials_for(loaded), timeout=_TIMEOUT) as channel:
-            status = channel.request("GET", "/version").status
-    except Unavailable as error:
-        raise TierlensError(f"MLflow cannot be asked: {error}; {_MEND}") from error
+    with Channel(loaded.tracking_uri, credentials_for(loaded), timeout=_TIMEOUT) as channel:
+        status = channel.request("GET", "/version").status
     if status >= 500:
-        raise TierlensError(f"MLflow cannot be asked: {channel.shown} answers {status}; {_MEND}")
+        raise Unavailable(f"{channel.shown} answers {status}", status)
 
 
 @contextlib.contextmanager

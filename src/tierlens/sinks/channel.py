@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import time
 import zlib
@@ -19,6 +20,7 @@ from tierlens.sinks.credentials import Credentials
 DEFAULT_TIMEOUT: Final = httpx.Timeout(60, connect=5)
 LONGEST_ANSWER_S: Final = 120.0
 SMALL: Final = 64 * 1024
+_ERRNO: Final = re.compile(r"^\[Errno -?\d+\] ")
 _READ: Final = httpx.ByteStream(b"")
 _WINDOW: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 
@@ -86,7 +88,7 @@ class Channel:
             response.stream = _READ
             return Answer(response.status_code, body, headers, cut=len(body) >= limit)
         except httpx.HTTPError as e:
-            raise Unavailable(f"{self.shown}: {e or type(e).__name__}") from e
+            raise Unavailable(f"{self.shown}: {_ERRNO.sub('', str(e)) or type(e).__name__}") from e
 
     def _read(self, response: httpx.Response, limit: int) -> bytes:
         window = _WINDOW.get(response.headers.get("content-encoding", ""))

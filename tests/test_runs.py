@@ -19,6 +19,7 @@ import tierlens
 from tests.capture.graphs import State, agent, chain, graph, model, parallel, send
 from tests.cli.running import tierlens as cli
 from tests.conftest import StoredMlflow
+from tests.journal.processes import eventually
 from tierlens.lens import Lens
 from tierlens.shipping.run import run_once
 from tierlens.sinks.mlflow_http import MlflowHttpSink
@@ -143,6 +144,28 @@ def test_by_invocation_of_one_agent_leaves_no_run_open(
     assert {run.info.status for run in runs} == {"FINISHED"}
     assert len([run for run in runs if run.data.params.get("agent") == "a"]) == 1
     assert len(runs) == 2
+
+
+def test_by_invocation_of_one_agent_leaves_no_run_open_either_where_the_process_dies(
+    start: Callable[..., Lens], mlflow_server: StoredMlflow, tmp_path: Path
+) -> None:
+    lens, journal, left = start("app: runs_died\n", runs="per_invocation"), tmp_path / "journal", tmp_path / "left"
+
+    def die(state: State) -> State:
+        # The root's start, the same with what has become known of it, and this node's.
+        eventually(lambda: b"".join(map(Path.read_bytes, journal.glob("*.jsonl"))).count(b'"kind":"start"') >= 3)
+        # Nobody holds the lock of a copy: what a process that died here would have left.
+        shutil.copytree(journal, left)
+        return {}
+
+    graph(a=lambda state: {"notes": ["done"]}, die=die).compile().invoke({}, {"callbacks": [lens.callback()]})
+
+    run_once(left, MlflowHttpSink(mlflow_server.uri))
+
+    client = MlflowClient(mlflow_server.uri)
+    (experiment,) = (found for found in client.search_experiments() if found.name.startswith("runs_died"))
+    runs = client.search_runs([experiment.experiment_id])
+    assert sorted(run.info.status for run in runs) == ["FAILED", "FINISHED"]
 
 
 def test_a_version_of_a_prompt_has_a_run_and_costs_to_itself(

@@ -101,7 +101,10 @@ class Recorder:
         opened.recording = parent.recording
         opened.hold = parent.own_hold or parent.hold
         if policy is not None and parent.recording:
-            opened.trace.by_invocation |= policy.runs == "per_invocation"
+            if policy.runs == "per_invocation" and not opened.trace.by_invocation:
+                opened.trace.by_invocation = True
+                # What is on record of the root's start does not know of its run, which waits for an end.
+                opened.root().start_recorded = False
             self._sample(opened, agent)
 
     def _start_root(

@@ -67,6 +67,32 @@ def test_every_occurrence_goes() -> None:
     assert holding(LONG).without(f"{LONG} and {LONG[:30]}") == f"{MARK} and {MARK}"
 
 
+def test_of_lines_that_begin_alike_each_is_found_whole_and_soon() -> None:
+    lines = [f"2026-11-22 09:15:00 INFO patient {number:06} was seen" for number in range(5_000)]
+    withheld = Withheld()
+    withheld.add(["\n".join(lines)], said=False)
+
+    assert withheld.without(" | ".join(lines)) == " | ".join([MARK] * len(lines))
+    assert withheld.without(f"{lines[7][:40]}. That is all.") == f"{MARK}. That is all."
+
+
+def test_a_text_added_while_another_is_looked_for_is_looked_for_next_time() -> None:
+    class Slow(set[str]):
+        """Another thread adds a text while the first is copied."""
+
+        def copy(self) -> set[str]:
+            copied = set(self)
+            self.add("the second private text")
+            return copied
+
+    withheld = Withheld()
+    withheld.texts = Slow({"the first private text"})
+
+    withheld.without("anything")
+
+    assert withheld.without("it was the second private text") == f"it was {MARK}"
+
+
 def test_a_cut_never_leaves_half_an_escape() -> None:
     text = 'a text that begins alike, then "quotes" its source'
     other = "a text that begins alike, then \\ goes on"

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
-from typing import Final
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, NamedTuple
 
 import orjson
 
@@ -19,6 +20,13 @@ SHORTEST: Final = 12
 SHORTEST_SAID: Final = 4
 _ANCHOR: Final = 24
 _WORD: Final = 8
+
+
+class _Forms(NamedTuple):
+    """All forms that begin alike, in order, and the length of the longest."""
+
+    ordered: list[str]
+    longest: int
 
 
 class Withheld:
@@ -33,7 +41,7 @@ class Withheld:
 
     def __init__(self) -> None:
         self.texts: set[str] = set()
-        self._anchors: list[tuple[str, list[str]]] | None = None
+        self._anchors: tuple[int, Mapping[str, _Forms]] = (0, {})
         self.expected: frozenset[str] = frozenset()
 
     def digests(self) -> tuple[str, ...]:
@@ -43,9 +51,7 @@ class Withheld:
     def recognise(self, texts: Iterable[str]) -> None:
         """Withhold what is expected of ``texts``."""
         seen = {piece for text in texts for piece in _pieces(text) if _digest(piece) in self.expected}
-        if not seen <= self.texts:
-            self.texts |= seen
-            self._anchors = None
+        self.texts |= seen
 
     def add(self, texts: Iterable[str], *, said: bool) -> None:
         """Withhold ``texts``, and each line of them.
@@ -54,17 +60,17 @@ class Withheld:
             said: by a model, and so withheld down to short texts and single words; of other values, what is
                 short or a single word is more likely a name that all agents use.
         """
-        pieces = {piece for text in texts for piece in _pieces(text) if _is_text(piece, said)}
-        if not pieces <= self.texts:
-            self.texts |= pieces
-            self._anchors = None
+        self.texts |= {piece for text in texts for piece in _pieces(text) if _is_text(piece, said)}
 
     def without(self, text: str) -> str:
         """``text`` with all that is withheld replaced; JSON stays JSON."""
-        anchors = self._anchors
-        if anchors is None:
-            anchors = self._anchors = _by_anchor(self.texts)
-        for anchor, forms in anchors:
+        known, anchors = self._anchors
+        # Texts are only ever added, by any thread and at any time.
+        if known != len(self.texts):
+            texts = self.texts.copy()
+            anchors = _by_anchor(texts)
+            self._anchors = len(texts), anchors
+        for anchor, forms in anchors.items():
             if anchor in text:
                 text = _cut_out(text, anchor, forms)
         return text
@@ -91,15 +97,14 @@ def _is_text(piece: str, said: bool) -> bool:
     return len(piece) >= (_ANCHOR if is_word else SHORTEST)
 
 
-def _by_anchor(texts: Iterable[str]) -> list[tuple[str, list[str]]]:
-    found: dict[str, list[str]] = {}
-    # Longest first, so that a text inside another does not leave the rest of the longer one behind.
-    for text in sorted(texts, key=len, reverse=True):
+def _by_anchor(texts: Iterable[str]) -> Mapping[str, _Forms]:
+    found: dict[str, set[str]] = {}
+    for text in texts:
         for form in _forms(text):
-            forms = found.setdefault(form[:_ANCHOR], [])
-            if form not in forms:
-                forms.append(form)
-    return sorted(found.items(), key=lambda item: len(item[0]), reverse=True)
+            found.setdefault(form[:_ANCHOR], set()).add(form)
+    # Longest first, so that a text inside another does not leave the rest of the longer one behind.
+    longest_first = sorted(found.items(), key=lambda item: (-len(item[0]), item[0]))
+    return {anchor: _Forms(sorted(forms), max(map(len, forms))) for anchor, forms in longest_first}
 
 
 def _forms(text: str) -> Iterable[str]:
@@ -113,14 +118,20 @@ def _json(text: str) -> str:
     return orjson.dumps(text.encode("utf-8", "replace").decode())[1:-1].decode()
 
 
-def _cut_out(text: str, anchor: str, forms: list[str]) -> str:
+def _cut_out(text: str, anchor: str, forms: _Forms) -> str:
     parts: list[str] = []
     done, at = 0, text.find(anchor)
     while at >= 0:
         parts += text[done:at], MARK
-        done = at + max(_common(text, at, form, len(anchor)) for form in forms)
+        done = at + max(_common(text, at, form, len(anchor)) for form in _nearest(text, at, forms))
         at = text.find(anchor, done)
     return "".join([*parts, text[done:]])
+
+
+def _nearest(text: str, at: int, forms: _Forms) -> list[str]:
+    """Of all forms, the one with most in common with what stands at ``at`` is a neighbour of its place among them."""
+    place = bisect_right(forms.ordered, text[at : at + forms.longest])
+    return forms.ordered[max(0, place - 1) : place + 1]
 
 
 def _common(text: str, at: int, form: str, known: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import os
 import re
 import subprocess
@@ -283,6 +284,29 @@ def test_a_call_takes_the_brand_it_names_else_the_blocks_else_the_settings(
         lens = start(brand="K", journal_dir=tmp_path / name)
         call(lens)
         assert brands_of(lens, tmp_path / name) == ({"N"} if name == "named" else {"K"})
+
+
+def test_a_brand_may_be_a_member_of_an_enumeration(start: Callable[..., Lens], tmp_path: Path) -> None:
+    class Brand(str, enum.Enum):  # noqa: UP042  # as people had to write it before 3.11
+        NORTH = "N"
+
+    graph = RunnableLambda(lambda inputs: inputs)
+    for name, call in {
+        "given": lambda lens: graph.invoke({}, {"callbacks": [lens.callback(brand=Brand.NORTH)]}),
+        "read": lambda lens: lens.attach(graph, brand_from="inputs.brand").invoke({"brand": Brand.NORTH}),
+    }.items():
+        lens = start(journal_dir=tmp_path / name)
+        call(lens)
+        assert brands_of(lens, tmp_path / name) == {"N"}
+
+
+def test_strict_is_a_setting_like_any_other(start: Callable[..., Lens]) -> None:
+    def step(span: Any) -> Any:
+        raise LookupError("of the user's own")
+
+    lens = start(strict=True, steps=(step,))
+    with pytest.raises(LookupError):
+        RunnableLambda(str).invoke(1, {"callbacks": [lens.callback()]})
 
 
 def test_steps_see_start_records_too(start: Callable[..., Lens], tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ import pytest
 from tierlens import keys
 from tierlens.capture import active
 from tierlens.capture.callback import MlflowCallbackHandler
-from tierlens.capture.pauses import Pauses
 from tierlens.capture.recorder import Recorder
 from tierlens.capture.shield import Shield
 from tierlens.capture.trace import Context
+from tierlens.journal.pauses import Pauses
 from tierlens.policy import Policies
 from tierlens.spans import Span
 from tierlens.state import Part, whole

@@ -232,6 +232,12 @@ def test_an_agent_may_keep_its_artifacts(capture_with: Any) -> None:
     assert capture.journal.blobs == {}
 
 
+def test_of_a_trace_that_is_not_recorded_no_file_is_kept(capture_with: Any) -> None:
+    capture: Capture = capture_with(Policies(defaults=AgentPolicy(sample=0.0)))
+    run(capture, lambda: tierlens.artifact("a.txt", "text"))
+    assert capture.journal.blobs == {}
+
+
 def test_outside_of_any_span_they_do_nothing(capture: Capture, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "tierlens"):
         tierlens.metric("score", 1)

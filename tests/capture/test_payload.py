@@ -14,6 +14,7 @@ import sys
 import uuid
 from collections import OrderedDict, UserDict, namedtuple
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,7 @@ from pydantic import BaseModel
 
 from tests.capture.test_decorators import Hostile
 from tierlens.capture import payload
+from tierlens.capture.state import as_state
 
 anything = st.recursive(
     st.one_of(
@@ -111,9 +113,35 @@ def test_numpy_stays_out_of_an_agent_that_does_without_it() -> None:
     assert out.stdout == "False\n"
 
 
-def test_an_array_that_json_cannot_hold_is_told_in_words() -> None:
-    assert json.loads(payload.dumps(np.array([object()]))) == "<ndarray (1,)>"
-    assert json.loads(payload.dumps([np.float64(0.5), {1: "\ud800"}])) == [0.5, {"1": "?"}]
+@pytest.mark.parametrize(
+    ("value", "stored"),
+    [
+        (np.array(["2024-01-01", "NaT"], "M8[ns]"), ["2024-01-01T00:00:00", None]),
+        (np.arange(6).reshape(2, 3).T, [[0, 3], [1, 4], [2, 5]]),
+        (np.array(1.5), 1.5),
+        (np.arange(3, dtype=">i4"), [0, 1, 2]),
+        (np.array(["a", "b"]), ["a", "b"]),
+        (np.array([1, "a", None], object), [1, "a", None]),
+        (np.longdouble(0.5), 0.5),
+        (np.timedelta64(3, "s"), "3 seconds"),
+        (np.ma.masked_array([1, 2], [False, True]), [1, None]),
+        (np.zeros((200, 200)), "<ndarray (200, 200) of float64>"),
+        # Beside what JSON cannot hold.
+        ({"odd": 2**70, "score": np.float32(0.5)}, {"odd": str(2**70), "score": 0.5}),
+        ({np.int64(1): np.int64(2), "\ud800": np.array([1])}, {"1": 2, "?": [1]}),
+    ],
+    ids=repr,
+)
+def test_what_numpy_counts_is_stored_as_numbers(value: Any, stored: Any) -> None:
+    assert json.loads(payload.dumps(value)) == stored
+
+
+def test_an_object_that_has_all_attributes_there_are_is_not_asked_for_any() -> None:
+    mock = MagicMock(name="client")
+    payload.dumps({"client": mock, "more": [mock]})
+    as_state(mock)
+    assert mock.mock_calls == []
+    assert set(vars(mock)["_mock_children"]) == set()
 
 
 def test_what_has_no_json_form_is_told_in_words() -> None:
@@ -130,7 +158,7 @@ def test_cycles_depth_and_length_have_an_end() -> None:
     for _ in range(2_000):
         deep = [deep]
     assert "below depth" in payload.dumps(deep)
-    assert json.loads(payload.dumps([math.nan, *range(5_000), Hostile()]))[-1] == "<3002 more>"
+    assert json.loads(payload.dumps([math.nan, *range(5_000), 2**70]))[-1] == "<3002 more>"
 
 
 def test_a_cut_tells_what_was_cut() -> None:

@@ -20,7 +20,7 @@ from tests.capture.conftest import Capture
 from tests.capture.graphs import State, graph
 from tests.capture.pausing import approval, ask, done
 from tierlens import keys
-from tierlens.capture.pauses import Pauses
+from tierlens.journal.pauses import Pauses
 from tierlens.policy import AgentPolicy, Policies
 from tierlens.spans import Span
 

@@ -6,12 +6,16 @@ import threading
 from typing import Any
 
 import pytest
+from langchain_core.runnables import RunnableLambda
 
 from tests.capture.conftest import Capture
 from tests.capture.graphs import State, graph, model
 from tierlens import keys
+from tierlens.capture import sampling
 from tierlens.capture.sampling import sampled
+from tierlens.capture.trace import Hold
 from tierlens.policy import AgentPolicy, Keep, Policies
+from tierlens.spans import Routing, Span
 
 QUESTION: Any = {"question": "Why?"}
 
@@ -91,6 +95,34 @@ def test_a_dropped_agent_that_fails_is_kept_where_its_errors_are_wanted(capture_
     with pytest.raises(ValueError, match="on purpose"):
         run(capture, a=fails)
     assert names(capture) == ["a", "graph", "graph"]
+
+
+def test_a_try_of_a_dropped_trace_that_failed_stays_dropped_when_it_is_tried_anew(capture_with: Any) -> None:
+    capture: Capture = capture_with(everything(0.0))
+    tries = iter([ValueError("broken on purpose"), None])
+
+    def flaky(question: str) -> str:
+        if error := next(tries):
+            raise error
+        return question
+
+    retried = RunnableLambda(flaky).with_retry(stop_after_attempt=2, wait_exponential_jitter=False)
+    RunnableLambda(lambda question: retried.invoke(question)).invoke("why", capture.config())
+
+    assert capture.journal.spans == {}
+
+
+def test_of_more_than_is_held_back_the_units_own_span_is_kept_and_the_rest_is_counted() -> None:
+    written: list[str] = []
+    spans = [Span("0" * 32, f"{number:016x}", None, "step", 1, 2, {}, "OK") for number in range(sampling.MAX_HELD + 2)]
+    hold = Hold(None)
+
+    for span in spans:
+        sampling.emit(span, Routing("x"), hold, lambda one, _: written.append(one.span_id), last=span is spans[-1])
+    assert (hold.lost, hold.count) == (1, len(spans))
+    sampling.decide(hold, True, lambda one, _: written.append(one.span_id))
+
+    assert written == [span.span_id for span in (*spans[:-2], spans[-1])]
 
 
 def test_what_is_kept_back_never_outlives_its_trace(capture_with: Any) -> None:

@@ -6,8 +6,14 @@ import logging
 
 import pytest
 
+from tierlens.capture.outcomes import FINE
+from tierlens.capture.recorder import Recorder
 from tierlens.capture.shield import Shield, shielded
+from tierlens.capture.trace import Context
+from tierlens.policy import Policies
+from tierlens.spans import Span
 from tierlens.testing.clock import FakeClock
+from tierlens.testing.memory_journal import MemoryJournal
 
 
 class Broken:
@@ -52,3 +58,31 @@ def test_what_stops_the_process_is_not_held_back() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         Stopping(Shield(strict=False)).act(True)
+
+
+def test_a_step_that_raises_costs_no_more_than_the_span_it_raised_at() -> None:
+    def step(span: Span) -> Span:
+        if span.name == "left open":
+            raise LookupError("of the user's own")
+        return span
+
+    journal, shield = MemoryJournal(), Shield(strict=False)
+    recorder = Recorder(journal, Policies(), shield, steps=(step,))
+    root = recorder.start("root", "root", "CHAIN", parent=None, context=Context())
+    recorder.start("left", "left open", "TASK", parent=root, context=Context())
+
+    recorder.finish(root, FINE)
+
+    assert [span.name for span in journal.spans.values()] == ["root"]
+    assert list(shield.failures.values()) == [1]
+
+
+def test_causes_are_forgotten_when_there_are_very_many(caplog: pytest.LogCaptureFixture) -> None:
+    now = [0.0]
+    shield = Shield(strict=False, clock=lambda: now[0])
+    with caplog.at_level(logging.WARNING, "tierlens"):
+        for number in range(3_000):
+            now[0] += 1.0
+            shield.warn(f"metric {number}", "was not recorded")
+    assert len(caplog.records) == 3_000
+    assert len(shield._said) <= 1_000

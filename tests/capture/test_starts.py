@@ -16,11 +16,11 @@ from tests.capture.conftest import Capture
 from tierlens import keys
 from tierlens.capture.callback import MlflowCallbackHandler
 from tierlens.capture.outcomes import FINE
-from tierlens.capture.pauses import Pauses
 from tierlens.capture.recorder import Recorder
 from tierlens.capture.shield import Shield
 from tierlens.capture.starts import StartRecords
 from tierlens.capture.trace import Context, Open
+from tierlens.journal.pauses import Pauses
 from tierlens.policy import Policies
 from tierlens.spans import Routing, Span
 from tierlens.testing.memory_journal import MemoryJournal

@@ -16,9 +16,9 @@ from tests.cli.running import tierlens
 from tests.conftest import StoredMlflow
 from tests.sinks.traces import Trace, agent_trace
 from tierlens import keys
-from tierlens.capture.pauses import Pause, Pauses
 from tierlens.journal.blobs import blob_path
 from tierlens.journal.codec import decode, encode
+from tierlens.journal.pauses import Pause, Pauses
 from tierlens.journal.segment import segment_path
 from tierlens.journal.writer import Journal
 from tierlens.shipping.deadletter import DeadLetters, Letter

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 
@@ -98,6 +99,19 @@ def test_what_the_second_refuses_is_counted_and_the_rest_goes_on(caplog):
     assert len(second.batches) == 1
     assert sink.lost == len(sending.spans)
     assert caplog.text.count("second destination has lost") == 1
+
+
+def test_a_second_destination_that_fails_in_its_own_way_is_tried_again_with_the_next(caplog):
+    second, sending = Kept(OSError(errno.ENOSPC, "No space left on device")), a_batch()
+    sink = FanOut(Kept(), second)
+
+    with caplog.at_level(logging.WARNING):
+        sink.send(sending)
+        sink.send(sending)
+
+        assert second.arrived.acquire(timeout=PATIENCE_S)
+    assert sink.lost == len(sending.spans)
+    assert "No space left" in caplog.text
 
 
 def test_a_second_destination_that_is_down_for_a_moment_loses_nothing():

@@ -10,9 +10,9 @@ from langgraph.callbacks import GraphCallbackHandler
 
 from tierlens.capture import current
 from tierlens.capture.graphs import streamed_input
-from tierlens.capture.pauses import Pauses
 from tierlens.capture.recorder import Recorder
 from tierlens.capture.trace import Context, Open
+from tierlens.journal.pauses import Pauses
 
 BrandOf = Callable[[object], str | None]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tierlens.capture import chains, contents, current, rag
-from tierlens.capture.outcomes import of_output
+from tierlens.capture.outcomes import ERROR, FINE, Outcome
 from tierlens.capture.recorder import Recorder
 from tierlens.capture.trace import Context, Open
 
@@ -44,7 +44,7 @@ class Call:
             return None
 
     def returned(self, result: Any) -> None:
-        self._guard(lambda: chains.end(self._recorder, self.opened, result))
+        self._guard(lambda: chains.end(self._recorder, self.opened, result), FINE)
 
     def yielded(self, item: Any) -> None:
         if not self.opened.first_token_ns:
@@ -61,18 +61,18 @@ class Call:
                 contents.put_outputs(self._recorder, self.opened, self._collected())
             chains.fail(self._recorder, self.opened, error)
 
-        self._guard(record)
+        self._guard(record, Outcome(ERROR))
 
     def _collected(self) -> Any:
         texts = all(isinstance(item, str) for item in self._items)
         return "".join(self._items) if texts and self._items else self._items
 
-    def _guard(self, record: Callable[[], None]) -> None:
+    def _guard(self, record: Callable[[], None], outcome: Outcome) -> None:
         try:
             record()
         except Exception as error:
             self._recorder.shield.report(f"closing the span of {self.opened.name}", error)
-            self._recorder.finish(self.opened, of_output(None))
+            self._recorder.finish(self.opened, outcome)
 
 
 def arguments(signature: inspect.Signature | None, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:

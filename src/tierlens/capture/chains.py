@@ -102,7 +102,7 @@ def mark_retried(recorder: Recorder, opened: Open) -> None:
     """Journal the failed try before this one again, now that it is known to have been retried."""
     graph = opened.parent
     failed = graph.failed.pop(_task(opened), None) if graph is not None and graph.failed else None
-    if failed is not None:
+    if failed is not None and failed.recording:
         detail = str(failed.attributes.get(keys.OUTCOME_DETAIL, ""))
         recorder.rewrite(failed, Outcome(outcomes.RETRIED, detail), failed.end_ns)
 

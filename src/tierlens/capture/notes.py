@@ -131,7 +131,7 @@ def artifact(name: str, content: Any) -> None:
         content: bytes, text, a ``pathlib.Path`` to copy, a matplotlib figure, or anything with a JSON form.
     """
     recorder, here = active.recorder(), current_span()
-    if recorder is None or here is None or not here.policy.log_artifacts:
+    if recorder is None or here is None or not here.policy.log_artifacts or not here.nearest_agent().recording:
         return
     try:
         _attach(recorder, here.nearest_agent(), name, _bytes(name, content))

@@ -42,6 +42,6 @@ def as_metric(value: object) -> Metric | None:
         return None
     try:
         number = float(value)
-    except (OverflowError, ValueError):  # an integer of hundreds of digits, a Decimal that signals
+    except (OverflowError, TypeError, ValueError):  # an integer of hundreds of digits, a Decimal that signals
         return None
     return number if math.isfinite(number) else None

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 import orjson
 
 from tierlens.capture.messages import as_message, is_message
+from tierlens.capture.shapes import has
 
 # Without OPT_SERIALIZE_NUMPY, with which orjson imports numpy at the first object that it does not know.
 OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_UTC_Z
 MAX_TEXT = 1_000_000
 MAX_DEPTH = 24
 MAX_ITEMS = 2_000
+MAX_NUMBERS = 10_000
 
 
 def dumps(value: object) -> str:
@@ -30,30 +31,22 @@ def dumps(value: object) -> str:
 def encode(value: object) -> bytes:
     """As ``dumps``, as UTF-8 bytes."""
     try:
-        return orjson.dumps(value, default=_foreign, option=OPTIONS)
+        return orjson.dumps(value, default=describe, option=OPTIONS)
     except Exception:  # whatever a foreign object's own code raises while it is read
         return orjson.dumps(plain(value), option=OPTIONS)
-
-
-def _foreign(value: Any) -> object:
-    """As ``describe``, and numbers and arrays of numpy as orjson writes them."""
-    if type(value).__module__ == "numpy":
-        with suppress(TypeError):  # an array of objects
-            return orjson.Fragment(orjson.dumps(value, option=OPTIONS | orjson.OPT_SERIALIZE_NUMPY))
-    return describe(value)
 
 
 def describe(value: Any) -> object:
     """What stands in the JSON for an object that orjson does not know."""
     if is_message(value):
         return as_message(value)
-    if hasattr(value, "page_content"):
+    if has(value, "page_content"):
         return document(value)
-    if hasattr(value, "model_dump"):
+    if has(value, "model_dump"):
         return value.model_dump()
-    if hasattr(value, "__dataclass_fields__"):
+    if has(value, "__dataclass_fields__"):
         return {name: getattr(value, name) for name in value.__dataclass_fields__}
-    if hasattr(value, "_asdict"):
+    if has(value, "_asdict"):
         return value._asdict()
     if isinstance(value, bytes | bytearray | memoryview):
         return f"<{len(value)} bytes>"
@@ -61,9 +54,29 @@ def describe(value: Any) -> object:
         return sorted(value, key=safe_repr)
     if isinstance(value, Mapping):
         return dict(value)
-    if hasattr(value, "shape"):
+    if _is_numpys(value):
+        return _numbers(value)
+    if has(value, "shape"):
         return f"<{type(value).__name__} {tuple(value.shape)}>"
     return safe_repr(value)
+
+
+def _is_numpys(value: object) -> bool:
+    return type(value).__module__.partition(".")[0] == "numpy" and has(value, "dtype")
+
+
+def _numbers(value: Any) -> object:
+    """An array of numpy's, or one of its numbers, as lists and numbers; in words where that would be many."""
+    kind = value.dtype.kind
+    if value.size > MAX_NUMBERS:
+        return f"<{type(value).__name__} {tuple(value.shape)} of {value.dtype}>"
+    if kind == "M":
+        value = value.astype("datetime64[us]")  # as finer ones are no dates to Python
+    elif kind == "f" and value.dtype.itemsize > 8:
+        value = value.astype(float)
+    elif kind in "mc":
+        value = value.astype(str)
+    return value.tolist()
 
 
 def document(value: Any) -> dict[str, object]:
@@ -125,12 +138,16 @@ def plain(value: object, depth: int = 0, above: frozenset[int] = frozenset()) ->
 def _plain_mapping(value: Mapping[Any, object], depth: int, inside: frozenset[int]) -> dict[str, object]:
     items = list(value.items())
     out = {
-        str(plain(key if isinstance(key, str) else safe_repr(key))): plain(item, depth + 1, inside)
+        str(plain(key if isinstance(key, str) else _key(key))): plain(item, depth + 1, inside)
         for key, item in items[:MAX_ITEMS]
     }
     if len(items) > MAX_ITEMS:
         out["…"] = f"<{len(items) - MAX_ITEMS} more>"
     return out
+
+
+def _key(key: Any) -> str:
+    return safe_repr(key.item() if _is_numpys(key) else key)
 
 
 def capped(encoded: bytes, max_bytes: int) -> bytes:

@@ -196,10 +196,16 @@ class Recorder:
                 invocations.count(opened)
             self.rewrite(opened, outcome, end_ns or trace.clock_ns + perf_counter_ns())
             if opened.own_hold is not None:
-                kept = opened.policy.keep.wants(outcome.status == "ERROR", (opened.end_ns - opened.start_ns) / 1e9)
-                if not kept:
-                    trace.spans -= len(opened.own_hold.spans)
-                sampling.decide(opened.own_hold, kept, self._write)
+                self._decide(opened, opened.own_hold, outcome)
+
+    def _decide(self, opened: Open, hold: Hold, outcome: Outcome) -> None:
+        kept = opened.policy.keep.wants(outcome.status == "ERROR", (opened.end_ns - opened.start_ns) / 1e9)
+        if not kept:
+            opened.trace.spans -= hold.count
+        elif hold.lost:
+            held = f"of what sampling may still drop, {sampling.MAX_HELD} spans are held back"
+            self.shield.warn("held", f"{hold.lost} spans of {opened.name} are not recorded: {held}")
+        sampling.decide(hold, kept, self._write)
 
     def rewrite(self, opened: Open, outcome: Outcome, end_ns: int) -> None:
         """Journal ``opened`` as ended so; for a span already journalled, the later record replaces the earlier."""
@@ -215,7 +221,7 @@ class Recorder:
         if first:
             opened.trace.spans += 1
         if hold := opened.own_hold or opened.hold:
-            sampling.emit(span, self._routing(opened), hold, self._write)
+            sampling.emit(span, self._routing(opened), hold, self._write, last=hold is opened.own_hold)
         else:
             self._write(span, self._routing(opened))
 
@@ -246,11 +252,16 @@ class Recorder:
             opened.events,
             opened.links,
         )
-        guarded = opened.policy.redact or trace.private.texts
-        span: Span | None = privacy.clean(made, opened) if guarded else made
-        for step in self._steps:
-            span = step(span) if span is not None else None
-        return span
+        try:
+            guarded = opened.policy.redact or trace.private.texts
+            span: Span | None = privacy.clean(made, opened) if guarded else made
+            for step in self._steps:
+                span = step(span) if span is not None else None
+            return span
+        except Exception as error:
+            # What cannot be cleaned is not written; what ends after it, its root above all, is.
+            self.shield.report(f"cleaning a span of {opened.kind}", error)
+            return None
 
     def _routing(self, opened: Open) -> Routing:
         routing = opened.trace.root_routing if opened.parent is None else opened.trace.routing

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from tierlens import keys
 from tierlens.capture import outcomes
 from tierlens.capture.outcomes import Outcome
-from tierlens.capture.pauses import Pause, Pauses
 from tierlens.capture.tagging import add_tags
 from tierlens.capture.trace import Open
+from tierlens.journal.pauses import Pause, Pauses
 from tierlens.spans import Link
 
 

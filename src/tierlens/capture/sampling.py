@@ -23,14 +23,20 @@ def wants_hold(policy: AgentPolicy) -> bool:
     return policy.keep != Keep()
 
 
-def emit(span: Span, routing: Routing, hold: Hold | None, write: Emit) -> None:
-    """Write ``span``, or hold it back with the rest of its unit; what a dropped unit still ends is dropped too."""
+def emit(span: Span, routing: Routing, hold: Hold | None, write: Emit, *, last: bool = False) -> None:
+    """Write ``span``, or hold it back with the rest of its unit; what a dropped unit still ends is dropped too.
+
+    Args:
+        last: it is the unit's own, which ends last and for which there is always room.
+    """
     while hold is not None and hold.decided is True:
         hold = hold.outer
     if hold is None:
         write(span, routing)
-    elif hold.decided is None and len(hold.spans) < MAX_HELD:
+    elif hold.decided is None and (last or len(hold.spans) < MAX_HELD):
         hold.spans.append((span, routing))
+    elif hold.decided is None:
+        hold.lost += 1
 
 
 def decide(hold: Hold, kept: bool, write: Emit) -> None:

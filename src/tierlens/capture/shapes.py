@@ -19,12 +19,18 @@ def fields(value: object) -> Mapping[str, Any]:
         return value  # type: ignore[return-value]  # kind says dict, mypy cannot see it
     if hasattr(kind, "__pydantic_fields__"):
         return value.__dict__
-    return value if isinstance(value, Mapping) else getattr(value, "__dict__", NONE)
+    if isinstance(value, Mapping):
+        return value
+    return value.__dict__ if kind.__dictoffset__ else NONE
 
 
 def has(value: object, name: str) -> bool:
-    """Whether ``value`` has this attribute; False for an object that raises when it is asked."""
+    """Whether ``value`` has this attribute, by its class or as a field of its own.
+
+    The object itself is not asked: a mock has all attributes there are, and a proxy looks for them elsewhere.
+    """
+    kind = type(value)
     try:
-        return hasattr(value, name)
+        return hasattr(kind, name) or (kind.__dictoffset__ != 0 and name in value.__dict__)
     except Exception:  # hasattr lets all but an AttributeError through
         return False

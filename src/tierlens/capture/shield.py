@@ -9,11 +9,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 log = logging.getLogger("tierlens")
 Function = TypeVar("Function", bound=Callable[..., Any])
 SILENCE_S = 60.0
+_CAUSES: Final = 1_000
 
 
 class Shield:
@@ -55,6 +56,8 @@ class Shield:
             now = self._clock()
             if now - self._said.get(cause, -self._silence_s) < self._silence_s:
                 return
+            if len(self._said) >= _CAUSES:  # some name what a user named
+                self._said = {said: at for said, at in self._said.items() if now - at < self._silence_s}
             self._said[cause] = now
         log.warning("tierlens: %s", text, exc_info=error)
 

@@ -35,9 +35,10 @@ class StartRecords:
             return
         self._busy.set()
         if self._thread is None and not self._stop.is_set():
-            self._thread = threading.Thread(target=self._run, name="tierlens-starts", daemon=True)
-            with suppress(RuntimeError):  # late in the interpreter's shutdown
-                self._thread.start()
+            thread = threading.Thread(target=self._run, name="tierlens-starts", daemon=True)
+            with suppress(RuntimeError):  # no more threads just now, or late in the interpreter's shutdown
+                thread.start()
+                self._thread = thread
 
     def close(self) -> None:
         """Record what is open now, and end the thread."""

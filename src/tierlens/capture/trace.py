@@ -91,14 +91,24 @@ class Trace:
 
 
 class Hold:
-    """Spans of a trace or agent that sampling would drop, kept back until it has ended and ``keep`` can decide."""
+    """Spans of a trace or agent that sampling would drop, kept back until it has ended and ``keep`` can decide.
 
-    __slots__ = ("decided", "outer", "spans")
+    Attributes:
+        lost: how many there was no room for.
+    """
+
+    __slots__ = ("decided", "lost", "outer", "spans")
 
     def __init__(self, outer: Hold | None) -> None:
         self.outer = outer
         self.spans: list[tuple[Span, Routing]] = []
         self.decided: bool | None = None
+        self.lost = 0
+
+    @property
+    def count(self) -> int:
+        """How many spans it is for; one that was journalled again, as retried, counts once."""
+        return len({span.span_id for span, _ in self.spans}) + self.lost
 
 
 class Open:

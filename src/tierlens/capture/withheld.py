@@ -99,11 +99,11 @@ def _is_text(piece: str, said: bool) -> bool:
 
 def _by_anchor(texts: Iterable[str]) -> Mapping[str, _Forms]:
     found: dict[str, set[str]] = {}
-    for text in texts:
+    # Longest first, so that a text inside another does not leave the rest of the longer one behind.
+    for text in sorted(texts, key=lambda text: (-len(text), text)):
         for form in _forms(text):
             found.setdefault(form[:_ANCHOR], set()).add(form)
-    # Longest first, so that a text inside another does not leave the rest of the longer one behind.
-    longest_first = sorted(found.items(), key=lambda item: (-len(item[0]), item[0]))
+    longest_first = sorted(found.items(), key=lambda item: len(item[0]), reverse=True)
     return {anchor: _Forms(sorted(forms), max(map(len, forms))) for anchor, forms in longest_first}
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 import time
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
-from tierlens.journal.segment import BLOBS, create_directory
+from tierlens.journal.segment import BLOBS, sync_directory, write_whole
 
 
 def digest(content: bytes) -> str:
@@ -31,22 +32,20 @@ def touch_blob(directory: Path, sha256: str) -> bool:
 
 
 def write_blob(directory: Path, sha256: str, content: bytes) -> None:
-    """Write under another name, then rename: a blob is whole or not there.
+    """Store a content; it is whole or not there.
 
     Raises:
         OSError: the disk is full, or the folder cannot be written.
     """
-    create_directory(directory / BLOBS)
-    path = blob_path(directory, sha256)
-    temporary = path.with_name(f".{sha256}.{secrets.token_hex(4)}.tmp")
-    try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-        with open(os.open(temporary, flags, 0o600), "wb") as file:
-            file.write(content)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    write_whole(blob_path(directory, sha256), content)
+
+
+def sync_blobs(directory: Path, names: Iterable[str]) -> None:
+    """Make blobs survive a power loss, those that are still there."""
+    for sha256 in names:
+        with suppress(FileNotFoundError), open(blob_path(directory, sha256), "rb") as file:
+            os.fsync(file.fileno())
+    sync_directory(directory / BLOBS)
 
 
 def remove_untouched(directory: Path, sha256: str, seen: tuple[int, int]) -> bool:

@@ -6,18 +6,14 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
-from tierlens.journal.segment import create_directory
-
-CONFIGURATIONS: Final = "configurations"
+from tierlens.journal.segment import CONFIGURATIONS, write_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +39,8 @@ def store_configuration(directory: Path, version: str, configuration: Configurat
     path = _path(directory, version)
     if path.exists():
         return
-    create_directory(path.parent)
-    temporary = path.with_name(f".{version}.{secrets.token_hex(4)}.tmp")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     told = {"v": 1, "agent": configuration.agent, "flags": configuration.flags, "yaml": configuration.yaml}
-    try:
-        with open(os.open(temporary, flags, 0o600), "wb") as file:
-            file.write(orjson.dumps(told))
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    write_whole(path, orjson.dumps(told))
 
 
 def read_configuration(directory: Path, version: str) -> Configuration | None:

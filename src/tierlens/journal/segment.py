@@ -14,6 +14,8 @@
     forget.lock  forget.left  locked while somebody erases; traces that MLflow may still have
     put-back-<writer>.….jsonl lines on their way back into the journal
     blobs/  dead-letter/      artifacts by SHA-256; lines that no sink would take
+    configurations/           agents' files and flags, by version
+    paused/                   which trace paused at which checkpoint
 
 A writer is one process: ``<UTC time>-<pid>-<8 hex digits>``. Everything else in the directory is left alone.
 """
@@ -31,6 +33,8 @@ from typing import Final
 
 BLOBS: Final = "blobs"
 DEAD_LETTER: Final = "dead-letter"
+CONFIGURATIONS: Final = "configurations"
+PAUSED: Final = "paused"
 SHIPPER_LOCK: Final = "shipper.lock"
 SHIPPER_STATE: Final = "shipper.state"
 SHIPPER_WANTED: Final = "shipper.wanted"
@@ -118,6 +122,24 @@ def sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write for the owner's eyes only and under a name of its own, then rename: the file is whole or not there.
+
+    Raises:
+        OSError: the disk is full, or the folder cannot be written.
+    """
+    create_directory(path.parent)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        with open(os.open(temporary, flags, 0o600), "wb") as file:
+            file.write(content)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def replace_durably(path: Path, content: bytes) -> None:

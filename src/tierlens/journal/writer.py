@@ -106,6 +106,7 @@ class Journal:
         )
         self._accepted = self._started = self._truncated = self._starts_refused = self._blobs_refused = 0
         self._synced = (0, 0)
+        self._new_blobs: list[str] = []
         self._end = End("", 0, 0)
         self._keeper: Keeper | None = None
         self._alarmed_at = self._monotonic() - _ALARM_EVERY_S
@@ -233,6 +234,7 @@ class Journal:
         if content and not granted:
             raise JournalRefused("quota", f"{self._quota} bytes are taken")
         blobs.write_blob(self.directory, sha256, content)
+        self._new_blobs.append(sha256)
 
     def _opened(self) -> None:
         for call in self._when_opened:
@@ -248,13 +250,17 @@ class Journal:
     def _sync(self) -> bool:
         with self._lock:
             mark = (self._accepted + self._started, self._files.number)
-            if mark == self._synced:
+            if mark == self._synced and not self._new_blobs:
                 return False
+            new_blobs, self._new_blobs = self._new_blobs, []
             if self._files.deleted():
                 log.error("journal %s was deleted while it was written to; a new one is begun", self._files.name)
                 self._files.forget()
                 self._lines.revoke_room()
             descriptors = self._files.descriptors_to_sync()
+        # Before the lines that name them, so that no power loss leaves a name without its file.
+        if new_blobs:
+            blobs.sync_blobs(self.directory, new_blobs)
         sync_and_close(descriptors)
         if mark[1] != self._synced[1]:
             sync_names(self.directory)

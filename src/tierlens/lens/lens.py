@@ -21,13 +21,15 @@ from tierlens.capture.current import using
 from tierlens.capture.notes import current_span
 from tierlens.capture.otel import bridge_installed_provider, span_processor
 from tierlens.capture.paths import lookup
-from tierlens.capture.pauses import Pauses
 from tierlens.capture.recorder import Recorder, Step
 from tierlens.capture.redaction import redactor
+from tierlens.capture.shield import Shield
 from tierlens.capture.starts import StartRecords
 from tierlens.capture.trace import Context
 from tierlens.errors import SettingsError, TierlensError
 from tierlens.journal.configurations import Configuration, store_configuration
+from tierlens.journal.pauses import Pauses
+from tierlens.journal.segment import PAUSED
 from tierlens.journal.writer import Journal
 from tierlens.policy import Policies
 from tierlens.settings import Settings
@@ -88,9 +90,9 @@ class Lens:
             segment_bytes=chosen.segment_mb << 20,
             fsync_interval_s=chosen.fsync_interval_s,
         )
-        self._recorder = Recorder(self._journal, policies, steps=steps)
+        self._recorder = Recorder(self._journal, policies, Shield(strict=chosen.strict), steps)
         self._starts = StartRecords(self._recorder)
-        self._pauses = Pauses(chosen.journal_dir / "paused")
+        self._pauses = Pauses(chosen.journal_dir / PAUSED)
         self._shipping = shipping_for(chosen, self._journal, __version__)
         self._shipping.start()
         self._links: TraceLinks | None = None
@@ -189,6 +191,8 @@ class Lens:
             active.activate(None)
             threads.uninstall()
         self._starts.close()
+        if self._links is not None:
+            self._links.close()
         self._shipping.close(self.settings.exit_timeout_s if timeout_s is None else timeout_s)
         self._journal.close()
 
@@ -241,9 +245,14 @@ def _warm_up(directory: Path, policies: Policies, pauses: Pauses) -> None:
 
 def _text(value: object) -> str | None:
     """A user's id, say, may well be a number."""
-    return None if value is None else str(value)
+    return None if value is None else _said(value)
+
+
+def _said(value: object) -> str:
+    # str() of a member of ``class Brand(str, Enum)`` is its name, not what it is.
+    return str.__str__(value) if isinstance(value, str) else str(value)
 
 
 def _brand_at(path: str, inputs: object) -> str | None:
     found = lookup({"inputs": inputs}, path)
-    return str(found) if isinstance(found, str | int) else None
+    return _said(found) if isinstance(found, str | int) else None

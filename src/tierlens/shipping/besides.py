@@ -1,21 +1,17 @@
-"""What lies beside a journal's segments of traces that are erased: dead letters, artifacts, notes of pauses."""
+"""What lies beside a journal's segments of traces that are erased: dead letters and artifacts."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
-
-import orjson
+from typing import Final
 
 from tierlens.journal.blobs import blob_path, identity, remove_untouched
 from tierlens.journal.forgotten import Subject, subjects_of
 from tierlens.journal.segment import BLOBS, DEAD_LETTER
 from tierlens.shipping.deadletter import DeadLetters
 
-PAUSED: Final = "paused"
 _IDS: Final = 32
 
 
@@ -56,29 +52,6 @@ class Besides:
             return blob_path(self._directory, sha256).is_file()
         return remove_untouched(self._directory, sha256, seen)
 
-    def pauses(self, gone: Callable[[str], bool], *, write: bool) -> int:
-        """Take their notes of pauses away, or, where a note keeps something private, the ids out of it: whoever
-        resumes there must know what that was, else it would be let through."""
-        found = 0
-        for path in self._in(PAUSED):
-            with suppress(OSError, ValueError, KeyError, TypeError):
-                pause = orjson.loads(path.read_bytes())
-                if gone(pause["trace_id"]):
-                    found += 1
-                    if write:
-                        _remove_pause(path, pause)
-        return found
-
     def _in(self, folder: str) -> Iterator[Path]:
         with suppress(FileNotFoundError, NotADirectoryError):
             yield from sorted((self._directory / folder).iterdir())
-
-
-def _remove_pause(path: Path, pause: Mapping[str, Any]) -> None:
-    if not pause.get("private"):
-        path.unlink(missing_ok=True)
-        return
-    fresh = path.with_suffix(f".{os.getpid()}")
-    fresh.write_bytes(orjson.dumps({**pause, "trace_id": "", "span_id": ""}))
-    fresh.chmod(0o600)
-    fresh.replace(path)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from typing import Final
 
 from tierlens.errors import DeliveryError, Forbidden, Rejected, TooLarge, Unavailable
 from tierlens.journal.codec import Line
@@ -22,6 +24,8 @@ from tierlens.shipping.retry import Action, decide
 from tierlens.shipping.runs import RunLog
 from tierlens.shipping.sieve import ERASED, Sieve
 from tierlens.sinks.base import Finish, Sink
+
+_OF_THIS_HOST: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 class Delivery:
@@ -100,6 +104,8 @@ class Delivery:
         except DeliveryError as error:
             return error
         except Exception as error:
+            if isinstance(error, OSError) and error.errno in _OF_THIS_HOST:
+                return Unavailable(repr(error))
             # A sink that trips over one parcel must not hold up all others; whatever it is, nothing is thrown
             # away.
             self._alarms.warn("sink", f"the sink failed in a way it does not declare: {error!r}")

@@ -21,7 +21,8 @@ from tierlens.errors import DeliveryError, JournalError
 from tierlens.journal.erasing import erase, traces_of
 from tierlens.journal.forgotten import Forgotten, Subject, remember
 from tierlens.journal.lock import FileLock, is_orphan
-from tierlens.journal.segment import FORGET_LEFT, FORGET_LOCK, SHIPPER_LOCK, create_directory, replace_durably
+from tierlens.journal.pauses import Pauses
+from tierlens.journal.segment import FORGET_LEFT, FORGET_LOCK, PAUSED, SHIPPER_LOCK, create_directory, replace_durably
 from tierlens.shipping import handover
 from tierlens.shipping.besides import Besides
 from tierlens.sinks.erasing import Held, StoredTraces, many
@@ -156,7 +157,7 @@ class Erasure:
             path.unlink(missing_ok=True)
         wanted = ((erased.blobs | theirs) - erased.kept_blobs - others) & seen.keys()
         files = [sha256 for sha256 in wanted if self._besides.remove_blob(sha256, seen[sha256], write=write)]
-        pauses = self._besides.pauses(gone, write=write)
+        pauses = Pauses(self._directory / PAUSED).erase(gone, write=write)
         return Found(tuple(sorted(traces)), erased.lines, len(letters), len(files), pauses)
 
     def _in_mlflow(self, found: Found, traces: set[str], act: Callable[[StoredTraces, Sequence[str]], Held]) -> Found:

@@ -6,6 +6,7 @@ import gc
 import os
 import random
 import threading
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -81,12 +82,11 @@ def run_once(
         return RunReport(0, drained=True)
     if not _taken_over(directory, lock, clock):
         return RunReport(0, drained=False, busy=True)
-    shipper = Shipper(directory, sink, limits=limits, clock=clock, rng=rng, tally=open_tally())
-    shipper.urgent = True
     try:
-        return _drain(shipper, clock, patience_s)
+        with closing(Shipper(directory, sink, limits=limits, clock=clock, rng=rng, tally=open_tally())) as shipper:
+            shipper.urgent = True
+            return _drain(shipper, clock, patience_s)
     finally:
-        shipper.close()
         lock.release()
 
 
@@ -153,12 +153,10 @@ def run_forever(
             return RunReport(0, drained=False, busy=True)
     tell = partial(_tell, directory, destination)
     tell(Health())
-    shipper = Shipper(directory, sink, limits=limits, clock=clock, tell=tell, tally=open_tally())
-    service = _Service(shipper, directory, destination, clock)
     try:
-        return service.run(stop, alone_s)
+        with closing(Shipper(directory, sink, limits=limits, clock=clock, tell=tell, tally=open_tally())) as shipper:
+            return _Service(shipper, directory, destination, clock).run(stop, alone_s)
     finally:
-        shipper.close()
         handover.clear(directory)
         handover.take_flush_wish(directory)
         lock.release()
@@ -214,6 +212,5 @@ class _Service:
         alone_for = now - self._company
         if not self._shipper.drained:
             return alone_for >= alone_s
-        if not living:
-            self._shipper.settle()
+        self._shipper.settle(soon=not living)
         return alone_for >= (_GRACE_S if self._shipper.settled else _SETTLE_S)

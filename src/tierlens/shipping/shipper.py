@@ -188,9 +188,9 @@ class Shipper:
         """Spans that the sink had taken and did not hold."""
         return self._audit.missing
 
-    def settle(self) -> None:
-        """Ask without delay whether the sink holds what it took."""
-        self._audit.hurry = True
+    def settle(self, soon: bool = True) -> None:
+        """Ask without delay whether the sink holds what it took; or, after all, when it is time."""
+        self._audit.hurry = soon
 
     @property
     def living(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 
 from tierlens.journal.forks import follow_forks
 from tierlens.journal.lock import FileLock
@@ -19,7 +19,7 @@ from tierlens.shipping.health import Standing, hopeless
 from tierlens.shipping.limits import Limits, limits_of_thread
 from tierlens.shipping.report import FlushReport
 from tierlens.shipping.shipper import Shipper
-from tierlens.shipping.tally import OpenTally, no_tally
+from tierlens.shipping.tally import OpenTally, Tally, no_tally
 from tierlens.sinks.base import Sink
 
 _SOONEST_S = 0.1
@@ -170,13 +170,27 @@ class ShippingThread:
     def _ship(self, stop: threading.Event) -> None:
         # A child forked in the midst of an import could never import that module: its lock would stay held.
         with self._state:
-            sink = self._open_sink()
-            tally = self._open_tally()
             prices.load()
-        shipper = Shipper(self._journal.directory, sink, limits=self._limits, clock=self._clock, tally=tally)
-        self._shipper = shipper
+            sink = self._open_sink()
+        with closing(sink):
+            with self._state:
+                tally = self._open_tally()
+            with closing(self._shipper_of(sink, tally)) as shipper:
+                self._go_on(shipper, stop)
+
+    def _shipper_of(self, sink: Sink, tally: Tally | None) -> Shipper:
         try:
-            pause = _SOONEST_S
+            return Shipper(self._journal.directory, sink, limits=self._limits, clock=self._clock, tally=tally)
+        except BaseException:
+            # It is tried again, and whoever counts may hold a port.
+            if tally is not None:
+                tally.close()
+            raise
+
+    def _go_on(self, shipper: Shipper, stop: threading.Event) -> None:
+        self._shipper = shipper
+        pause = _SOONEST_S
+        try:
             while not stop.is_set():
                 if handover.take_flush_wish(self._journal.directory):
                     shipper.hurry()
@@ -192,8 +206,6 @@ class ShippingThread:
                 pause = min(pause * _SLOWER, _LATEST_S)
         finally:
             self._shipper = None
-            shipper.close()
-            sink.close()
 
     def _rest(self, seconds: float) -> None:
         if self._clock.wait(self._wake, seconds) and not self._stop.is_set():

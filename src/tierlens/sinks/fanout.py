@@ -104,6 +104,8 @@ class FanOut:
             self._take(batch, str(e))
         except DeliveryError as e:
             self._take(batch, str(e))
+        except Exception as e:  # a redactor's, or that of a full disk: the thread must live on
+            self._take(batch, repr(e))
         else:
             self._take(batch, "")
         return 0.0

@@ -23,8 +23,12 @@ class TraceLinks:
     def __init__(self, settings: Settings) -> None:
         uri = settings.tracking_uri.rstrip("/")
         channel = Channel(uri, credentials_for(settings), timeout=_TIMEOUT, longest_s=_LONGEST_S, connections=1)
-        self._shown = channel.shown.rstrip("/")
+        self._channel, self._shown = channel, channel.shown.rstrip("/")
         self._experiments = Experiments(RestBackend(channel), settings.artifact_location or "")
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._channel.close()
 
     def of(self, experiment: str, trace_id: str) -> str:
         """The address that opens a trace, whether it has been delivered yet or not.

@@ -18,10 +18,10 @@ from pathlib import Path
 from tests.performance.probes.bare import QUESTION
 from tests.performance.reference import workload
 from tierlens.capture.callback import MlflowCallbackHandler
-from tierlens.capture.pauses import Pauses
 from tierlens.capture.recorder import Recorder
 from tierlens.capture.redaction import RULES, redactor
 from tierlens.capture.trace import Context
+from tierlens.journal.pauses import Pauses
 from tierlens.policy import Policies
 from tierlens.testing.memory_journal import MemoryJournal
 

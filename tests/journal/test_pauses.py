@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.journal.processes import eventually
-from tierlens.capture.pauses import KEPT_S, KEPT_WITH_SECRETS_S, Pause, Pauses
+from tierlens.journal.pauses import KEPT_S, KEPT_WITH_SECRETS_S, Pause, Pauses
 from tierlens.lens import Lens
 from tierlens.policy import Policies
 from tierlens.settings import Settings

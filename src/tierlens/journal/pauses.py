@@ -6,11 +6,14 @@ import contextlib
 import hashlib
 import os
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import orjson
+
+from tierlens.journal.segment import write_whole
 
 _DAY_S: Final = 86_400.0
 KEPT_S: Final = 30 * _DAY_S
@@ -39,18 +42,11 @@ class Pauses:
         self._directory = directory
 
     def remember(self, thread: str, checkpoint: str, pause: Pause) -> None:
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = self._path(thread, checkpoint)
-        fresh = path.with_suffix(f".{os.getpid()}")
-        fresh.write_bytes(orjson.dumps(pause))
-        fresh.chmod(0o600)
-        fresh.replace(path)
+        write_whole(self._path(thread, checkpoint), orjson.dumps(pause))
 
     def recall(self, thread: str, checkpoint: str) -> Pause | None:
         """The pause that a resume at ``checkpoint`` ends, or None where this journal has not seen it."""
-        with contextlib.suppress(OSError, orjson.JSONDecodeError, TypeError):
-            return Pause(**orjson.loads(self._path(thread, checkpoint).read_bytes()))
-        return None
+        return _read(self._path(thread, checkpoint))
 
     def forget(self, thread: str, checkpoint: str) -> None:
         self._path(thread, checkpoint).unlink(missing_ok=True)
@@ -67,15 +63,38 @@ class Pauses:
                 # Another process may sweep at the same time, or its thread move on.
                 with contextlib.suppress(OSError):
                     age_s = now_s - entry.stat().st_mtime
-                    if age_s > KEPT_S and (age_s > KEPT_WITH_SECRETS_S or not _keeps_secrets(Path(entry.path))):
+                    if age_s <= KEPT_S:
+                        continue
+                    pause = _read(Path(entry.path))
+                    if age_s > KEPT_WITH_SECRETS_S or pause is None or not pause.private:
                         Path(entry.path).unlink()
+
+    def erase(self, gone: Callable[[str], bool], *, write: bool) -> int:
+        """Take the pauses of some traces away, or, where one keeps something private, the ids out of it: whoever
+        resumes there must know what that was, else it would be let through.
+
+        Returns:
+            How many there are of them, also where nothing is to be written.
+
+        Raises:
+            OSError: the folder cannot be read, or a file not written.
+        """
+        found = 0
+        for path in sorted(self._directory.iterdir()) if self._directory.is_dir() else ():
+            if (pause := _read(path)) is not None and gone(pause.trace_id):
+                found += 1
+                if write and pause.private:
+                    write_whole(path, orjson.dumps(replace(pause, trace_id="", span_id="")))
+                elif write:
+                    path.unlink(missing_ok=True)
+        return found
 
     def _path(self, thread: str, checkpoint: str) -> Path:
         name = hashlib.sha256(f"{thread}\0{checkpoint}".encode()).hexdigest()[:32]
         return self._directory / f"{name}.json"
 
 
-def _keeps_secrets(path: Path) -> bool:
-    with contextlib.suppress(orjson.JSONDecodeError, TypeError):
-        return bool(Pause(**orjson.loads(path.read_bytes())).private)
-    return False
+def _read(path: Path) -> Pause | None:
+    with contextlib.suppress(OSError, orjson.JSONDecodeError, TypeError):
+        return Pause(**orjson.loads(path.read_bytes()))
+    return None

@@ -10,12 +10,13 @@ import threading
 from collections.abc import Callable
 from typing import Annotated, Any
 
+import langgraph.types
 import pytest
 from langchain_core.messages import AnyMessage
 from langgraph.graph import START, StateGraph
 from langgraph.graph.message import add_messages
 from langgraph.types import Command, Send
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
 from tests.capture.conftest import Capture
@@ -164,6 +165,41 @@ def test_only_the_keys_a_policy_names_are_stored(capture_with: Any, policy: Stat
     assert read(capture, "second", keys.INPUTS) == kept
     assert set(read(capture, "second", keys.OUTPUTS)) == set(kept)
     assert read(capture, "first", keys.INPUTS) == {"question": "Why?", "notes": []}
+
+
+def test_what_a_policy_leaves_out_is_not_sent_on_either(capture_with: Any) -> None:
+    capture: Capture = capture_with(Policies(defaults=AgentPolicy(state=StatePolicy(exclude=frozenset({"panel"})))))
+    built = StateGraph(State)
+    built.add_node("a", lambda state: [Command(update={"notes": ["x"]}), {"panel": "hush", "question": "How?"}])
+    built.add_node("b", lambda state: {})
+    built.add_edge(START, "a")
+    built.add_conditional_edges("a", lambda state: [Send("b", {"question": "Why?", "panel": "hush"})], ["b"])
+    built.compile().invoke({"question": "Why?"}, capture.config())
+
+    assert "hush" not in capture.journal.text()
+    (router,) = (s for s in capture.journal.spans.values() if '"node":"b"' in str(s.attributes[keys.OUTPUTS]))
+    assert json.loads(str(router.attributes[keys.OUTPUTS])) == [{"node": "b", "arg": {"question": "Why?"}}]
+
+
+def test_a_node_that_is_given_a_model_shows_no_field_that_the_model_excludes(capture: Capture) -> None:
+    class Shy(BaseModel):
+        question: str = ""
+        key: str = Field(default="hush", exclude=True)
+
+    built = StateGraph(Shy).add_node("a", lambda state: {"question": "How?"}).add_edge(START, "a")
+    built.compile().invoke(Shy(question="Why?"), capture.config())
+
+    assert read(capture, "a", keys.INPUTS) == {"question": "Why?"}
+
+
+@pytest.mark.skipif(not hasattr(langgraph.types, "TracePolicy"), reason="this LangGraph has no TracePolicy")
+def test_a_nodes_trace_policy_says_what_is_stored_of_it(capture: Capture) -> None:
+    policy = langgraph.types.TracePolicy(process_inputs=lambda state: {}, process_outputs=lambda state: {"notes": "-"})
+    built = StateGraph(State).add_node("a", lambda state: {"notes": ["hush"]}, trace_policy=policy).add_edge(START, "a")
+    built.compile().invoke({"question": "Why?"}, capture.config())
+
+    said = capture.attributes("a")
+    assert (json.loads(str(said[keys.INPUTS])), json.loads(str(said[keys.OUTPUTS]))) == ({}, {"notes": "-"})
 
 
 def test_a_long_value_is_cut_with_its_size_and_digest(capture_with: Any) -> None:

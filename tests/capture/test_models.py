@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import pytest
 from langchain_anthropic import ChatAnthropic
+from langchain_core.caches import InMemoryCache
 from langchain_core.language_models.fake import FakeListLLM
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.tools import tool
@@ -237,6 +238,17 @@ def test_inside_a_graph_that_streams_messages_usage_is_counted_once(capture: Cap
     totals = fresh.ledger()["totals"]
     usage = read(span, keys.TOKEN_USAGE)
     assert (usage["input_tokens"], usage["output_tokens"]) == (totals["all_input_tokens"], totals["output_tokens"])
+
+
+def test_an_answer_out_of_langchains_cache_took_no_tokens(capture: Capture, fresh: ClaudeEndpoint) -> None:
+    llm = claude(fresh, cache=InMemoryCache())
+    for _ in range(3):
+        llm.invoke("Why?", capture.config())
+
+    totals, spans = fresh.ledger()["totals"], calls(capture)
+    assert sum(read(span, keys.TOKEN_USAGE)["output_tokens"] for span in spans) == totals["output_tokens"]
+    assert sum(read(span, keys.TOKEN_USAGE)["input_tokens"] for span in spans) == totals["all_input_tokens"]
+    assert [span.attributes.get(keys.FROM_CACHE) for span in spans] == [None, True, True]
 
 
 def test_a_refused_call_is_an_error_with_what_was_asked(capture: Capture, fresh: ClaudeEndpoint) -> None:

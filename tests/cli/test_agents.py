@@ -219,6 +219,14 @@ def test_a_rollback_that_cannot_write_is_said_and_not_in_the_history(shop: Shop)
     assert shop.history()[0]["restored"] == []
 
 
+@pytest.mark.parametrize("command", [("history", ""), ("rollback", "", "abc")])
+def test_no_name_is_the_name_of_no_agent(shop: Shop, command: tuple[str, ...]) -> None:
+    shop.run(FIRST)
+    asked = shop.ask(*command)
+    assert (asked.code, asked.out) == (1, "")
+    assert "no run of an agent '' is there" in asked.err
+
+
 def test_a_rollback_says_where_the_defaults_have_changed_since(shop: Shop) -> None:
     shop.run(FIRST)
     [first] = shop.history()

@@ -67,7 +67,7 @@ def test_calls_are_summed_up_from_the_journal(tmp_path: Path) -> None:
     found = costs(tmp_path, "--journal", JOURNAL)
 
     assert found["total"] == {
-        "calls": 6, "input": 500, "cache_read": 300, "cache_write": None, "cache_write_1h": None, "output": 100,
+        "calls": 6, "input": 500, "cache_read": 300, "cache_write": 50, "cache_write_1h": 50, "output": 100,
         "reasoning": 5, "cost_usd": pytest.approx(4 * COST["total_cost"]),
         "unpriced_calls": 1, "uncounted_calls": 1, "estimated_calls": 1,
     }  # fmt: skip
@@ -103,7 +103,7 @@ def test_a_model_without_a_price_is_shown_and_never_costs_nothing(tmp_path: Path
 
     assert "1 of 6 calls have no known price and are not in the cost; config/prices.yaml can give one" in shown.out
     (row,) = (line.split() for line in shown.out.splitlines() if "in-house-7b" in line)
-    assert row == ["in-house-7b", "1", "100", "60", "20", "1"]
+    assert row == ["in-house-7b", "1", "100", "60", "10", "10", "20", "1"]
 
 
 def test_prices_of_ones_own_count(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ def test_spans_are_posted_as_protobuf_with_the_headers_given():
     assert request.headers["content-type"] == "application/x-protobuf"
     assert request.headers["api-key"] == "k"
     assert b"agent-0" in request.body
-    assert b'"total_cost":0.000438' in request.body
+    assert b'"total_cost":0.000468' in request.body
 
 
 def test_an_unhappy_answer_is_the_senders_to_handle():

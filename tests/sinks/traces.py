@@ -16,9 +16,16 @@ from tierlens.sinks.base import Attached, Batch, Finding, Finish
 from tierlens.spans import AttributeValue, Metric, Span, Status
 
 RESOURCE = b'{"attributes":[{"key":"service.name","value":{"stringValue":"tests"}}]}'
-TOKENS = {"input_tokens": 100, "output_tokens": 20, "total_tokens": 120, "cache_read_input_tokens": 60}
-COST = {"input_cost": 0.000138, "output_cost": 0.0003, "total_cost": 0.000438}
-"""What they cost, by claude-sonnet-4-5's published price: 40 in, 60 from the cache, 20 out."""
+TOKENS = {
+    "input_tokens": 100,
+    "output_tokens": 20,
+    "total_tokens": 120,
+    "cache_read_input_tokens": 60,
+    "cache_creation_input_tokens": 10,
+    "cache_creation_input_tokens_above_1hr": 10,
+}
+COST = {"input_cost": 0.000168, "output_cost": 0.0003, "total_cost": 0.000468}
+"""What they cost, by claude-sonnet-4-5's published price: 30 in, 60 from the cache, 10 into it for an hour, 20 out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.tracers.base import BaseTracer
 from langgraph.callbacks import GraphInterruptEvent, GraphResumeEvent
 
 from tierlens import keys
@@ -113,6 +114,10 @@ class MlflowCallbackHandler(ModelCallbacks, ToolCallbacks):
     def on_custom_event(self, name: str, data: Any, *, run_id: UUID, **kwargs: Any) -> None:
         if (opened := self._recorder.open.get(run_id.int)) and opened.policy.log_prompts:
             chains.note_event(opened, name, payload.text(data, 4_096))
+
+
+# What a node's ``TracePolicy`` leaves of its inputs and outputs, LangGraph gives to tracers, told by this class.
+BaseTracer.register(MlflowCallbackHandler)
 
 
 class SilentHandler(BaseCallbackHandler):

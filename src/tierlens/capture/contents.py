@@ -131,7 +131,7 @@ def _produced(opened: Open, output: object, fields: Mapping[Any, object] | None)
     """JSON of outputs, what the trace already holds of them by reference."""
     ledger, policy = opened.trace.ledger, opened.policy.state
     if fields is None:
-        return ledger.value(output, policy).decode()
+        return ledger.value(state.routed(output, policy), policy).decode()
     # What is held back may never be stored, so nothing may refer to it.
     quotable = opened.is_node and opened.hold is None and opened.own_hold is None
     span_id = opened.span_id if quotable else ""

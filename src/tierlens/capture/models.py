@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -16,6 +16,8 @@ from tierlens.capture.shapes import fields
 from tierlens.capture.trace import Open
 from tierlens.capture.usage import Usage, from_langchain, from_llm_output, with_service
 from tierlens.spans import NONE
+
+_REMEMBERED: Final = Usage(0, 0)
 
 
 def describe(
@@ -81,7 +83,9 @@ def end(opened: Open, result: Any) -> None:
     replies = [fields(one).get("message") or one.text for several in result.generations for one in several]
     put_replies(opened, replies)
     usage = _usage(replies, output, opened.caches_for_an_hour)
-    if usage is None and opened.policy.estimate_tokens:
+    if usage is _REMEMBERED:
+        opened.attributes[keys.FROM_CACHE] = True
+    elif usage is None and opened.policy.estimate_tokens:
         usage = estimated(opened.prompt, replies)
         opened.attributes[keys.TOKENS_ESTIMATED] = True
     put_usage(opened, usage, None if keys.MODEL in opened.attributes else _response_model(replies, output))
@@ -141,6 +145,9 @@ def _put_speed(opened: Open, written: int | None) -> None:
 def _usage(replies: Sequence[object], output: Mapping[str, Any], for_an_hour: bool) -> Usage | None:
     for reply in replies:
         if metadata := (found := fields(reply)).get("usage_metadata"):
+            # So LangChain marks what its own cache had: the tokens are those of the call that filled it.
+            if metadata.get("total_cost") == 0:
+                return _REMEMBERED
             # Several candidates of one call each carry the whole call's usage.
             usage = from_langchain(metadata, for_an_hour=for_an_hour)
             counts = (found.get("response_metadata") or NONE).get("usage")

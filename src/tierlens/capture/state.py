@@ -9,6 +9,7 @@ from tierlens.capture import payload
 from tierlens.capture.messages import is_message
 from tierlens.capture.shapes import has
 from tierlens.policy import StatePolicy
+from tierlens.spans import NONE
 
 _STRINGS: Final = frozenset({str})
 
@@ -39,10 +40,21 @@ def as_state(value: object) -> Mapping[Any, object] | None:
     if kind is dict or isinstance(value, Mapping):
         return value  # type: ignore[return-value]  # kind says dict, mypy cannot see it
     if has(value, "model_dump") and not is_message(value) and not has(value, "page_content"):
-        return {name: getattr(value, name) for name in getattr(kind, "model_fields", ()) if has(value, name)}
+        wanted = (name for name, field in getattr(kind, "model_fields", NONE).items() if not field.exclude)
+        return {name: getattr(value, name) for name in wanted if has(value, name)}
     if (names := getattr(kind, "__dataclass_fields__", None)) is not None:
         return {name: getattr(value, name, None) for name in names}
     return None
+
+
+def routed(output: object, policy: StatePolicy) -> object:
+    """What a router or node returned, the states that it sends on as the policy has them stored."""
+    if type(output).__name__ == "Send":
+        state = as_state(arg := getattr(output, "arg", None))
+        return {"node": getattr(output, "node", ""), "arg": arg if state is None else visible(state, policy)}
+    if isinstance(output, list | tuple) and any(type(item).__name__ in ("Send", "Command") for item in output):
+        return [visible(item, policy) if isinstance(item, Mapping) else routed(item, policy) for item in output]
+    return output
 
 
 def _name(key: object) -> str:

@@ -160,7 +160,7 @@ def rollback(
 
 
 def _versions(versions: Versions, agent: str) -> list[Version]:
-    found = versions.all(agent)
+    found = versions.all(agent) if agent else []
     if not found:
         raise TierlensError(f"no run of an agent {agent!r} is there; `tierlens agents list` shows those there are")
     return found

@@ -24,7 +24,7 @@ LONGEST_NAME: Final = 250
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _NO_TOKENS: Final = (
     '{"input_tokens":null,"output_tokens":null,"total_tokens":null,'
-    '"cache_read_input_tokens":null,"cache_creation_input_tokens":null}'
+    '"cache_read_input_tokens":null,"cache_creation_input_tokens":null,"cache_creation_input_tokens_above_1hr":null}'
 )
 _NO_COST: Final = '{"input_cost":null,"output_cost":null,"total_cost":null}'
 _FINALIZED: Final = "mlflow.trace.infoFinalized"

@@ -17,7 +17,7 @@ from tests.journal.processes import eventually, start
 from tests.journal.spans import ROUTING, span
 from tests.shipping.agents import NOWHERE, SLOW_START_S, Agent, agent, no_shipper_left, numbers, shipper, shipper_ended
 from tests.shipping.harness import append_trace
-from tierlens.journal.segment import SHIP_LOG
+from tierlens.journal.segment import SHIP_LOG, SHIPPER_WANTED
 from tierlens.shipping.limits import Limits
 from tierlens.shipping.process import reachable
 from tierlens.testing.http_stub import Reply
@@ -322,6 +322,27 @@ def test_a_child_left_behind_that_delivers_elsewhere_makes_way(
     eventually(lambda: len(numbers(mlflow)) == 6)
     assert "and to another place; it has been asked to make way" in caplog.text
     later.end()
+
+
+def test_an_agent_that_ends_while_another_child_is_still_in_the_way_is_delivered_all_the_same(
+    directory: Path, mlflow: MlflowStub
+) -> None:
+    earlier = agent(directory, NOWHERE)
+    append_trace(earlier.journal, 1)
+    eventually(lambda: shipper(directory) is not None, seconds=SLOW_START_S)
+    earlier.end()
+    in_the_way = shipper(directory)
+    assert in_the_way is not None
+    os.kill(in_the_way, signal.SIGSTOP)
+
+    later = agent(directory, mlflow.uri)
+    append_trace(later.journal, 2)
+    eventually(lambda: (directory / SHIPPER_WANTED).exists())
+    assert later.shipping.close().pending
+    later.journal.close()
+    os.kill(in_the_way, signal.SIGCONT)
+
+    eventually(lambda: len(numbers(mlflow)) == 6, seconds=SLOW_START_S)
 
 
 def test_what_the_child_has_to_say_is_in_the_hosts_log(

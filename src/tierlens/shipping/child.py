@@ -1,8 +1,8 @@
 """The process that ships for others: ``python -m tierlens.shipping.child JOURNAL LOCK DESTINATION``.
 
-``LOCK`` is the descriptor of the shipper's lock, held already. All settings are in the environment. It reads
-no configuration, since whoever started it has, and imports no more than delivery needs: the sooner it is up,
-the sooner the first trace is in MLflow.
+``LOCK`` is the descriptor of the shipper's lock, held already, or "" where another process is to make way first. All
+settings are in the environment. It reads no configuration, since whoever started it has, and imports no more than
+delivery needs: the sooner it is up, the sooner the first trace is in MLflow.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ ALONE_S: Final = 3600.0
 
 _STOPPING: Final = frozenset({signal.SIGINT, signal.SIGTERM})
 _FAREWELL_S: Final = 5.0
+# Longer than the longest answer that whoever is to make way may be waiting for.
+_STANDBY_S: Final = 180.0
 
 
 def main(journal: str, descriptor: str, destination: str) -> None:
@@ -36,7 +38,7 @@ def main(journal: str, descriptor: str, destination: str) -> None:
 
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
     directory = Path(journal)
-    lock = FileLock.inherited(directory / SHIPPER_LOCK, int(descriptor))
+    lock = FileLock.inherited(directory / SHIPPER_LOCK, int(descriptor)) if descriptor else None
     sink = sink_from(os.environ)
     collect_rarely()
     try:
@@ -46,6 +48,7 @@ def main(journal: str, descriptor: str, destination: str) -> None:
             _told_to_stop(),
             alone_s=ALONE_S,
             lock=lock,
+            standby_s=_STANDBY_S,
             destination=destination,
             limits=limits_from(os.environ),
             open_tally=tally_from(os.environ, directory),

@@ -114,9 +114,17 @@ class ShippingProcess:
         self._stop.set()
         if self._instead is not None:
             return self._instead.close(max(0.0, timeout_s - (self._clock.monotonic() - began)))
+        if found.pending and not self._claim.settled:
+            self._leave_successor()
         self._relay.pass_on()
         self._relay.drop()
         return found
+
+    def _leave_successor(self) -> None:
+        """Whoever ships was asked to make way, and will when this process is not there any more to follow on."""
+        with suppress(OSError, ValueError), self._state:
+            if self._child is None:
+                self._child = spawn(self._directory, None, self._begin_with, interpreter(self._executable))
 
     def before_fork(self) -> None:
         self._state.acquire(timeout=1.0)

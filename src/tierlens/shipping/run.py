@@ -131,6 +131,7 @@ def run_forever(
     *,
     alone_s: float | None = None,
     lock: FileLock | None = None,
+    standby_s: float | None = None,
     destination: str = "",
     limits: Limits | None = None,
     clock: Clock | None = None,
@@ -142,15 +143,19 @@ def run_forever(
         alone_s: return as well once no writer is alive and everything is delivered, or somebody else wants to
             ship, or once no writer has been alive for so long.
         lock: the directory's shipper lock, where it is held already.
+        standby_s: how long to wait for it otherwise; for ever by default.
         destination: stands for where the sink delivers to, for those who would ship elsewhere.
         open_tally: called once this process ships; counts for metrics.
     """
     clock = clock or SystemClock()
     create_directory(directory)
-    lock = lock or FileLock(directory / SHIPPER_LOCK)
-    while not (lock.held or lock.acquire()):
-        if clock.wait(stop, _STANDBY_S):
-            return RunReport(0, drained=False, busy=True)
+    if lock is None:
+        lock, until = FileLock(directory / SHIPPER_LOCK), clock.monotonic() + (standby_s or float("inf"))
+        while not lock.acquire():
+            if clock.monotonic() >= until or clock.wait(stop, _STANDBY_S):
+                return RunReport(0, drained=False, busy=True)
+        # It was said to whoever has made way.
+        handover.clear_wish(directory)
     tell = partial(_tell, directory, destination)
     tell(Health())
     try:

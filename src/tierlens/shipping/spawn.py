@@ -86,8 +86,9 @@ def interpreter(executable: str | None = None) -> str:
     return found
 
 
-def spawn(directory: Path, lock: FileLock, begin: Beginnings, python: str) -> subprocess.Popen[bytes]:
-    """Start a process that ships ``directory`` and holds the lock from its first moment on.
+def spawn(directory: Path, lock: FileLock | None, begin: Beginnings, python: str) -> subprocess.Popen[bytes]:
+    """Start a process that ships ``directory`` and holds the lock from its first moment on; without one, it waits for
+    whoever ships to make way.
 
     It leads a session of its own, so that what ends the host's terminal or process group does not end it, and
     shares no open file with the host but the lock.
@@ -95,16 +96,17 @@ def spawn(directory: Path, lock: FileLock, begin: Beginnings, python: str) -> su
     Raises:
         OSError: it cannot be started.
     """
+    shared = () if lock is None else (lock.descriptor,)
     with open(directory / SHIP_LOG, "ab", opener=_private) as log:
         return subprocess.Popen(  # noqa: S603  # the interpreter that runs this very process
-            [python, "-P", "-m", _MODULE, str(directory), str(lock.descriptor), begin.destination],
+            [python, "-P", "-m", _MODULE, str(directory), "".join(map(str, shared)), begin.destination],
             env=dict(begin.environment),
             cwd=begin.folder if begin.folder.is_dir() else directory,
             stdin=subprocess.DEVNULL,
             # Not the host's own: whoever waits for the end of its output would wait for the child's as well.
             stdout=subprocess.DEVNULL,
             stderr=log,
-            pass_fds=(lock.descriptor,),
+            pass_fds=shared,
             start_new_session=True,
         )
 

@@ -154,8 +154,9 @@ def run_forever(
         while not lock.acquire():
             if clock.monotonic() >= until or clock.wait(stop, _STANDBY_S):
                 return RunReport(0, drained=False, busy=True)
-        # It was said to whoever has made way.
-        handover.clear_wish(directory)
+        if standby_s:
+            # It was for this one that whoever shipped has made way.
+            handover.clear_wish(directory)
     tell = partial(_tell, directory, destination)
     tell(Health())
     try:

@@ -16,6 +16,9 @@ from uuid import uuid4
 import pytest
 from langchain_core.runnables import RunnableLambda, RunnableParallel, RunnablePassthrough
 from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import START, StateGraph
+from langgraph.types import Command, interrupt
 
 import tierlens
 from tests.capture.graphs import chain
@@ -284,6 +287,18 @@ def test_a_call_takes_the_brand_it_names_else_the_blocks_else_the_settings(
         lens = start(brand="K", journal_dir=tmp_path / name)
         call(lens)
         assert brands_of(lens, tmp_path / name) == ({"N"} if name == "named" else {"K"})
+
+
+def test_a_thread_that_was_paused_goes_on_for_its_brand(start: Callable[..., Lens], tmp_path: Path) -> None:
+    lens = start(journal_dir=tmp_path / "journal")
+    built = StateGraph(dict).add_node("ask", lambda state: {**state, "said": interrupt("?")}).add_edge(START, "ask")
+    attached = lens.attach(built.compile(checkpointer=InMemorySaver()), brand_from="inputs.brand")
+    thread: Any = {"configurable": {"thread_id": "t 1"}}
+
+    attached.invoke({"brand": "Fabhalta"}, thread)
+    attached.invoke(Command(resume="yes"), thread)
+
+    assert brands_of(lens, tmp_path / "journal") == {"Fabhalta"}
 
 
 def test_a_brand_may_be_a_member_of_an_enumeration(start: Callable[..., Lens], tmp_path: Path) -> None:

@@ -141,6 +141,7 @@ class Policies:
         source: where the brands were read from, for messages.
         files: text of the agents' files, by agent.
         by_invocation: some agent's file asks for a run for each invocation.
+        keeps_secrets: some agent's prompts are not to be logged.
     """
 
     app: str = "tierlens"
@@ -158,10 +159,13 @@ class Policies:
     source: str = field(default="config/tierlens.yaml", compare=False)
     files: Mapping[str, str] = field(default_factory=dict, compare=False)
     by_invocation: bool = field(init=False, compare=False, default=False)
+    keeps_secrets: bool = field(init=False, compare=False, default=False)
 
     def __post_init__(self) -> None:
         wanted = any(policy.runs == "per_invocation" for policy in self.agents.values())
         object.__setattr__(self, "by_invocation", wanted)
+        private = not all(policy.log_prompts for policy in (self.defaults, *self.agents.values()))
+        object.__setattr__(self, "keeps_secrets", private)
 
     def brand(self, name: str | None) -> str:
         """The brand to record under.

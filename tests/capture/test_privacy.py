@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import json
 import re
@@ -320,6 +321,35 @@ def test_what_it_said_before_a_pause_is_withheld_after_it_in_another_process_too
 def leaked_files(capture: Capture) -> list[str]:
     files = [path for path in capture.folder.rglob("*") if path.is_file()]
     return [path.name for path in files if "uplift" in path.read_text() or "nobody" in path.read_text()]
+
+
+@pytest.mark.parametrize("goes_on", ["edited by a person", "after an error", "the next turn", "in another session"])
+def test_what_it_said_is_withheld_in_whatever_trace_its_thread_goes_on(capture_with: Any, goes_on: str) -> None:
+    broken = goes_on == "after an error"
+
+    def public(state: State) -> State:
+        if broken:
+            raise ValueError("broken on purpose")
+        return {"notes": [f"I heard {state['notes'][0]}"]}
+
+    stops = [] if broken or goes_on == "the next turn" else ["public"]
+    built = graph(private=say, public=public).compile(checkpointer=InMemorySaver(), interrupt_before=stops)
+    thread: Any = {"configurable": {"thread_id": "t 1"}}
+    first: Capture = capture_with(policies())
+    with contextlib.suppress(ValueError):
+        built.invoke(QUESTION, {**first.config(), **thread})
+    assert not leaked(first)
+
+    broken = False
+    if goes_on == "edited by a person":
+        built.update_state(thread, {"question": "Edited?"})
+    then: Capture = capture_with(policies())
+    context = {"session": "another"} if goes_on == "in another session" else {}
+    built.invoke(QUESTION if goes_on == "the next turn" else None, {**then.config(**context), **thread})
+
+    assert built.get_state(thread).values["notes"][0] == SECRET
+    assert "I heard" in then.journal.text()
+    assert not leaked(then)
 
 
 def test_redaction_rules_reach_everything_that_is_stored(capture_with: Any) -> None:

@@ -55,7 +55,7 @@ class MlflowCallbackHandler(ModelCallbacks, ToolCallbacks):
     ) -> None:
         try:
             recorder, key = self._recorder, run_id.int
-            if (place := self._place(run_id, parent_run_id, inputs)) is None:
+            if (place := self._place(run_id, parent_run_id, inputs, metadata)) is None:
                 return
             parent, context = place
             if parent is None and autolog.take_over():
@@ -89,6 +89,8 @@ class MlflowCallbackHandler(ModelCallbacks, ToolCallbacks):
                 chains.end(self._recorder, opened, outputs)
                 if opened.resumed_at:
                     resuming.moved_on(opened, self._pauses)
+                if opened.parent is None and opened.trace.thread:
+                    resuming.leave(opened, self._pauses, self._brand_of is not None)
         except Exception as error:
             self.shield.report("on_chain_end", error)
 
@@ -98,6 +100,8 @@ class MlflowCallbackHandler(ModelCallbacks, ToolCallbacks):
             if inputs is not None:
                 chains.given(self._recorder, opened, inputs)
             chains.fail(self._recorder, opened, error)
+            if opened.parent is None and opened.trace.thread:
+                resuming.leave(opened, self._pauses, self._brand_of is not None)
 
     @shielded
     def on_interrupt(self, event: GraphInterruptEvent) -> None:

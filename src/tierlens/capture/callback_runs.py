@@ -8,11 +8,12 @@ from uuid import UUID
 
 from langgraph.callbacks import GraphCallbackHandler
 
-from tierlens.capture import current
+from tierlens.capture import current, resuming
 from tierlens.capture.graphs import streamed_input
 from tierlens.capture.recorder import Recorder
 from tierlens.capture.trace import Context, Open
 from tierlens.journal.pauses import Pauses
+from tierlens.spans import NONE
 
 BrandOf = Callable[[object], str | None]
 
@@ -35,7 +36,9 @@ class RunCallbacks(GraphCallbackHandler):
         self.shield = recorder.shield
         self.raise_error = recorder.shield.strict
 
-    def _place(self, run_id: UUID, parent_run_id: UUID | None, inputs: Any) -> tuple[Open | None, Context] | None:
+    def _place(
+        self, run_id: UUID, parent_run_id: UUID | None, inputs: Any, metadata: Mapping[str, Any] | None = None
+    ) -> tuple[Open | None, Context] | None:
         """The span a run starts below, LangChain's parent or a decorated call inside it that is still open, and for
         whom it is; None where the run is recorded already."""
         recorder = self._recorder
@@ -45,7 +48,9 @@ class RunCallbacks(GraphCallbackHandler):
         if parent is None:
             parent = current.current(recorder)
             if parent is None:
-                return None, self._context_for(inputs)
+                return None, resuming.of_thread(
+                    self._context_for(inputs), self._pauses, metadata or NONE, self._brand_of is not None, recorder
+                )
         elif current.enclosing.get() is not None:
             own = current.decorated(recorder)
             if own is not None and own is not parent and own.within(parent):

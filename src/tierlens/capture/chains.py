@@ -43,8 +43,10 @@ def start(
     kind = "AGENT" if agent else _kind(recorder, name, metadata, is_node)
     opened = recorder.start(key, name, kind, parent=parent, context=context, policy=policy, agent=agent)
     opened.is_node, opened.namespace = is_node, namespace
-    if parent is None and opened.trace.session is None and (thread := metadata.get("thread_id")):
-        opened.trace.session = str(thread)
+    if parent is None and (thread := metadata.get("thread_id")):
+        opened.trace.thread = str(thread)
+        if opened.trace.session is None:
+            opened.trace.session = str(thread)
     if opened.recording:
         if is_node and parent is not None:
             _count_attempt(opened, parent)

@@ -72,6 +72,7 @@ def merged(context: Context, ambient: Context) -> Context:
         tags={**then.tags, **first.tags},
         remote=first.remote or then.remote,
         sampled=first.sampled and then.sampled,
+        private=first.private | then.private,
     )
 
 

@@ -2,15 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from tierlens import keys
 from tierlens.capture import outcomes
 from tierlens.capture.outcomes import Outcome
+from tierlens.capture.recorder import Recorder
 from tierlens.capture.tagging import add_tags
-from tierlens.capture.trace import Open
-from tierlens.journal.pauses import Pause, Pauses
+from tierlens.capture.trace import Context, Open
+from tierlens.journal.pauses import LAST, Pause, Pauses
 from tierlens.spans import Link
+
+
+def of_thread(
+    context: Context, pauses: Pauses, metadata: Mapping[str, Any], read_brand: bool, recorder: Recorder
+) -> Context:
+    """``context`` with what the thread's last trace left, whether this one answers its pause, goes on from a state that
+    was edited, or is the next turn: what stays private, and its brand where the inputs name none."""
+    wanted = recorder.policies.keeps_secrets or (read_brand and context.brand is None)
+    thread = metadata.get("thread_id") if wanted else None
+    last = pauses.recall(str(thread), LAST) if thread else None
+    if last is None:
+        return context
+    brand = context.brand or (last.brand if read_brand else "") or None
+    return replace(context, brand=brand, private=frozenset(last.private))
+
+
+def leave(opened: Open, pauses: Pauses, read_brand: bool) -> None:
+    """A root of a thread has ended: leave for the thread's next trace what `of_thread` reads."""
+    trace = opened.trace
+    private = trace.private.digests()
+    paused = read_brand and opened.outcome is not None and opened.outcome.word == outcomes.INTERRUPTED
+    if opened.recording and (private or paused):
+        pauses.remember(trace.thread, LAST, Pause(trace.trace_id, opened.span_id, trace.now(), private, trace.brand))
 
 
 def interrupted(opened: Open, pauses: Pauses, checkpoint: str, interrupts: Sequence[object], status: str) -> None:

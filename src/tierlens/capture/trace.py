@@ -23,6 +23,7 @@ class Context:
     Attributes:
         remote: ids (trace_id, span_id) of the caller's span in another process, from W3C trace context.
         sampled: False where that process has dropped the trace.
+        private: digests of what earlier traces of the same thread kept private.
     """
 
     brand: str | None = None
@@ -32,6 +33,7 @@ class Context:
     tags: Mapping[str, str] = field(default_factory=dict)
     remote: tuple[str, str] | None = None
     sampled: bool = True
+    private: frozenset[str] = frozenset()
 
 
 class Trace:
@@ -42,6 +44,7 @@ class Trace:
 
     Attributes:
         spans: how many of it were handed to the journal, taken or not.
+        thread: LangGraph's, which may go on in other traces; "" where there is none.
         by_invocation: it has a run to itself: its root asks for that, or an agent that ran in it.
         inner_calls: model calls made in agents below the root, where it may turn out to have one.
     """
@@ -62,6 +65,7 @@ class Trace:
         "routing",
         "session",
         "spans",
+        "thread",
         "tiers",
         "trace_id",
     )
@@ -72,6 +76,7 @@ class Trace:
         self.brand = brand
         self.experiment = experiment
         self.session = context.session
+        self.thread = ""
         self.routing = Routing(experiment, brand)
         self.root_routing = Routing(experiment, brand, root=True)
         self.ledger = StateLedger()
@@ -83,6 +88,10 @@ class Trace:
         self.tiers: dict[str, None] = {}
         self.documents: dict[str, str] = {}
         self.private = Withheld()
+        if context.private:
+            self.private.expected = context.private
+            # A reference's first words might be some of it.
+            self.ledger.heads = False
         self.clock_ns = time.time_ns() - perf_counter_ns()
 
     def now(self) -> int:

@@ -24,7 +24,7 @@ deadletter: Final = group(
     """
 )
 
-Reason = Annotated[str | None, typer.Option(help="Only those: rejected, too_large, unavailable or not_stored.")]
+Reason = Annotated[str | None, typer.Option(help="Only those: rejected, too_large or unavailable.")]
 _DETAIL: Final = 80
 
 

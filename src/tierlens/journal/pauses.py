@@ -19,16 +19,20 @@ _DAY_S: Final = 86_400.0
 KEPT_S: Final = 30 * _DAY_S
 # What a pause keeps private, the trace that resumes it must know: lost, it would let that text through.
 KEPT_WITH_SECRETS_S: Final = 365 * _DAY_S
+LAST: Final = ""
+"""In place of a checkpoint: where the thread stands, whichever checkpoint it goes on from."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """An interrupted trace: its ids, when it paused (Unix time, ns), and digests of what it keeps private."""
+    """An interrupted trace, or the last of a thread: its ids, when it paused (Unix time, ns), digests of what it keeps
+    private, and its brand."""
 
     trace_id: str
     span_id: str
     paused_ns: int
     private: tuple[str, ...] = ()
+    brand: str = ""
 
 
 class Pauses:

@@ -17,7 +17,7 @@ def test_a_finished_trace_is_shown_as_a_tree(tmp_path: Path) -> None:
 
     shown = tierlens(tmp_path, "tail", "--once").out.splitlines()
 
-    assert "brand_analytics  chain  1.2 s  100 → 20 tokens  $0.0004" in shown[0]
+    assert "brand_analytics  chain  1.2 s  100 → 20 tokens  $0.0005" in shown[0]
     assert shown[0].endswith(f"Kisqali  tr-{trace.id}")
     assert shown[1].startswith("└── agent-0  agent")
     assert shown[2].startswith("    └── model-0  chat_model")

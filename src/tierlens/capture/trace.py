@@ -200,10 +200,6 @@ class Open:
         self.attributes: dict[str, AttributeValue] = {keys.SPAN_TYPE: kind}
 
     @property
-    def is_root(self) -> bool:
-        return self.parent is None
-
-    @property
     def in_node(self) -> bool:
         """Whether it lies in a graph's node, or is one."""
         here: Open | None = self

@@ -45,7 +45,8 @@ def sync_blobs(directory: Path, names: Iterable[str]) -> None:
     for sha256 in names:
         with suppress(FileNotFoundError), open(blob_path(directory, sha256), "rb") as file:
             os.fsync(file.fileno())
-    sync_directory(directory / BLOBS)
+    with suppress(FileNotFoundError):
+        sync_directory(directory / BLOBS)
 
 
 def remove_untouched(directory: Path, sha256: str, seen: tuple[int, int]) -> bool:

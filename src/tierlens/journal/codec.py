@@ -36,7 +36,6 @@ _OPENINGS: Final = {kind: b',"kind":"%b","trace":' % kind.encode() for kind in (
 _MARKS: Final = {"span": _SPAN_MARK, "start": _START_MARK}
 _SCOPE: Final = b',"scopeSpans":[{"scope":{"name":"tierlens","version":"1"},"spans":['
 _TAIL: Final = b"]}]}]}"
-_LOSS_TAIL: Final = b"}"
 
 
 class Line(NamedTuple):

@@ -234,7 +234,8 @@ class Journal:
         if content and not granted:
             raise JournalRefused("quota", f"{self._quota} bytes are taken")
         blobs.write_blob(self.directory, sha256, content)
-        self._new_blobs.append(sha256)
+        with self._lock:
+            self._new_blobs.append(sha256)
 
     def _opened(self) -> None:
         for call in self._when_opened:
@@ -258,10 +259,12 @@ class Journal:
                 self._files.forget()
                 self._lines.revoke_room()
             descriptors = self._files.descriptors_to_sync()
-        # Before the lines that name them, so that no power loss leaves a name without its file.
-        if new_blobs:
-            blobs.sync_blobs(self.directory, new_blobs)
-        sync_and_close(descriptors)
+        try:
+            # Before the lines that name them, so that no power loss leaves a name without its file.
+            if new_blobs:
+                blobs.sync_blobs(self.directory, new_blobs)
+        finally:
+            sync_and_close(descriptors)
         if mark[1] != self._synced[1]:
             sync_names(self.directory)
         self._synced = mark

@@ -61,24 +61,25 @@ class Shipper:
     ) -> None:
         self._tally = tally
         self._limits, self._clock = limits or Limits(), clock or SystemClock()
+        rng = rng or random.Random()  # noqa: S311  # jitter and names are no secrets
         self._alarms = Alarms(self._clock)
         self._stored_lines: list[Line] = []
         self._intake = Intake(directory, self._alarms, self._stored_lines.append if tally is not None else None)
         self._lull, self._lull_s = Lull(self._intake.feeds, self._limits), 0.0
         self._gathering = Gathering(self._limits.root_patience_s)
         self._finishes = Finishes(directory, self._alarms, self._limits.metrics_patience_s)
-        self._outbox = Outbox(self._limits, rng or random.Random())  # noqa: S311  # jitter is no secret
+        self._outbox = Outbox(self._limits, rng)
         self._runs = RunLog(run_sink_of(sink), directory, self._limits, self._alarms)
-        self._retries = Retries(DeadLetters(directory), self._finishes, self._runs, self._limits, self._clock)
+        self._letters = DeadLetters(directory)
+        self._retries = Retries(self._letters, self._finishes, self._runs, self._limits, self._clock)
         self._blobs = BlobRest(directory, self._limits.blob_rest_s)
-        self._letters, names = DeadLetters(directory), rng or random.Random()  # noqa: S311  # a name is no secret
         self._audit = Audit(
             witness_of(sink),
             KeptLines(self._intake.feeds, self._gathering, self._retries, self._clock, self._alarms),
             limits=self._limits,
             clock=self._clock,
             alarms=self._alarms,
-            name=lambda: f"{names.getrandbits(48):012x}",
+            name=lambda: f"{rng.getrandbits(48):012x}",
         )
         self._delivery = Delivery(
             sink,

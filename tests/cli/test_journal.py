@@ -274,8 +274,8 @@ def test_incomplete_lists_traces_that_lack_spans(tmp_path: Path, mlflow_server: 
     whole, lacking = agent_trace(), agent_trace()
     journal = Journal(tmp_path / JOURNAL, resource={})
     for trace, started in ((whole, 3), (lacking, 5)):
-        tag = {keys.TRACE_TAG + keys.SPANS_STARTED: str(started)}
-        root = trace.root._replace(attributes={**trace.root.attributes, **tag})
+        said = {keys.SPANS_STARTED: started}
+        root = trace.root._replace(attributes={**trace.root.attributes, **said})
         write(journal, Trace((root, *trace.spans[1:])), experiment)
     journal.close()
     assert tierlens(tmp_path, "journal", "drain", MLFLOW_TRACKING_URI=mlflow_server.uri).code == 0

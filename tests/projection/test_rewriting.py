@@ -59,9 +59,7 @@ def test_what_traces_are_found_and_summed_by_stays() -> None:
         ]
 
 
-@pytest.mark.parametrize(
-    "key", [keys.FINER_USAGE, keys.SERVICE_TIER, keys.TRACE_TAG + keys.SPANS_STARTED, keys.TRACE_TAG + keys.COMPLETE]
-)
+@pytest.mark.parametrize("key", [keys.FINER_USAGE, keys.SERVICE_TIER, keys.TRACE_TAG + keys.COMPLETE])
 def test_what_we_count_ourselves_is_nobodys_text(key: str) -> None:
     told = {"key": key, "value": {"stringValue": "25"}}
 

@@ -39,8 +39,8 @@ def rooted(journal: Journal, trace: int, started: int, children: int = 2) -> Non
     """A trace whose root says how many spans were started."""
     append_trace(journal, trace, children, root=False)
     made = span(trace * 1_000, trace=trace)
-    tag = {keys.TRACE_TAG + keys.SPANS_STARTED: str(started)}
-    journal.append(made._replace(attributes={**made.attributes, **tag}), ROOT)
+    said = {keys.SPANS_STARTED: started}
+    journal.append(made._replace(attributes={**made.attributes, **said}), ROOT)
 
 
 def segments(scene: Scene) -> list[Path]:
@@ -207,7 +207,7 @@ def test_a_trace_of_which_all_was_stored_says_so(scene: Scene, sink: KnowingSink
     scene.run(shipper, seconds=5)
 
     [tags] = sink.tags.values()
-    assert (tags[keys.COMPLETE], tags[keys.SPANS_STORED]) == ("true", "3")
+    assert (tags[keys.COMPLETE], tags[keys.SPANS]) == ("true", "3 of 3")
 
 
 def test_a_trace_that_goes_in_two_parts_of_one_request_is_whole(scene: Scene, sink: KnowingSink) -> None:
@@ -231,7 +231,7 @@ def test_a_trace_that_lacks_spans_says_so(scene: Scene, sink: KnowingSink) -> No
     scene.run(shipper, seconds=5)
 
     [tags] = sink.tags.values()
-    assert (tags[keys.COMPLETE], tags[keys.SPANS_STORED]) == ("false", "3")
+    assert (tags[keys.COMPLETE], tags[keys.SPANS]) == ("false", "3 of 5")
 
 
 def test_spans_that_come_late_complete_their_trace(scene: Scene, sink: KnowingSink) -> None:
@@ -243,7 +243,7 @@ def test_spans_that_come_late_complete_their_trace(scene: Scene, sink: KnowingSi
     scene.run(shipper, seconds=5)
 
     [tags] = sink.tags.values()
-    assert (tags[keys.COMPLETE], tags[keys.SPANS_STORED]) == ("true", "4")
+    assert (tags[keys.COMPLETE], tags[keys.SPANS]) == ("true", "4 of 4")
 
 
 def test_a_shipper_that_began_in_the_middle_of_a_trace_asks_how_much_of_it_is_there(
@@ -258,7 +258,7 @@ def test_a_shipper_that_began_in_the_middle_of_a_trace_asks_how_much_of_it_is_th
     scene.run(scene.shipper(), seconds=5)
 
     [tags] = sink.tags.values()
-    assert (tags[keys.COMPLETE], tags[keys.SPANS_STORED]) == ("true", "3")
+    assert (tags[keys.COMPLETE], tags[keys.SPANS]) == ("true", "3 of 3")
 
 
 def test_without_anybody_to_ask_nothing_is_kept(scene: Scene) -> None:

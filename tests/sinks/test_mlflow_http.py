@@ -60,7 +60,8 @@ def test_a_trace_shows_its_question_answer_name_tags_tokens_and_cost(sink, mlflo
     assert info["execution_duration"] == "1.250s"
     assert info["tags"]["mlflow.traceName"] == "brand_analytics Kisqali"
     assert info["tags"]["brand"] == "Kisqali"
-    assert info["tags"]["service.name"] == "tests"
+    assert info["tags"]["deployment.environment.name"] == "staging"
+    assert "service.name" not in info["tags"]
     assert info["trace_metadata"]["mlflow.trace.session"] == "thread-7"
     assert info["trace_metadata"]["mlflow.trace.user"] == "analyst-1"
     assert mlflow_server.totals(trace.id) == (times(TOKENS, 2), times(COST, 2))

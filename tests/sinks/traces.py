@@ -11,11 +11,13 @@ from dataclasses import dataclass
 import orjson
 
 from tierlens import keys
-from tierlens.journal.otlp import span_json
+from tierlens.journal.otlp import attribute_list, span_json
 from tierlens.sinks.base import Attached, Batch, Finding, Finish
 from tierlens.spans import AttributeValue, Metric, Span, Status
 
-RESOURCE = b'{"attributes":[{"key":"service.name","value":{"stringValue":"tests"}}]}'
+RESOURCE = orjson.dumps(
+    {"attributes": attribute_list({"service.name": "tests", "deployment.environment.name": "staging"})}
+)
 TOKENS = {
     "input_tokens": 100,
     "output_tokens": 20,

@@ -51,7 +51,8 @@ def tag_trace(root: Open, outcome: Outcome, policies: Policies) -> None:
     tag_start(root, policies)
     trace = root.trace
     tags = {"agents": ", ".join(trace.agents), "tiers": ", ".join(sorted(trace.tiers)), "outcome": outcome.word}
-    add_tags(root.attributes, {**tags, keys.SPANS_STARTED: str(trace.spans + 1)})
+    add_tags(root.attributes, tags)
+    root.attributes[keys.SPANS_STARTED] = trace.spans + 1
 
 
 def add_tags(attributes: dict[str, AttributeValue], tags: Mapping[str, object]) -> None:

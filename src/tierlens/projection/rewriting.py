@@ -19,7 +19,7 @@ _STRUCTURE: Final = frozenset(
     {
         *(keys.SPAN_TYPE, keys.MODEL, keys.PROVIDER, keys.TOKEN_USAGE, keys.COST, keys.OUTCOME, keys.PARAMS),
         *(keys.AGENT, keys.TIER, keys.BRAND, keys.TRACE_NAME, keys.RUN_ID, keys.CHECKPOINT_NS, keys.TOOL_CALL_ID),
-        *(keys.FINER_USAGE, keys.SERVICE_TIER, keys.TRACE_TAG + keys.SPANS_STARTED, keys.TRACE_TAG + keys.COMPLETE),
+        *(keys.FINER_USAGE, keys.SERVICE_TIER, keys.TRACE_TAG + keys.COMPLETE),
         *(keys.TRACE_TAG + name for name in ("app", "brand", "kpi", "environment", "agents", "tiers", "outcome")),
     }
 )

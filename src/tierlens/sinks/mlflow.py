@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from dataclasses import replace
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -14,7 +13,7 @@ from tierlens.projection import trace
 from tierlens.projection.experiments import Experiments, ExperimentStore, UnknownExperiment
 from tierlens.projection.prices import PUBLISHED, PriceBook
 from tierlens.projection.runs import Record
-from tierlens.projection.tags import tagged
+from tierlens.projection.tags import spans_stored, tagged, without_service_name
 from tierlens.projection.trace import Share
 from tierlens.sinks.answers import Answer, verdict
 from tierlens.sinks.base import Batch, Finish
@@ -93,7 +92,7 @@ class MlflowSink:
             DeliveryError: nothing of the batch may be acknowledged.
         """
         spans = parsed(batch, self.prices)
-        spans = replace(spans, spans=tagged(spans.spans, batch.tags))
+        spans = Spans(without_service_name(spans.resource), tagged(spans.spans, batch.tags))
         self._in_experiment(batch.experiment, partial(self._store, spans, batch.finishes))
 
     def finish(self, finish: Finish) -> None:
@@ -185,7 +184,7 @@ class MlflowSink:
 
 def _incomplete(info: Json) -> Incomplete:
     tags: Mapping[str, str] = info.get("tags", {})
-    started, stored = (int(tags[key]) if key in tags else None for key in (keys.SPANS_STARTED, keys.SPANS_STORED))
+    stored, started = spans_stored(tags)
     return Incomplete(info["trace_id"], tags.get("mlflow.traceName", ""), str(info["request_time"]), started, stored)
 
 

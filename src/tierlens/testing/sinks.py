@@ -11,6 +11,7 @@ import orjson
 from tierlens import keys
 from tierlens.errors import DeliveryError
 from tierlens.projection.prices import PUBLISHED, PriceBook
+from tierlens.projection.tags import spans_stored
 from tierlens.sinks.base import Batch, Finish, Record, RunSink, Sink
 from tierlens.sinks.witness import Incomplete, Request
 
@@ -108,9 +109,8 @@ class KnowingSink(MemorySink):
     def incomplete(self, limit: int) -> Sequence[Incomplete]:
         self._ask()
         lacking = [one for one, tags in self.tags.items() if tags.get(keys.COMPLETE) == "false"]
-        return [
-            Incomplete(f"tr-{one}", "", "", None, int(self.tags[one][keys.SPANS_STORED])) for one in lacking[:limit]
-        ]
+        counts = ((one, *spans_stored(self.tags[one])) for one in lacking[:limit])
+        return [Incomplete(f"tr-{one}", "", "", started, stored) for one, stored, started in counts]
 
     def tag(self, trace_id: str, tags: Mapping[str, str]) -> None:
         self.tags.setdefault(trace_id, {}).update(tags)

@@ -15,7 +15,7 @@ from tests.scraping import Scrape, scrape
 from tierlens import keys
 from tierlens.local.ports import free_port
 from tierlens.projection.instruments import OBSERVED, RECORDED
-from tierlens.projection.measurements import Agent, Point, measured
+from tierlens.projection.measurements import Agent, Sample, measured
 from tierlens.projection.prices import PUBLISHED
 from tierlens.shipping.metrics import observed
 from tierlens.shipping.vitals import Vitals
@@ -38,7 +38,7 @@ def whole() -> Iterator[Scrape]:
     meter.close()
 
 
-def _points() -> Iterator[Point]:
+def _points() -> Iterator[Sample]:
     call = line(1, "CHAT_MODEL", error="ValueError", said={**MODEL, keys.TTFT_MS: 1.0})
     unknown = line(5, "CHAT_MODEL", said={**MODEL, keys.MODEL: "of-our-own", keys.TOKENS_ESTIMATED: True})
     for one in (

@@ -9,11 +9,11 @@ from tierlens import keys
 from tierlens.journal.codec import Line
 from tierlens.negotiated import Negotiated
 from tierlens.projection import instruments
-from tierlens.projection.measurements import Agent, Kin, Point, kin_of, measured
+from tierlens.projection.measurements import Agent, Kin, Sample, kin_of, measured
 from tierlens.projection.prices import PUBLISHED, PriceBook
 
 
-def points(found: Line, agent: Agent | None = None, prices: PriceBook = PUBLISHED) -> list[Point]:
+def points(found: Line, agent: Agent | None = None, prices: PriceBook = PUBLISHED) -> list[Sample]:
     figures = measured(found, prices)
     return list(figures.points(agent)) if figures is not None else []
 
@@ -31,13 +31,13 @@ def test_a_model_call_has_a_duration_tokens_and_a_cost_and_is_its_agents():
 
     whose = {**CALL, "gen_ai.agent.name": "causal_impact", "tierlens.tier": "2"}
     assert found == [
-        Point(instruments.CALLS, 2.0, {**whose, "tierlens.outcome": "ok"}),
-        Point(instruments.FIRST_CHUNK, 0.25, whose),
-        Point(instruments.TOKENS, 100, {**whose, "gen_ai.token.type": "input"}),
-        Point(instruments.TOKENS, 20, {**whose, "gen_ai.token.type": "output"}),
-        Point(instruments.CACHED, 60, {**whose, "tierlens.cache": "read"}),
-        Point(instruments.CACHED, 10, {**whose, "tierlens.cache": "write"}),
-        Point(instruments.COST, COST, whose),
+        Sample(instruments.CALLS, 2.0, {**whose, "tierlens.outcome": "ok"}),
+        Sample(instruments.FIRST_CHUNK, 0.25, whose),
+        Sample(instruments.TOKENS, 100, {**whose, "gen_ai.token.type": "input"}),
+        Sample(instruments.TOKENS, 20, {**whose, "gen_ai.token.type": "output"}),
+        Sample(instruments.CACHED, 60, {**whose, "tierlens.cache": "read"}),
+        Sample(instruments.CACHED, 10, {**whose, "tierlens.cache": "write"}),
+        Sample(instruments.COST, COST, whose),
     ]
 
 
@@ -105,7 +105,7 @@ def test_an_agent_and_a_graph_have_a_duration_each():
     graph = points(line(1, root=True, name="LangGraph", said={keys.OUTCOME: "interrupted"}))
 
     assert agent == [
-        Point(
+        Sample(
             instruments.AGENTS,
             2.0,
             {

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tierlens import keys, usages
-from tierlens.projection.spending import DIMENSIONS, Call, Seen, calls_of, in_all, spent, total_cost
+from tierlens.projection.reading import usd
+from tierlens.projection.spending import DIMENSIONS, PricedCall, SpanRead, calls_of, in_all, spent
 
 counts = st.none() | st.integers(0, 10**6)
 kinds = st.sampled_from(["CHAIN", "AGENT", "CHAT_MODEL", "LLM", "TOOL", "EMBEDDING"])
@@ -17,9 +18,9 @@ MODELS = ("CHAT_MODEL", "LLM", "EMBEDDING")
 
 
 @st.composite
-def traces(draw: st.DrawFn) -> list[Seen]:
+def traces(draw: st.DrawFn) -> list[SpanRead]:
     """Spans below one another in any way; model calls report what they like, a price included."""
-    spans: list[Seen] = []
+    spans: list[SpanRead] = []
     for number in range(draw(st.integers(1, 12))):
         kind = draw(kinds)
         attributes: dict[str, object] = {keys.SPAN_TYPE: kind, keys.MODEL: draw(st.sampled_from(["a", "b"]))}
@@ -35,23 +36,23 @@ def traces(draw: st.DrawFn) -> list[Seen]:
             if draw(st.booleans()):
                 attributes[keys.COST] = json.dumps({"total_cost": draw(st.integers(0, 9)) / 8})
         parent = draw(st.sampled_from(["", *(span.span_id for span in spans), "elsewhere"]))
-        spans.append(Seen(f"s{number}", parent, f"n{number}", number, attributes))
+        spans.append(SpanRead(f"s{number}", parent, f"n{number}", number, attributes))
     return spans
 
 
-def calls(spans: Sequence[Seen]) -> list[Call]:
+def calls(spans: Sequence[SpanRead]) -> list[PricedCall]:
     said = {span.span_id: span.attributes.get(keys.COST) for span in spans}
-    return list(calls_of("t", spans, brand="Kisqali", priced=lambda span_id: total_cost(said[span_id])))
+    return list(calls_of("t", spans, brand="Kisqali", priced=lambda span_id: usd(said[span_id])))
 
 
-def reported(spans: Sequence[Seen], key: str, name: str) -> int | None:
+def reported(spans: Sequence[SpanRead], key: str, name: str) -> int | None:
     found = [json.loads(str(span.attributes[key])) for span in spans if key in span.attributes]
     figures = [one[name] for one in found if name in one]
     return sum(figures) if figures else None
 
 
 @given(traces())
-def test_a_traces_total_is_the_sum_of_its_model_calls_whatever_the_nesting(spans: list[Seen]) -> None:
+def test_a_traces_total_is_the_sum_of_its_model_calls_whatever_the_nesting(spans: list[SpanRead]) -> None:
     total = in_all(calls(spans))
 
     assert total.calls == sum(span.attributes[keys.SPAN_TYPE] in MODELS for span in spans)
@@ -62,7 +63,7 @@ def test_a_traces_total_is_the_sum_of_its_model_calls_whatever_the_nesting(spans
 
 
 @given(traces(), st.sampled_from(sorted(DIMENSIONS)))
-def test_rows_come_to_the_total(spans: list[Seen], by: str) -> None:
+def test_rows_come_to_the_total(spans: list[SpanRead], by: str) -> None:
     found = calls(spans)
     total, rows = in_all(found), spent(found, by).values()
 
@@ -73,17 +74,17 @@ def test_rows_come_to_the_total(spans: list[Seen], by: str) -> None:
 
 
 @given(traces())
-def test_a_span_given_twice_counts_once(spans: list[Seen]) -> None:
+def test_a_span_given_twice_counts_once(spans: list[SpanRead]) -> None:
     assert calls([*spans, *spans]) == calls(spans)
 
 
 def test_a_call_belongs_to_the_innermost_agent_around_it() -> None:
     agent = {keys.SPAN_TYPE: "AGENT", keys.AGENT: "gap_analyzer", keys.TIER: 2}
     spans = [
-        Seen("a", "", "outer", 0, {keys.SPAN_TYPE: "AGENT"}),
-        Seen("b", "a", "inner", 1, agent),
-        Seen("c", "b", "node", 2, {keys.SPAN_TYPE: "CHAIN"}),
-        Seen("d", "c", "model", 3, {keys.SPAN_TYPE: "CHAT_MODEL"}),
+        SpanRead("a", "", "outer", 0, {keys.SPAN_TYPE: "AGENT"}),
+        SpanRead("b", "a", "inner", 1, agent),
+        SpanRead("c", "b", "node", 2, {keys.SPAN_TYPE: "CHAIN"}),
+        SpanRead("d", "c", "model", 3, {keys.SPAN_TYPE: "CHAT_MODEL"}),
     ]
 
     (call,) = calls(spans)
@@ -96,11 +97,11 @@ def test_a_call_is_of_the_prompts_of_the_innermost_span_that_names_some_up_to_it
         return {keys.PROMPTS: json.dumps([{"name": name, "version": "1"}])}
 
     spans = [
-        Seen("a", "", "graph", 0, {keys.SPAN_TYPE: "CHAIN"} | linked("outer")),
-        Seen("b", "a", "node", 1, {keys.SPAN_TYPE: "CHAIN"} | linked("gap")),
-        Seen("c", "b", "model", 2, {keys.SPAN_TYPE: "CHAT_MODEL"}),
-        Seen("d", "a", "agent", 3, {keys.SPAN_TYPE: "AGENT"}),
-        Seen("e", "d", "model", 4, {keys.SPAN_TYPE: "CHAT_MODEL"}),
+        SpanRead("a", "", "graph", 0, {keys.SPAN_TYPE: "CHAIN"} | linked("outer")),
+        SpanRead("b", "a", "node", 1, {keys.SPAN_TYPE: "CHAIN"} | linked("gap")),
+        SpanRead("c", "b", "model", 2, {keys.SPAN_TYPE: "CHAT_MODEL"}),
+        SpanRead("d", "a", "agent", 3, {keys.SPAN_TYPE: "AGENT"}),
+        SpanRead("e", "d", "model", 4, {keys.SPAN_TYPE: "CHAT_MODEL"}),
     ]
 
     assert [call.prompt for call in calls(spans)] == ["gap/1", ""]
@@ -108,7 +109,7 @@ def test_a_call_is_of_the_prompts_of_the_innermost_span_that_names_some_up_to_it
 
 def test_the_prompts_of_a_trace_are_those_mlflow_has_linked() -> None:
     tags = {"mlflow.linkedPrompts": json.dumps([{"name": "gap", "version": "3"}, {"name": "cause", "version": "1"}])}
-    model = Seen("d", "", "model", 3, {keys.SPAN_TYPE: "CHAT_MODEL"})
+    model = SpanRead("d", "", "model", 3, {keys.SPAN_TYPE: "CHAT_MODEL"})
 
     (call,) = calls_of("t", [model], brand="", priced=lambda _: None, tags=tags)
 

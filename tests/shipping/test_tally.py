@@ -18,7 +18,7 @@ from tierlens.journal import Journal
 from tierlens.journal.codec import Line
 from tierlens.negotiated import Negotiated
 from tierlens.projection import instruments
-from tierlens.projection.measurements import AGENT, OUTCOME, TIER, Point
+from tierlens.projection.measurements import AGENT, OUTCOME, TIER, Sample
 from tierlens.projection.prices import PUBLISHED, PriceBook
 from tierlens.shipping.shipper import Shipper
 from tierlens.shipping.tally import Tally
@@ -30,10 +30,10 @@ class Notes:
     """A meter that keeps what it is told."""
 
     def __init__(self) -> None:
-        self.points: list[Point] = []
+        self.points: list[Sample] = []
         self.ended = ""
 
-    def record(self, points: Iterable[Point]) -> None:
+    def record(self, points: Iterable[Sample]) -> None:
         self.points.extend(points)
 
     def close(self) -> None:

@@ -22,7 +22,7 @@ from tests.scraping import CALLS, TOKENS, Scrape, scrape, scrape_until
 from tierlens.local.ports import free_port, is_free
 from tierlens.projection import instruments
 from tierlens.projection.labels import COMBINATIONS, OTHER
-from tierlens.projection.measurements import BRAND, OUTCOME, TOKEN_TYPE, Point
+from tierlens.projection.measurements import BRAND, OUTCOME, TOKEN_TYPE, Sample
 from tierlens.sinks.metrics_plan import MetricsPlan
 from tierlens.sinks.otel_metrics import OtelMeter
 from tierlens.testing.http_stub import HttpStub, Reply
@@ -37,7 +37,7 @@ class Scene:
     def __init__(self) -> None:
         self.port = free_port(HOST, 0)
         self.warnings: list[str] = []
-        self.observed: list[Point] = []
+        self.observed: list[Sample] = []
         self.meters: list[OtelMeter] = []
 
     def meter(self, **plan: Any) -> OtelMeter:
@@ -58,12 +58,12 @@ def scene() -> Iterator[Scene]:
         meter.close()
 
 
-def calls(*brands: str, seconds: float = 1.0) -> list[Point]:
-    return [Point(instruments.CALLS, seconds, {BRAND: brand, OUTCOME: "ok"}) for brand in brands]
+def calls(*brands: str, seconds: float = 1.0) -> list[Sample]:
+    return [Sample(instruments.CALLS, seconds, {BRAND: brand, OUTCOME: "ok"}) for brand in brands]
 
 
-def tokens(count: int, kind: str = "input", brand: str = "Kisqali") -> Point:
-    return Point(instruments.TOKENS, count, {BRAND: brand, TOKEN_TYPE: kind})
+def tokens(count: int, kind: str = "input", brand: str = "Kisqali") -> Sample:
+    return Sample(instruments.TOKENS, count, {BRAND: brand, TOKEN_TYPE: kind})
 
 
 def test_histograms_have_the_buckets_that_the_conventions_advise(scene: Scene) -> None:
@@ -78,7 +78,7 @@ def test_histograms_have_the_buckets_that_the_conventions_advise(scene: Scene) -
 
 
 def test_who_asks_for_openmetrics_as_prometheus_does_gets_the_same(scene: Scene) -> None:
-    scene.observed = [Point(instruments.REFUSED, 3, {"tierlens.reason": "quota"})]
+    scene.observed = [Sample(instruments.REFUSED, 3, {"tierlens.reason": "quota"})]
     scene.meter().record([*calls("Kisqali", 'a"b\\c'), tokens(100)])
 
     answer = httpx.get(
@@ -97,9 +97,9 @@ def test_who_asks_for_openmetrics_as_prometheus_does_gets_the_same(scene: Scene)
 
 def test_what_is_observed_is_asked_for_at_each_scrape(scene: Scene) -> None:
     scene.meter()
-    scene.observed = [Point(instruments.LAG, 12.5, {}), Point(instruments.REFUSED, 3, {"tierlens.reason": "quota"})]
+    scene.observed = [Sample(instruments.LAG, 12.5, {}), Sample(instruments.REFUSED, 3, {"tierlens.reason": "quota"})]
     first = scene.scrape()
-    scene.observed = [Point(instruments.LAG, 0, {})]
+    scene.observed = [Sample(instruments.LAG, 0, {})]
 
     assert first.sum("tierlens_delivery_lag_seconds") == 12.5
     assert first.by("tierlens_spans_refused_total", "tierlens_reason") == {"quota": 3}
@@ -133,7 +133,7 @@ def test_no_series_is_dropped_by_the_sdks_own_bound(scene: Scene) -> None:
     meter = scene.meter(label_values=150)
     for brand in range(150):
         for agent in range(20):
-            meter.record([Point(instruments.CALLS, 1.0, {BRAND: f"b{brand}", "gen_ai.agent.name": f"a{agent}"})])
+            meter.record([Sample(instruments.CALLS, 1.0, {BRAND: f"b{brand}", "gen_ai.agent.name": f"a{agent}"})])
 
     found = scene.scrape()
 
@@ -255,7 +255,7 @@ def labels(point: Any) -> dict[str, str]:
 
 
 def test_what_is_pushed_is_otlp_with_the_figures_and_the_headers(scene: Scene) -> None:
-    scene.observed = [Point(instruments.PENDING, 7, {})]
+    scene.observed = [Sample(instruments.PENDING, 7, {})]
     with HttpStub() as stub:
         plan = {"port": None, "endpoint": f"{stub.uri}/v1/metrics", "headers": {"x-key": "secret"}}
         meter = scene.meter(**plan, interval_s=0.05)

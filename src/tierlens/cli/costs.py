@@ -15,7 +15,7 @@ from tierlens.cli.output import AsJson, JournalDir, journal_directory, plain, pr
 from tierlens.errors import ConfigError
 
 if TYPE_CHECKING:
-    from tierlens.projection.spending import Call, Spent
+    from tierlens.projection.spending import PricedCall, Spent
     from tierlens.settings import Settings
 
 _SPAN: Final = re.compile(r"(\d+)([smhdw])")
@@ -86,7 +86,7 @@ def beginning_ns(since: str, now: dt.datetime) -> int:
     return int((moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp() * 1e9)
 
 
-def _calls(loaded: Settings, start_ns: int, brand: str | None, *, in_journal: bool) -> Iterable[Call]:
+def _calls(loaded: Settings, start_ns: int, brand: str | None, *, in_journal: bool) -> Iterable[PricedCall]:
     from tierlens.cli.spans_read import from_journal, from_mlflow
     from tierlens.config.prices import own_prices
     from tierlens.projection.prices import PriceBook

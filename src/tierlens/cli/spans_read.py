@@ -10,7 +10,8 @@ import orjson
 
 from tierlens import keys
 from tierlens.cli.tracking import asking, client_for, pages
-from tierlens.projection.spending import Call, Seen, calls_of, total_cost
+from tierlens.projection.reading import said_by, usd
+from tierlens.projection.spending import PricedCall, SpanRead, calls_of
 
 if TYPE_CHECKING:
     from mlflow.entities import Trace
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 _PAGE: Final = 100
 
 
-def from_journal(directory: Path, prices: PriceBook) -> Iterator[Call]:
+def from_journal(directory: Path, prices: PriceBook) -> Iterator[PricedCall]:
     """Those whose spans still lie in a journal, priced as delivery by the same prices will price them."""
     from tierlens.journal.follow import Follower
 
@@ -35,21 +36,18 @@ def from_journal(directory: Path, prices: PriceBook) -> Iterator[Call]:
     for trace, spans in traces.items():
         seen = {span_id: _of_line(span) for span_id, span in spans.items()}
 
-        def priced(span_id: str, spans: dict[str, Any] = spans, seen: dict[str, Seen] = seen) -> float | None:
-            told = seen[span_id].attributes.get(keys.COST)
-            return total_cost(told if told is not None else prices.cost_of(spans[span_id]))
+        def priced(span_id: str, spans: dict[str, Any] = spans, seen: dict[str, SpanRead] = seen) -> float | None:
+            return prices.usd_of(spans[span_id], seen[span_id].attributes)
 
         yield from calls_of(trace, seen.values(), brand=brands[trace], priced=priced)
 
 
-def _of_line(span: Any) -> Seen:
-    said = {one["key"]: next(iter(one["value"].values()), "") for one in span.get("attributes", ())}
-    return Seen(
-        span["spanId"], span.get("parentSpanId", ""), span.get("name", ""), int(span["startTimeUnixNano"]), said
-    )
+def _of_line(span: Any) -> SpanRead:
+    began = int(span["startTimeUnixNano"])
+    return SpanRead(span["spanId"], span.get("parentSpanId", ""), span.get("name", ""), began, said_by(span))
 
 
-def from_mlflow(loaded: Settings, since_ms: int, brand: str | None) -> Iterator[Call]:
+def from_mlflow(loaded: Settings, since_ms: int, brand: str | None) -> Iterator[PricedCall]:
     """Those of all traces of a server or a database, with the cost they are stored with.
 
     Args:
@@ -72,9 +70,9 @@ def from_mlflow(loaded: Settings, since_ms: int, brand: str | None) -> Iterator[
                 yield from _of_trace(trace)
 
 
-def _of_trace(trace: Trace) -> Iterator[Call]:
+def _of_trace(trace: Trace) -> Iterator[PricedCall]:
     seen = {
-        span.span_id: Seen(span.span_id, span.parent_id or "", span.name, span.start_time_ns, span.attributes)
+        span.span_id: SpanRead(span.span_id, span.parent_id or "", span.name, span.start_time_ns, span.attributes)
         for span in trace.data.spans
     }
     tags = trace.info.tags
@@ -82,6 +80,6 @@ def _of_trace(trace: Trace) -> Iterator[Call]:
         trace.info.trace_id.removeprefix("tr-"),
         seen.values(),
         brand=str(tags.get("brand", "")),
-        priced=lambda span_id: total_cost(seen[span_id].attributes.get(keys.COST)),
+        priced=lambda span_id: usd(seen[span_id].attributes.get(keys.COST)),
         tags=tags,
     )

@@ -10,6 +10,7 @@ import orjson
 from tierlens import keys
 from tierlens.journal.codec import Line
 from tierlens.projection.finish import Finding
+from tierlens.projection.reading import said_by
 
 
 def findings_of(line: Line) -> Iterator[Finding]:
@@ -21,7 +22,7 @@ def findings_of(line: Line) -> Iterator[Finding]:
     if not line.metrics:
         return
     span: dict[str, Any] = orjson.loads(line.payload)
-    said = {attribute["key"]: attribute["value"].get("stringValue") for attribute in span.get("attributes", ())}
+    said = said_by(span)
     for name, value in line.metrics.items():
         yield Finding(line.span, name, value, int(span["endTimeUnixNano"]), about(name, said))
 

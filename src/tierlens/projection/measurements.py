@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from tierlens import keys
 from tierlens.journal.codec import Line
 from tierlens.projection import instruments
 from tierlens.projection.prices import PriceBook
+from tierlens.projection.reading import amount, counts, said_by
 from tierlens.projection.tags import is_real_root
 
 OPERATION: Final = "gen_ai.operation.name"
@@ -67,7 +67,7 @@ class Kin(NamedTuple):
     model: bool = False
 
 
-class Point(NamedTuple):
+class Sample(NamedTuple):
     """One value for one metric; labels that are not known are left out."""
 
     metric: str
@@ -100,21 +100,21 @@ class Measured:
     cost_usd: float | None = None
     known: bool = False
 
-    def points(self, agent: Agent | None = None) -> Iterator[Point]:
+    def points(self, agent: Agent | None = None) -> Iterator[Sample]:
         """All its values; ``agent`` is the one that a model call was made in."""
         labels = self._labels(agent)
         if not self.known:
-            yield Point(self.metric, self.duration_s, {**labels, **self.outcome})
+            yield Sample(self.metric, self.duration_s, {**labels, **self.outcome})
         if self.first_chunk_s is not None and not self.known:
-            yield Point(instruments.FIRST_CHUNK, self.first_chunk_s, labels)
+            yield Sample(instruments.FIRST_CHUNK, self.first_chunk_s, labels)
         for kind, count in self.tokens.items():
-            yield Point(instruments.TOKENS, count, {**labels, TOKEN_TYPE: kind, **self.counting})
+            yield Sample(instruments.TOKENS, count, {**labels, TOKEN_TYPE: kind, **self.counting})
         for kind, count in self.cached.items():
-            yield Point(instruments.CACHED, count, {**labels, CACHE: kind})
+            yield Sample(instruments.CACHED, count, {**labels, CACHE: kind})
         if self.cost_usd is not None:
-            yield Point(instruments.COST, self.cost_usd, labels)
+            yield Sample(instruments.COST, self.cost_usd, labels)
         elif self.tokens:
-            yield Point(instruments.UNPRICED, 1, labels)
+            yield Sample(instruments.UNPRICED, 1, labels)
 
     def _labels(self, agent: Agent | None) -> Mapping[str, str]:
         return {**self.labels, **_known({AGENT: agent.name, TIER: agent.tier})} if agent is not None else self.labels
@@ -167,8 +167,8 @@ def _model_call(line: Line, kind: str, prices: PriceBook) -> Measured:
         MODEL: str(said.get(keys.MODEL, "")),
         BRAND: line.brand,
     }
-    usage = _usage(said.get(keys.TOKEN_USAGE))
-    first_ms = _number(said.get(keys.TTFT_MS))
+    usage = counts(said.get(keys.TOKEN_USAGE))
+    first_ms = amount(said.get(keys.TTFT_MS))
     return Measured(
         line.span,
         instruments.CALLS,
@@ -179,13 +179,13 @@ def _model_call(line: Line, kind: str, prices: PriceBook) -> Measured:
         {kind: usage[f"{kind}_tokens"] for kind in ("input", "output") if f"{kind}_tokens" in usage},
         _cached(usage),
         {ESTIMATED: "true"} if said.get(keys.TOKENS_ESTIMATED) is True else {},
-        _cost(span, said, prices) if usage else None,
+        prices.usd_of(span, said) if usage else None,
     )
 
 
 def _parsed(line: Line) -> tuple[dict[str, Any], dict[str, Any]]:
     span: dict[str, Any] = orjson.loads(line.payload)
-    return span, {a["key"]: next(iter(a["value"].values()), "") for a in span.get("attributes", ())}
+    return span, said_by(span)
 
 
 def _agent(span: Mapping[str, Any], said: Mapping[str, Any]) -> Agent:
@@ -219,30 +219,6 @@ def _error_type(span: Mapping[str, Any]) -> str:
     return _OTHER_ERROR
 
 
-def _usage(told: object) -> dict[str, int]:
-    try:
-        found = orjson.loads(told) if isinstance(told, str) else {}
-        counts = {str(name): count for name, count in found.items()}
-    except (ValueError, AttributeError):
-        return {}
-    return {name: count for name, count in counts.items() if type(count) is int and count >= 0}
-
-
 def _cached(usage: Mapping[str, int]) -> dict[str, int]:
     kinds = {"read": "cache_read_input_tokens", "write": "cache_creation_input_tokens"}
     return {kind: usage[key] for kind, key in kinds.items() if usage.get(key)}
-
-
-def _cost(span: Mapping[str, Any], said: Mapping[str, Any], prices: PriceBook) -> float | None:
-    told = said.get(keys.COST)
-    try:
-        cost = orjson.loads(told) if isinstance(told, str) else prices.cost_of(span)
-        return _number(cost["total_cost"]) if cost else None
-    except (ValueError, KeyError, TypeError):
-        return None
-
-
-def _number(found: object) -> float | None:
-    """A number that a histogram can take."""
-    plain = isinstance(found, int | float) and not isinstance(found, bool) and math.isfinite(found) and found >= 0
-    return float(found) if plain else None  # type: ignore[arg-type]  # plain says it is a number, mypy cannot see it

@@ -21,6 +21,7 @@ import orjson
 from tierlens import keys
 from tierlens.negotiated import Negotiated
 from tierlens.projection.rates import Rate, Rates, published
+from tierlens.projection.reading import usd
 
 Json = Mapping[str, Any]
 
@@ -100,6 +101,11 @@ class PriceBook:
         """
         found = self._priced(span)
         return found[1] if found else None
+
+    def usd_of(self, span: Json, said: Mapping[str, Any]) -> float | None:
+        """What a span, as OTLP JSON, cost in all, USD: as its attributes have ``said``, else as ``cost_of`` says."""
+        told = said.get(keys.COST)
+        return usd(told if isinstance(told, str) else self.cost_of(span))
 
     def price(
         self, provider: str, model: str, usage: Mapping[str, int], start_ns: int, share: float = 1.0, tier: str = ""

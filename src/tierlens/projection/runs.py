@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import orjson
 
@@ -19,8 +19,10 @@ from tierlens import keys
 from tierlens.journal.codec import Line
 from tierlens.projection.finish import Attached
 from tierlens.projection.measured import about
+from tierlens.projection.names import LONGEST_NAME, metric_name
 from tierlens.projection.prices import PriceBook
-from tierlens.projection.work import LONGEST_NAME, SUMS, Work, how, metric_name, totals, work_of
+from tierlens.projection.reading import said_by
+from tierlens.projection.work import SUMS, Work, how, totals, work_of
 from tierlens.spans import Metric
 
 RUN: Final = "tierlens.run"
@@ -230,9 +232,7 @@ def _tags(work: Work) -> dict[str, str]:
 @lru_cache(maxsize=256)
 def _application(resource: bytes) -> str:
     """The application that a journal is of; "" where its resource does not say."""
-    told: dict[str, Any] = orjson.loads(resource)
-    texts = {one["key"]: one["value"].get("stringValue", "") for one in told.get("attributes", ())}
-    return str(texts.get("service.name", ""))
+    return str(said_by(orjson.loads(resource)).get("service.name", ""))
 
 
 def _own(metrics: Mapping[str, Metric]) -> dict[str, float]:

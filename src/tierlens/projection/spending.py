@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-import orjson
-
 from tierlens import keys, usages
+from tierlens.projection.reading import counts, parsed
 
 _MODELS: Final = frozenset({"CHAT_MODEL", "LLM", "EMBEDDING"})
 FIGURES: Final = {
@@ -25,7 +24,7 @@ FIGURES: Final = {
 """The counts that are summed up, by their names in a call's usage."""
 
 
-class Seen(NamedTuple):
+class SpanRead(NamedTuple):
     """A span as its reader has it; ``attributes`` may be JSON texts, as they are stored, or what those say."""
 
     span_id: str
@@ -36,7 +35,7 @@ class Seen(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class PricedCall:
     """One model call.
 
     Attributes:
@@ -78,7 +77,7 @@ class Spent:
     uncounted: int = 0
     estimated: int = 0
 
-    def add(self, call: Call) -> None:
+    def add(self, call: PricedCall) -> None:
         self.calls += 1
         for key, name in FIGURES.items():
             if key in call.usage:
@@ -90,7 +89,7 @@ class Spent:
         self.estimated += call.estimated
 
 
-DIMENSIONS: Final[Mapping[str, Callable[[Call], str]]] = {
+DIMENSIONS: Final[Mapping[str, Callable[[PricedCall], str]]] = {
     "call": lambda call: call.call,
     "agent": lambda call: call.agent,
     "tier": lambda call: call.tier,
@@ -101,7 +100,7 @@ DIMENSIONS: Final[Mapping[str, Callable[[Call], str]]] = {
 }
 
 
-def spent(calls: Iterable[Call], by: str) -> dict[str, Spent]:
+def spent(calls: Iterable[PricedCall], by: str) -> dict[str, Spent]:
     """Sums by one of ``DIMENSIONS``, the dearest first."""
     of, sums = DIMENSIONS[by], dict[str, Spent]()
     for call in calls:
@@ -109,7 +108,7 @@ def spent(calls: Iterable[Call], by: str) -> dict[str, Spent]:
     return dict(sorted(sums.items(), key=lambda pair: (-(pair[1].cost or 0.0), pair[0])))
 
 
-def in_all(calls: Iterable[Call]) -> Spent:
+def in_all(calls: Iterable[PricedCall]) -> Spent:
     """The sum of all."""
     total = Spent()
     for call in calls:
@@ -119,12 +118,12 @@ def in_all(calls: Iterable[Call]) -> Spent:
 
 def calls_of(
     trace_id: str,
-    spans: Iterable[Seen],
+    spans: Iterable[SpanRead],
     *,
     brand: str,
     priced: Callable[[str], float | None],
     tags: Mapping[str, str] | None = None,
-) -> Iterator[Call]:
+) -> Iterator[PricedCall]:
     """The model calls among a trace's spans; a span given twice counts once, as given last.
 
     Args:
@@ -138,11 +137,11 @@ def calls_of(
     linked = "" if told else _prompts((tags or {}).get(keys.LINKED_PROMPTS))
     for span in found.values():
         said = span.attributes
-        usage = _counts(said.get(keys.TOKEN_USAGE)) | _counts(said.get(keys.FINER_USAGE))
+        usage = counts(said.get(keys.TOKEN_USAGE)) | counts(said.get(keys.FINER_USAGE))
         if not usage and said.get(keys.SPAN_TYPE) not in _MODELS:
             continue
         whose = _whose(span, found)
-        yield Call(
+        yield PricedCall(
             f"tr-{trace_id}/{span.span_id}",
             str(whose.attributes.get(keys.AGENT) or whose.name) if whose else "",
             str(whose.attributes.get(keys.TIER, "")) if whose else "",
@@ -157,20 +156,20 @@ def calls_of(
         )
 
 
-def _nearest(span: Seen, found: Mapping[str, Seen], key: str) -> object:
+def _nearest(span: SpanRead, found: Mapping[str, SpanRead], key: str) -> object:
     """What the innermost span around a call says under this key; nothing beyond its agent."""
     return next((one.attributes[key] for one in _around(span, found) if key in one.attributes), None)
 
 
-def _whose(span: Seen, found: Mapping[str, Seen]) -> Seen | None:
+def _whose(span: SpanRead, found: Mapping[str, SpanRead]) -> SpanRead | None:
     """The innermost agent around a call."""
     *_, last = _around(span, found)
     return last if last.attributes.get(keys.SPAN_TYPE) == "AGENT" else None
 
 
-def _around(span: Seen, found: Mapping[str, Seen]) -> Iterator[Seen]:
+def _around(span: SpanRead, found: Mapping[str, SpanRead]) -> Iterator[SpanRead]:
     """A call's span and those around it, up to its agent's, or its trace's root where it has none."""
-    here: Seen | None = span
+    here: SpanRead | None = span
     passed: set[str] = set()
     while here is not None and here.span_id not in passed:
         yield here
@@ -178,27 +177,8 @@ def _around(span: Seen, found: Mapping[str, Seen]) -> Iterator[Seen]:
         here = None if here.attributes.get(keys.SPAN_TYPE) == "AGENT" else found.get(here.parent_id)
 
 
-def total_cost(said: object) -> float | None:
-    """USD of ``mlflow.llm.cost``, as text or as what it says; None where that is nothing of the kind."""
-    try:
-        return float(_parsed(said)["total_cost"])
-    except (ValueError, TypeError, KeyError):
-        return None
-
-
-def _counts(said: object) -> dict[str, int]:
-    try:
-        return {str(name): count for name, count in _parsed(said).items() if type(count) is int}
-    except (ValueError, AttributeError):
-        return {}
-
-
-def _parsed(said: object) -> Any:
-    return orjson.loads(said) if isinstance(said, str) else said
-
-
 def _prompts(said: object) -> str:
     try:
-        return ", ".join(sorted(f"{one['name']}/{one['version']}" for one in _parsed(said or "[]")))
+        return ", ".join(sorted(f"{one['name']}/{one['version']}" for one in parsed(said or "[]")))
     except (ValueError, TypeError, KeyError):
         return ""

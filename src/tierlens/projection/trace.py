@@ -17,10 +17,10 @@ from typing import Any, Final
 
 from tierlens import keys
 from tierlens.projection.finish import Finding, Finish
+from tierlens.projection.names import LONGEST_NAME
 
 Json = Mapping[str, Any]
 
-LONGEST_NAME: Final = 250
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _NO_TOKENS: Final = (
     '{"input_tokens":null,"output_tokens":null,"total_tokens":null,'

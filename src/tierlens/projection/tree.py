@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import orjson
-
 from tierlens import keys
 from tierlens.projection.prices import PriceBook
+from tierlens.projection.reading import counts, said_by
 
 Json = Mapping[str, Any]
 
@@ -86,7 +85,7 @@ def tree(
 
 
 def _node(span: Json, prices: PriceBook) -> Node:
-    told = {a["key"]: next(iter(a["value"].values()), "") for a in span.get("attributes", ())}
+    told = said_by(span)
     start, end = int(span["startTimeUnixNano"]), int(span["endTimeUnixNano"])
     status = span.get("status", {})
     return Node(
@@ -99,22 +98,6 @@ def _node(span: Json, prices: PriceBook) -> Node:
         str(told.get(keys.OUTCOME, "")),
         status.get("message", ""),
         str(told.get(keys.MODEL, "")),
-        _counts(told.get(keys.TOKEN_USAGE)),
-        _cost(span, told.get(keys.COST), prices),
+        counts(told.get(keys.TOKEN_USAGE)),
+        prices.usd_of(span, told),
     )
-
-
-def _counts(usage: object) -> dict[str, int]:
-    try:
-        found = orjson.loads(usage) if isinstance(usage, str) else {}
-        return {str(name): int(count) for name, count in found.items() if count is not None}
-    except (ValueError, TypeError, AttributeError):
-        return {}
-
-
-def _cost(span: Json, said: object, prices: PriceBook) -> float | None:
-    try:
-        cost = orjson.loads(said) if isinstance(said, str) else prices.cost_of(span)
-        return float(cost["total_cost"]) if cost else None
-    except (ValueError, TypeError, KeyError):
-        return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,15 +10,15 @@ import orjson
 
 from tierlens import keys
 from tierlens.journal.codec import Line
+from tierlens.projection.names import metric_name
 from tierlens.projection.prices import PriceBook
+from tierlens.projection.reading import said_by
 from tierlens.projection.tags import is_real_root
 from tierlens.spans import Call, Invocation
 
 _FAILED: Final = frozenset({"error", "retried", "abandoned", "cancelled"})
 _ASKED: Final = ("model", "temperature", "max_tokens")
 _PROMPT: Final = "prompt."
-_NOT_IN_NAMES: Final = re.compile(r"[^\w.\- :/]")
-LONGEST_NAME: Final = 250
 _COUNTS: Final = {
     "input_tokens": "input_tokens",
     "output_tokens": "output_tokens",
@@ -78,7 +77,7 @@ def work_of(line: Line) -> Work | None:
     if told is None:
         return None
     span: dict[str, Any] = orjson.loads(line.payload)
-    said = {attribute["key"]: next(iter(attribute["value"].values()), "") for attribute in span.get("attributes", ())}
+    said = said_by(span)
     start_ns, end_ns = int(span["startTimeUnixNano"]), int(span["endTimeUnixNano"])
     ended = "error" if span.get("status", {}).get("code") == 2 else "ok"
     return Work(
@@ -116,13 +115,6 @@ def _prompts(work: Work) -> Iterator[tuple[str, str]]:
     said = work.said.get(keys.TRACE_TAG + keys.LINKED_PROMPTS if inside else keys.PROMPTS, "[]")
     for linked in orjson.loads(said):
         yield str(linked["name"]), str(linked["version"])
-
-
-def metric_name(name: str) -> str:
-    """A name that MLflow takes for a metric or param: letters, digits, ``_ - . : /`` and spaces, at most 250
-    characters."""
-    parts = [part for part in _NOT_IN_NAMES.sub("_", name).split("/") if part.strip(". ")]
-    return "/".join(parts)[:LONGEST_NAME] or "_"
 
 
 def totals(calls: Iterable[Call], prices: PriceBook) -> dict[str, float]:

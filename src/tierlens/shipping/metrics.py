@@ -9,7 +9,7 @@ from typing import Final
 
 from tierlens.errors import SettingsError
 from tierlens.projection import instruments
-from tierlens.projection.measurements import Point
+from tierlens.projection.measurements import Sample
 from tierlens.projection.prices import PriceBook
 from tierlens.shipping.alarm import Alarms
 from tierlens.shipping.clock import SystemClock
@@ -58,7 +58,7 @@ def open_tally(plan: MetricsPlan, directory: Path, prices: PriceBook) -> Tally:
     return Tally(meter, prices)
 
 
-def observed(vitals: Vitals, quota_bytes: int) -> Iterator[Point]:
+def observed(vitals: Vitals, quota_bytes: int) -> Iterator[Sample]:
     """Values for the metrics of ``instruments.OBSERVED``."""
     plain = {
         instruments.ACCEPTED: vitals.accepted,
@@ -70,6 +70,6 @@ def observed(vitals: Vitals, quota_bytes: int) -> Iterator[Point]:
         instruments.FAILING: int(vitals.failing),
     }
     for metric, value in plain.items():
-        yield Point(metric, value, NONE)
+        yield Sample(metric, value, NONE)
     for reason, count in vitals.refused.items():
-        yield Point(instruments.REFUSED, count, {REASON: reason})
+        yield Sample(instruments.REFUSED, count, {REASON: reason})

@@ -14,7 +14,7 @@ from tierlens.journal.codec import Line
 from tierlens.journal.lock import is_orphan
 from tierlens.journal.segment import lock_path, writers
 from tierlens.projection import instruments, measurements
-from tierlens.projection.measurements import Point
+from tierlens.projection.measurements import Sample
 from tierlens.projection.prices import PriceBook
 from tierlens.shipping.tally import Tally
 
@@ -51,7 +51,7 @@ class Calls:
     def count(self) -> int:
         return self.outcomes.total()
 
-    def add(self, point: Point) -> None:
+    def add(self, point: Sample) -> None:
         """Take one value."""
         if point.metric == instruments.CALLS:
             self.outcomes[point.labels[measurements.OUTCOME]] += 1
@@ -70,7 +70,7 @@ class _Tabulated:
     def __init__(self) -> None:
         self.calls: dict[Whose, Calls] = {}
 
-    def record(self, points: Iterable[Point]) -> None:
+    def record(self, points: Iterable[Sample]) -> None:
         for point in points:
             if measurements.OPERATION in point.labels:
                 said = point.labels.get

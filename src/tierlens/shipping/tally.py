@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final, NamedTuple, Protocol
 
 from tierlens.journal.codec import Line
-from tierlens.projection.measurements import Agent, Kin, Measured, Point, kin_of, measured
+from tierlens.projection.measurements import Agent, Kin, Measured, Sample, kin_of, measured
 from tierlens.projection.prices import PriceBook
 from tierlens.shipping.alarm import Alarms
 from tierlens.shipping.clock import Clock, SystemClock
@@ -28,7 +28,7 @@ OpenTally = Callable[[], "Tally | None"]
 class Meter(Protocol):
     """Takes values for metrics, and never raises."""
 
-    def record(self, points: Iterable[Point]) -> None: ...
+    def record(self, points: Iterable[Sample]) -> None: ...
 
     def close(self) -> None: ...
 
@@ -62,7 +62,7 @@ class Tally:
         # Whether each had counted tokens: a stream that outlives its trace is journalled a second time, with them.
         self._counted: OrderedDict[str, bool] = OrderedDict()
         self._waiting: OrderedDict[str, list[_Waiting]] = OrderedDict()
-        self._points: list[Point] = []
+        self._points: list[Sample] = []
 
     def taken(self, lines: Iterable[Line], start_of: StartOf) -> None:
         """These spans are stored. Never raises: figures are not worth a delivery."""

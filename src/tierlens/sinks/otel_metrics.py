@@ -22,7 +22,7 @@ from opentelemetry.sdk.resources import Resource
 
 from tierlens.projection import instruments, measurements
 from tierlens.projection.labels import COMBINATIONS, Labels
-from tierlens.projection.measurements import Point
+from tierlens.projection.measurements import Sample
 from tierlens.sinks.metrics_plan import MetricsPlan
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class OtelMeter:
     """
 
     def __init__(
-        self, plan: MetricsPlan, observe: Callable[[], Iterable[Point]], warn: Callable[[str, str], None]
+        self, plan: MetricsPlan, observe: Callable[[], Iterable[Sample]], warn: Callable[[str, str], None]
     ) -> None:
         self._plan, self._observe, self._warn = plan, observe, warn
         self._labels, self._lock = Labels(plan.label_values, _FREE), threading.Lock()
@@ -62,7 +62,7 @@ class OtelMeter:
         self._thread = threading.Thread(target=self._run, name=_THREAD, daemon=True)
         self._thread.start()
 
-    def record(self, points: Iterable[Point]) -> None:
+    def record(self, points: Iterable[Sample]) -> None:
         """Take values for the metrics of ``instruments.RECORDED``, the more at a time the cheaper."""
         with self._lock:
             added: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}

@@ -1,0 +1,49 @@
+"""What the attributes of a span say, read back from its OTLP JSON, or from what MLflow made of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+
+def said_by(owner: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes of a span, an event or a resource by key; whole numbers are text, as OTLP JSON has them.
+
+    Raises:
+        KeyError, AttributeError, TypeError: the owner is no such thing in OTLP JSON.
+    """
+    return {pair["key"]: next(iter(pair["value"].values()), "") for pair in owner.get("attributes", ())}
+
+
+def counts(said: object) -> dict[str, int]:
+    """Tokens by name of a usage, as JSON text or as what that says; without those that are no count."""
+    try:
+        return {str(name): count for name, count in parsed(said).items() if type(count) is int and count >= 0}
+    except (ValueError, AttributeError):
+        return {}
+
+
+def usd(said: object) -> float | None:
+    """The total of a cost, as JSON text or as what that says, in USD; None where that is no amount."""
+    try:
+        return amount(parsed(said)["total_cost"])
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def amount(found: object) -> float | None:
+    """A finite number that is not negative; None for anything else."""
+    plain = isinstance(found, int | float) and not isinstance(found, bool) and math.isfinite(found) and found >= 0
+    return float(found) if plain else None  # type: ignore[arg-type]  # plain says it is a number, mypy cannot see it
+
+
+def parsed(said: object) -> Any:
+    """What a text of JSON says; anything else as it is.
+
+    Raises:
+        ValueError: the text is no JSON.
+    """
+    return orjson.loads(said) if isinstance(said, str) else said

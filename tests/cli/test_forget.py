@@ -124,7 +124,7 @@ def test_a_user_goes_from_everywhere_and_others_stay(place: Place) -> None:
         "dead_letters": 1,
         "files": 1,
         "pauses": 1,
-        "mlflow": {"traces": 1, "runs": 0, "files_left": []},
+        "mlflow": {"asked": place.uri, "traces": 1, "runs": 0, "files_left": []},
     }
     for ran in (found, done):
         assert {key: ran.json[key] for key in wanted} == wanted
@@ -183,7 +183,7 @@ def test_attached_files_and_runs_of_their_own_go_from_mlflow_too(place: Place) -
 
     done = place.forget("--user", ANNA, "--yes").json
 
-    assert done["mlflow"] == {"traces": 1, "runs": 1, "files_left": []}
+    assert done["mlflow"] == {"asked": place.uri, "traces": 1, "runs": 1, "files_left": []}
     assert runs(place) == {f"tr-{his.id}"}
     assert place.stored() == {his.id}
     assert hers.root.span_id.encode() not in files_below(place)
@@ -290,8 +290,29 @@ def test_without_mlflow_what_was_done_and_what_not_is_said(nowhere: Place) -> No
     assert ran.code == 1
     assert ran.out.startswith("Erased 3 lines of the journal, 0 dead letters, 0 files, 0 pauses.\n")
     assert "MLflow could not be asked: what it has is still there" in ran.out
-    assert "Run this again" in ran.out
+    assert f"Run this again when {NOWHERE} can be asked, or with MLFLOW_TRACKING_URI set" in ran.out
     assert ran.err == ""
+
+
+def test_a_database_that_is_not_there_is_not_taken_for_one_that_has_nothing(nowhere: Place) -> None:
+    nowhere.recorded(somebodys(ANNA))
+
+    ran = tierlens(nowhere.folder, "forget", "--user", ANNA, "--yes")
+
+    assert ran.code == 1
+    assert ran.out.startswith("Erased 3 lines of the journal")
+    assert f"It said: sqlite:///mlflow.db is not there (no file {nowhere.folder}/mlflow.db)" in ran.out
+    assert not (nowhere.folder / "mlflow.db").exists()
+
+
+@pytest.mark.server
+def test_the_mlflow_that_was_asked_is_named(server: Place) -> None:
+    ran = tierlens(server.folder, "forget", "--user", "nobody", MLFLOW_TRACKING_URI=server.uri)
+
+    assert (ran.code, ran.out) == (
+        0,
+        f"There is nothing of it in {server.journal}, nor in MLflow at {server.uri}.\n",
+    )
 
 
 def test_an_answer_that_is_not_mlflows_is_not_taken_for_nothing(nowhere: Place) -> None:
@@ -354,5 +375,6 @@ def test_an_otlp_endpoint_is_said_to_keep_what_it_has(nowhere: Place) -> None:
 
     ran = nowhere.forget("--user", ANNA, "--yes", uri="otlp+http://me:secret@collector:4318")
 
+    assert ran.json["mlflow"]["asked"] is None
     assert ran.json["not_erased_from"] == ["otlp+http://collector:4318"]
     assert "secret" not in ran.out

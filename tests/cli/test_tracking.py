@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.journals import recorded
 from tests.cli.running import Ran, tierlens
 from tierlens.local.ports import free_port
 from tierlens.testing.http_stub import HttpStub, Reply
@@ -32,6 +33,49 @@ def test_a_server_that_is_not_there_is_named_without_its_password(tmp_path: Path
 
     mend = "start it (`tierlens up`), or set MLFLOW_TRACKING_URI"
     assert said == f"tierlens: MLflow cannot be asked: http://{where}: Connection refused; {mend}\n"
+
+
+@pytest.mark.parametrize("arguments", [*COMMANDS, ("agents", "diff", "planner", "b4"), ("journal", "incomplete")])
+def test_a_database_that_is_not_there_is_named_and_not_made(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    ran = tierlens(tmp_path, *arguments)
+
+    missing = f"sqlite:///mlflow.db is not there (no file {tmp_path}/mlflow.db)"
+    mend = "start it (`tierlens up`), or set MLFLOW_TRACKING_URI"
+    assert (ran.code, ran.out, ran.err) == (1, "", f"tierlens: MLflow cannot be asked: {missing}; {mend}\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_comparison_with_a_database_that_is_not_there_is_none(tmp_path: Path) -> None:
+    recorded(tmp_path, "x")
+
+    ran = tierlens(tmp_path, "journal", "verify")
+
+    assert (ran.code, "sqlite:///mlflow.db is not there" in ran.err) == (1, True)
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+@pytest.mark.parametrize("arguments", [*COMMANDS, ("forget", "--user", "x")])
+def test_a_database_that_refuses_connections_is_named_without_its_password(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    where = f"127.0.0.1:{free_port('127.0.0.1', 0)}/mlflow"
+    started = time.monotonic()
+
+    ran = tierlens(tmp_path, *arguments, MLFLOW_TRACKING_URI=f"postgresql://me:secret@{where}")
+
+    assert time.monotonic() - started < LONGEST_S
+    assert ran.code == 1
+    assert f"postgresql://{where}: " in ran.out + ran.err
+    assert "Connection refused" in ran.out + ran.err
+    assert "secret" not in ran.out + ran.err
+
+
+@pytest.mark.parametrize("arguments", [COMMANDS[0], ("forget", "--user", "x")])
+def test_what_is_no_address_of_an_mlflow_is_refused(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    ran = tierlens(tmp_path, *arguments, MLFLOW_TRACKING_URI="./mlruns")
+
+    assert (ran.code, ran.out) == (2, "")
+    assert "MLFLOW_TRACKING_URI: './mlruns' is a folder" in ran.err
 
 
 @pytest.mark.parametrize("arguments", COMMANDS[:2])

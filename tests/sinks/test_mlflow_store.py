@@ -9,7 +9,8 @@ from tierlens.local.postgres import Postgres
 from tierlens.negotiated import Negotiated
 from tierlens.projection.prices import PriceBook
 from tierlens.sinks.base import Attached
-from tierlens.sinks.mlflow_store import MlflowStoreSink, artifact_root
+from tierlens.sinks.databases import artifact_root
+from tierlens.sinks.mlflow_store import MlflowStoreSink
 from tierlens.spans import Artifact
 
 METRICS = {"causal_confidence": 0.83, "robust": True, "verdict": "uplift"}
@@ -117,11 +118,6 @@ def test_a_database_that_cannot_be_reached_is_unavailable(tmp_path):
 def test_a_database_whose_driver_is_missing_says_what_to_install():
     with pytest.raises(Forbidden, match="pip install"):
         MlflowStoreSink("postgresql+pg8000://user@localhost/mlflow").send(batch("x", *agent_trace().spans))
-
-
-def test_artifacts_lie_beside_an_sqlite_file(tmp_path):
-    assert artifact_root(f"sqlite:///{tmp_path}/mlflow.db") == str(tmp_path / "artifacts")
-    assert artifact_root("postgresql://host/db").endswith("mlartifacts")
 
 
 @pytest.mark.postgres

@@ -14,10 +14,10 @@ import typer
 
 from tierlens.cli.current import Current, current, whole
 from tierlens.cli.output import AsJson, group, plain, print_json, print_table
-from tierlens.cli.tracking import shown
 from tierlens.cli.versions import Version, Versions, moment
 from tierlens.errors import TierlensError
 from tierlens.policy import Policies
+from tierlens.sinks.databases import shown
 
 agents: Final = group(
     """List, compare and restore versions of agents' configurations.

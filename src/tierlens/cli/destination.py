@@ -20,8 +20,9 @@ from tierlens.settings import Settings
 from tierlens.sinks.channel import Channel
 from tierlens.sinks.configured import credentials_for, sink_for
 from tierlens.sinks.credentials import Credentials
+from tierlens.sinks.databases import sqlite_file
 from tierlens.sinks.mlflow_http import RestBackend
-from tierlens.sinks.mlflow_store import StoreBackend, artifact_root
+from tierlens.sinks.mlflow_store import StoreBackend
 from tierlens.sinks.opening import with_path
 from tierlens.sinks.otlp import parse_headers
 
@@ -122,11 +123,11 @@ def _database(loaded: Settings, experiments: Collection[str]) -> Iterator[Findin
     if find_spec("mlflow") is None:
         yield Finding("database", "fail", "the mlflow package is not installed", "pip install mlflow")
         return
-    path = Path(uri.partition(":///")[2]) if uri.startswith("sqlite:///") else None
+    path = sqlite_file(uri)
     if path is not None and not path.exists():
         yield _new_file(path)
         return
-    store = StoreBackend(uri, artifact_root(uri))
+    store = StoreBackend(uri)
     try:
         yield from _experiments(store, experiments)
         yield Finding("database", "ok", str(path) if path else "reachable")

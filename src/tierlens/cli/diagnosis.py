@@ -23,6 +23,7 @@ from tierlens.journal.segment import SHIPPER_LOCK
 from tierlens.policy import Policies
 from tierlens.settings import Settings, variable
 from tierlens.shipping.survey import Survey, survey
+from tierlens.sinks.databases import shown
 
 _PACKAGES: Final = ("tierlens", "mlflow", "langgraph", "langchain-core", "anthropic")
 _ALARM_SHARE: Final = 0.8
@@ -59,17 +60,11 @@ def _installed(package: str) -> str:
 
 def _switches(loaded: Settings) -> Iterator[Finding]:
     if loaded.enabled:
-        yield Finding("settings", "ok", f"delivery to {_shown(loaded.tracking_uri)}")
+        yield Finding("settings", "ok", f"delivery to {shown(loaded.tracking_uri)}")
         return
     off = [name for name in ("enable_tracking", "enable_tracing") if not getattr(loaded, name)] or ["enabled"]
     names = ", ".join(map(variable, off))
     yield Finding("settings", "warn", f"{names} turns tierlens off: every call is a no-op", f"unset {names}")
-
-
-def _shown(uri: str) -> str:
-    """An address without the password that it may hold."""
-    before, at, after = uri.rpartition("@")
-    return f"{before.partition('://')[0]}://***@{after}" if at else uri
 
 
 def _config(loaded: Settings) -> Iterator[tuple[Finding, Policies]]:

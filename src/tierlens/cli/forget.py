@@ -16,8 +16,9 @@ from tierlens.cli.output import AsJson, JournalDir, counted, journal_directory, 
 from tierlens.errors import ConfigError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tierlens.journal.forgotten import Subject
-    from tierlens.settings import Settings
     from tierlens.shipping.erasure import Erasure, Found, Tell
 
 _TRACE: Final = re.compile(r"(?:tr-)?([0-9a-f]{32})")
@@ -48,8 +49,8 @@ def forget(
 
       tierlens forget --trace tr-0af7651916cd43dd8448eb211c80319c --yes --json
     """
-    from tierlens.cli.tracking import shown
     from tierlens.shipping.erasure import Erasure
+    from tierlens.sinks.databases import shown
     from tierlens.sinks.erasing import stored_traces
 
     subjects = _subjects(user, session, trace or [])
@@ -59,11 +60,12 @@ def forget(
     stored = stored_traces(found)
     with contextlib.closing(stored) if stored else contextlib.nullcontext(), _progress(show=not as_json) as tell:
         done = _act(Erasure(found.journal_dir, stored, subjects, tell=tell), yes)
+    asked = shown(found.tracking_uri) if stored else None
     elsewhere = [shown(where) for where in (found.otlp_endpoint, "" if stored else found.tracking_uri) if where]
     if as_json:
-        print_json({"kind": subjects[0].kind, "erased": yes, **_as_json(done), "not_erased_from": elsewhere})
+        print_json({"kind": subjects[0].kind, "erased": yes, **_as_json(done, asked), "not_erased_from": elsewhere})
     else:
-        for line in _said(done, found, yes):
+        for line in _said(done, found.journal_dir, asked, yes):
             typer.echo(plain(line))
         if not done and subjects[0].kind != "trace" and _is_redacted(subjects[0].id):
             typer.echo("An id like this one is redacted where a rule says so: no trace carries it then. Give another.")
@@ -97,14 +99,14 @@ def _act(erasure: Erasure, yes: bool) -> Found:
     return erasure.erase() if yes else erasure.look()
 
 
-def _as_json(done: Found) -> dict[str, object]:
+def _as_json(done: Found, asked: str | None) -> dict[str, object]:
     found = asdict(done)
     held = found.pop("held")
-    found["mlflow"] = {"traces": held["traces"], "runs": held["runs"], "files_left": held["left"]}
+    found["mlflow"] = {"asked": asked, "traces": held["traces"], "runs": held["runs"], "files_left": held["left"]}
     return found
 
 
-def _said(done: Found, found: Settings, erased: bool) -> Iterator[str]:
+def _said(done: Found, journal: Path, asked: str | None, erased: bool) -> Iterator[str]:
     if done:
         parts = [
             f"{counted(done.lines, 'line')} of the journal",
@@ -112,19 +114,22 @@ def _said(done: Found, found: Settings, erased: bool) -> Iterator[str]:
             counted(done.files, "file"),
             counted(done.pauses, "pause"),
         ]
-        if not done.failure:
-            parts += [f"{counted(done.held.traces, 'trace')} and {counted(done.held.runs, 'run')} in MLflow"]
+        if asked and not done.failure:
+            runs = counted(done.held.runs, "run")
+            parts += [f"{counted(done.held.traces, 'trace')} and {runs} in MLflow at {asked}"]
         verb, rest = ("Erased", "") if erased else ("Found", " Nothing was changed; --yes erases it.")
         yield f"{verb} {', '.join(parts)}.{rest}"
     else:
         noted = " It is noted all the same, so that no copy of it is delivered." if erased else ""
-        yield f"There is nothing of it in {found.journal_dir}, nor in MLflow.{noted}"
+        mlflow = f", nor in MLflow at {asked}" if asked else ""
+        yield f"There is nothing of it in {journal}{mlflow}.{noted}"
     if done.failure:
         then = (
             "what it has is still there, and nothing more of it is delivered" if erased else "what it has is not known"
         )
         gone = counted(done.held.traces, "trace") + " deleted there before that; " if done.held.traces else ""
-        yield f"MLflow could not be asked: {gone}{then}. Run this again. It said: {done.failure}"
+        yield f"MLflow could not be asked: {gone}{then}. It said: {done.failure}"
+        yield f"Run this again when {asked} can be asked, or with MLFLOW_TRACKING_URI set to the MLflow that is meant."
     if done.waiting:
         yield "A request was still under way, and may have brought some of it to MLflow: run this again in a minute."
     for location in done.held.left:

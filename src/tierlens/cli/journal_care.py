@@ -63,12 +63,14 @@ def verify(
 
       tierlens journal verify --check --json
     """
+    from tierlens.cli.tracking import must_exist
     from tierlens.shipping.verify import verify as compare
     from tierlens.sinks.configured import sink_for
 
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
     directory = journal_directory(journal_dir)
     found = settings.load(journal_dir=journal_dir)
+    must_exist(found)
     done = compare(directory, lambda: sink_for(found), send=not check, patience_s=patience)
     compared = done.compared
     if as_json:
@@ -139,10 +141,13 @@ def incomplete(
 
       tierlens journal incomplete --json
     """
+    from tierlens.cli.tracking import must_exist
     from tierlens.sinks.configured import sink_for
     from tierlens.sinks.witness import incomplete_traces
 
-    found = incomplete_traces(sink_for(settings.load()), limit)
+    loaded = settings.load()
+    must_exist(loaded)
+    found = incomplete_traces(sink_for(loaded), limit)
     if as_json:
         print_json([asdict(one) for one in found])
     elif not found:

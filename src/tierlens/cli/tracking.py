@@ -13,6 +13,9 @@ from tierlens.errors import TierlensError, Unavailable
 from tierlens.settings import Settings
 from tierlens.sinks.channel import Channel
 from tierlens.sinks.configured import credentials_for
+from tierlens.sinks.databases import is_database, must_answer, shown
+from tierlens.sinks.mlflow_store import as_answers
+from tierlens.sinks.opening import open_sink
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -26,8 +29,8 @@ def client_for(loaded: Settings) -> MlflowClient:
 
     Raises:
         TierlensError: the tracking URI is an OTLP endpoint.
-        Unavailable: the server does not answer.
-        SettingsError: a credential that cannot be used.
+        Unavailable: the server or database does not answer, or is not there.
+        SettingsError: an address or a credential that cannot be used.
     """
     scheme = loaded.tracking_uri.partition(":")[0].lower()
     if scheme.startswith("otlp"):
@@ -35,8 +38,12 @@ def client_for(loaded: Settings) -> MlflowClient:
             "MLFLOW_TRACKING_URI is an OTLP endpoint, which tells nothing of what it has taken: "
             "set it to the MLflow server or database that has the traces"
         )
+    # Refuses what is no address of an MLflow, in words of ours.
+    open_sink(loaded.tracking_uri).close()
     if scheme in ("http", "https"):
         _must_answer(loaded)
+    else:
+        must_exist(loaded)
     # mlflow's client reads credentials from its own variables, which .env and YAML may have set for us. By itself
     # it would try seven times before it says that something is wrong, and be silent for minutes.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
@@ -44,6 +51,18 @@ def client_for(loaded: Settings) -> MlflowClient:
     from mlflow import MlflowClient
 
     return MlflowClient(loaded.tracking_uri)
+
+
+def must_exist(loaded: Settings) -> None:
+    """Refuse to read a database that is not there yet: MLflow would make an empty one, and answer from that.
+
+    Raises:
+        Unavailable: it is not there.
+        Forbidden: its driver is not installed.
+    """
+    if is_database(loaded.tracking_uri):
+        with as_answers():
+            must_answer(loaded.tracking_uri, made=False)
 
 
 def _must_answer(loaded: Settings) -> None:
@@ -68,12 +87,6 @@ def asking(uri: str) -> Iterator[None]:
     except (MlflowException, SQLAlchemyError, OSError) as error:
         said = (str(error) or type(error).__name__).splitlines()[0][:_LONGEST]
         raise TierlensError(f"MLflow at {shown(uri)} cannot be asked: {said}") from error
-
-
-def shown(address: str) -> str:
-    """An address without what may be a password."""
-    before, at, after = address.rpartition("@")
-    return f"{before.partition('://')[0]}://{after}" if at else address
 
 
 def pages(search: Callable[..., Any], **arguments: Any) -> Iterator[Any]:

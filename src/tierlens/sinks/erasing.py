@@ -17,7 +17,8 @@ from tierlens.sinks.channel import Channel
 from tierlens.sinks.configured import credentials_for
 from tierlens.sinks.mlflow import accepted
 from tierlens.sinks.mlflow_http import RestBackend
-from tierlens.sinks.mlflow_store import StoreBackend, artifact_root, as_answers
+from tierlens.sinks.mlflow_store import StoreBackend, as_answers
+from tierlens.sinks.opening import open_sink
 
 if TYPE_CHECKING:
     from tierlens.settings import Settings
@@ -85,14 +86,19 @@ class ErasingBackend(Protocol):
 
 
 def stored_traces(settings: Settings) -> StoredTraces | None:
-    """Those of the MLflow that the settings name; None where they name an OTLP endpoint, which deletes nothing."""
+    """Those of the MLflow that the settings name; None where they name an OTLP endpoint, which deletes nothing.
+
+    Raises:
+        SettingsError: the address names neither, or a credential cannot be used.
+    """
     uri = settings.tracking_uri
+    open_sink(uri).close()
     scheme = uri.partition(":")[0].lower()
     if scheme.startswith("otlp"):
         return None
     if scheme in ("http", "https"):
         return StoredTraces(RestErasing(Channel(uri, credentials_for(settings))))
-    return StoredTraces(StoreErasing(uri, artifact_root(uri)))
+    return StoredTraces(StoreErasing(uri, made=False))
 
 
 class StoredTraces:

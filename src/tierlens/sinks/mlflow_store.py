@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.util
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence, Set
@@ -21,6 +20,7 @@ from tierlens.projection.experiments import Experiment
 from tierlens.projection.prices import PUBLISHED, PriceBook
 from tierlens.projection.runs import MODEL, RUN, Point, Run, agent_version
 from tierlens.sinks.answers import Answer
+from tierlens.sinks.databases import artifact_root, must_answer, with_driver
 from tierlens.sinks.mlflow import MlflowSink, accepted
 from tierlens.sinks.runs import Stored, how_of
 
@@ -42,21 +42,19 @@ class MlflowStoreSink(MlflowSink):
     """
 
     def __init__(self, database_uri: str, *, artifact_location: str = "", prices: PriceBook = PUBLISHED) -> None:
-        backend = StoreBackend(database_uri, artifact_root(database_uri))
+        backend = StoreBackend(database_uri)
         super().__init__(backend, artifact_location=artifact_location, prices=prices)
 
 
-def artifact_root(database_uri: str) -> str:
-    """Where experiments keep artifacts if nobody says."""
-    path = database_uri.partition(":///")[2] if database_uri.startswith("sqlite") else ""
-    return str(Path(path).absolute().parent / "artifacts" if path else Path("mlartifacts").absolute())
-
-
 class StoreBackend:
-    """``sinks.mlflow.Backend`` over mlflow's SqlAlchemyStore."""
+    """``sinks.mlflow.Backend`` over mlflow's SqlAlchemyStore.
 
-    def __init__(self, database_uri: str, root: str) -> None:
-        self._uri, self._root = database_uri, root
+    Args:
+        made: an SQLite file that is not there is made; else it is Unavailable.
+    """
+
+    def __init__(self, database_uri: str, *, made: bool = True) -> None:
+        self._uri, self._made = database_uri, made
         self._opened: Any = None
 
     def experiment_named(self, name: str) -> Experiment | None:
@@ -237,16 +235,10 @@ class StoreBackend:
     @property
     def _store(self) -> Any:
         if self._opened is None:
+            must_answer(self._uri, made=self._made)
             module: Any = importlib.import_module("mlflow.store.tracking.sqlalchemy_store")
-            self._opened = module.SqlAlchemyStore(_with_driver(self._uri), self._root)
+            self._opened = module.SqlAlchemyStore(with_driver(self._uri), artifact_root(self._uri))
         return self._opened
-
-
-def _with_driver(uri: str) -> str:
-    """The driver that is installed: what a bare ``postgresql://`` means depends on SQLAlchemy's version."""
-    if uri.startswith("postgresql://") and importlib.util.find_spec("psycopg") is None:
-        return uri.replace("postgresql://", "postgresql+psycopg2://", 1)
-    return uri
 
 
 def _stored(run: Any) -> Stored:

@@ -14,6 +14,7 @@ from tierlens.errors import SettingsError
 from tierlens.projection.prices import PUBLISHED, PriceBook
 from tierlens.sinks.base import Sink
 from tierlens.sinks.credentials import Credentials
+from tierlens.sinks.databases import is_database, shown
 from tierlens.sinks.fanout import FanOut
 from tierlens.sinks.mlflow_http import MlflowHttpSink
 from tierlens.sinks.mlflow_store import MlflowStoreSink
@@ -21,7 +22,6 @@ from tierlens.sinks.otlp import OtlpSink
 from tierlens.sinks.rewriting import FailingClosed, redactor_named, rewriting
 
 _WHERE: Final = "MLFLOW_TRACKING_URI"
-_DATABASES: Final = ("sqlite", "postgresql", "mysql", "mssql")
 _BARE_ADDRESS: Final = re.compile(r"[\w.-]+:\d+(/|$)")
 _WANTED: Final = (
     "is not supported: give the address of an MLflow server (http://localhost:5000; `tierlens up` starts "
@@ -76,7 +76,7 @@ def _open(
     if scheme in ("http", "https"):
         server = _checked(uri, _WHERE)
         return MlflowHttpSink(server, credentials=credentials, artifact_location=artifact_location, prices=prices)
-    if scheme.partition("+")[0] in _DATABASES and "://" in uri:
+    if is_database(uri):
         return MlflowStoreSink(uri, artifact_location=artifact_location, prices=prices)
     if scheme in ("otlp+http", "otlp+https"):
         return OtlpSink(with_path(_checked(uri.partition("+")[2], _WHERE)), headers=headers, prices=prices)
@@ -88,24 +88,19 @@ def _open(
         raise SettingsError(
             _WHERE, "", repr(uri), f"is a folder, which MLflow keeps no traces in any more, and {_WANTED}"
         )
-    raise SettingsError(_WHERE, "", repr(_without_secret(uri)), _WANTED)
+    raise SettingsError(_WHERE, "", repr(shown(uri)), _WANTED)
 
 
 def _checked(uri: str, where: str) -> str:
     try:
         host = httpx.URL(uri).host
     except httpx.InvalidURL as e:
-        raise SettingsError(where, "", repr(_without_secret(uri)), f"is not an address: {e}") from e
+        raise SettingsError(where, "", repr(shown(uri)), f"is not an address: {e}") from e
     if not host:
-        raise SettingsError(where, "", repr(_without_secret(uri)), "names no host")
+        raise SettingsError(where, "", repr(shown(uri)), "names no host")
     return uri
 
 
 def with_path(endpoint: str) -> str:
     """An OTLP endpoint's address, ``/v1/traces`` added where it names no path."""
     return endpoint if urlsplit(endpoint).path.strip("/") else f"{endpoint.rstrip('/')}/v1/traces"
-
-
-def _without_secret(uri: str) -> str:
-    before, at, after = uri.rpartition("@")
-    return f"{before.partition('://')[0]}://***@{after}" if at else uri

@@ -1,0 +1,86 @@
+"""MLflow's databases by their addresses: which file or server one names, and whether that is there."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import re
+from pathlib import Path
+from typing import Any, Final
+
+from tierlens.errors import Unavailable
+
+_KINDS: Final = ("sqlite", "postgresql", "mysql", "mssql")
+_TIMEOUT: Final = "connect_timeout"
+_TIMEOUT_S: Final = "5"
+_KNOW_A_TIMEOUT: Final = frozenset({"mysqldb", "psycopg", "psycopg2", "pymysql"})
+_SECRET: Final = re.compile(r"([?&;](?:password|passwd|pwd|token|secret|key)=)[^&;]*", re.IGNORECASE)
+
+
+def shown(address: str) -> str:
+    """An address without what may be a password."""
+    bare = _SECRET.sub(r"\1***", address)
+    scheme, _, rest = bare.partition("://")
+    # What follows three slashes is a path, and names nobody.
+    return f"{scheme}://{rest.rpartition('@')[2]}" if rest and not rest.startswith("/") else bare
+
+
+def is_database(uri: str) -> bool:
+    """Whether it names a database, of those that MLflow runs on."""
+    return "://" in uri and uri.partition(":")[0].lower().partition("+")[0] in _KINDS
+
+
+def sqlite_file(uri: str) -> Path | None:
+    """The file of an SQLite database; None where the address names none, or names it as SQLite's own URI."""
+    path = uri.partition(":///")[2].partition("?")[0] if uri.lower().startswith("sqlite") else ""
+    return Path(path) if path and path != ":memory:" and not path.startswith("file:") else None
+
+
+def artifact_root(uri: str) -> str:
+    """Where experiments keep artifacts if nobody says."""
+    path = sqlite_file(uri)
+    return str(path.absolute().parent / "artifacts" if path else Path("mlartifacts").absolute())
+
+
+def with_driver(uri: str) -> str:
+    """The driver that is installed: what a bare ``postgresql://`` means depends on SQLAlchemy's version."""
+    if uri.startswith("postgresql://") and importlib.util.find_spec("psycopg") is None:
+        return uri.replace("postgresql://", "postgresql+psycopg2://", 1)
+    return uri
+
+
+def must_answer(uri: str, *, made: bool = True) -> None:
+    """Ask whether there is a database, before MLflow does: it would ask again and again, for nearly two minutes.
+
+    Args:
+        made: an SQLite file that is not there is as good, for MLflow makes it.
+
+    Raises:
+        Unavailable: it is not there, or nobody answers, or lets us in.
+        ImportError: a driver is not installed.
+    """
+    if uri.lower().startswith("sqlite"):
+        path = sqlite_file(uri)
+        if not (made or path is None or path.exists()):
+            raise Unavailable(f"{shown(uri)} is not there (no file {path.absolute()})")
+        return
+    from sqlalchemy.exc import DBAPIError
+
+    utils: Any = importlib.import_module("mlflow.store.db.utils")
+    engine = utils.create_sqlalchemy_engine(_impatient(with_driver(uri)))
+    try:
+        engine.connect().close()
+    except DBAPIError as error:
+        raise Unavailable(f"{shown(uri)}: {(str(error.orig).splitlines() or [''])[0]}") from error
+    finally:
+        engine.dispose()
+
+
+def _impatient(uri: str) -> str:
+    """The address with a limit on how long connecting takes, where it has none and the driver knows one."""
+    from sqlalchemy import make_url
+
+    url = make_url(uri)
+    if url.get_driver_name() not in _KNOW_A_TIMEOUT or _TIMEOUT in url.query:
+        return uri
+    return url.update_query_dict({_TIMEOUT: _TIMEOUT_S}).render_as_string(hide_password=False)

@@ -156,7 +156,7 @@ def test_drain_says_what_is_left(tmp_path: Path) -> None:
     ran = tierlens(tmp_path, "journal", "drain", "--patience", "0.5", "--json", MLFLOW_TRACKING_URI=NOWHERE)
 
     assert ran.code == 1
-    assert ran.json == {"stored": 0, "left": 6, "drained": False, "busy": False}
+    assert ran.json == {"stored": 0, "left": 6, "drained": False, "busy": False, "refusal": ""}
 
 
 def test_drain_leaves_it_to_the_shipper_of_a_living_agent_and_waits(tmp_path: Path) -> None:

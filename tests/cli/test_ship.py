@@ -15,6 +15,7 @@ from tests.cli.running import tierlens
 from tests.conftest import StoredMlflow
 from tierlens.journal.lock import FileLock
 from tierlens.journal.segment import SHIPPER_LOCK
+from tierlens.testing.http_stub import HttpStub, Reply
 
 
 def _wait_for(so: Callable[[], bool], patience_s: float = 60) -> None:
@@ -44,7 +45,7 @@ def test_the_report_is_there_as_json_too(tmp_path: Path, mlflow_server: StoredMl
         tmp_path, "ship", "--once", "--json", "--journal-dir", JOURNAL, MLFLOW_TRACKING_URI=mlflow_server.uri
     )
 
-    assert ran.json == {"stored": 3, "left": 0, "drained": True, "busy": False}
+    assert ran.json == {"stored": 3, "left": 0, "drained": True, "busy": False, "refusal": ""}
 
 
 @pytest.mark.server
@@ -85,6 +86,24 @@ def test_what_cannot_be_delivered_stays_and_is_said(tmp_path: Path) -> None:
     assert ran.code == 1
     assert ran.out == f"0 spans delivered; 6 wait in {tmp_path / JOURNAL} for the next try.\n"
     assert "the sink is unavailable" in ran.err
+
+
+@pytest.mark.parametrize("command", [("ship", "--once"), ("journal", "drain")])
+def test_a_refusal_ends_it_at_once_with_what_to_mend(tmp_path: Path, command: tuple[str, ...]) -> None:
+    recorded(tmp_path, "x")
+    started = time.monotonic()
+
+    with HttpStub(otherwise=Reply(401, body=b'{"message": "who is there?"}')) as server:
+        ran = tierlens(tmp_path, *command, MLFLOW_TRACKING_URI=server.uri)
+
+    assert time.monotonic() - started < 20, "as long as it would be patient with an outage"
+    assert ran.code == 1
+    waits, why = ran.out.splitlines()
+    assert waits == f"0 spans delivered; 6 wait in {tmp_path / JOURNAL} for the next try."
+    assert why == (
+        "MLflow refuses it, and would again: 401: who is there?; set MLFLOW_TRACKING_TOKEN, or "
+        "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+    )
 
 
 def test_two_shippers_do_not_ship_one_journal(tmp_path: Path) -> None:

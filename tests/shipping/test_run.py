@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.journal.spans import EXPERIMENT, span
 from tests.shipping.harness import BRAND, Scene, append_trace
-from tierlens.errors import Unavailable
+from tierlens.errors import Forbidden, Unavailable
 from tierlens.journal.lock import FileLock
 from tierlens.journal.segment import SHIPPER_LOCK
 from tierlens.shipping.run import RunReport, run_forever, run_once
@@ -56,6 +56,31 @@ def test_once_gives_up_on_a_sink_that_takes_nothing(scene: Scene) -> None:
 
     assert report == RunReport(stored=0, drained=False)
     assert 20 <= scene.clock.monotonic() - before < 30
+
+
+def test_once_ends_at_a_refusal_when_all_else_is_delivered(scene: Scene) -> None:
+    for trace, experiment in enumerate(("refused", EXPERIMENT, "refused", EXPERIMENT), start=1):
+        append_trace(scene.journal(), trace, experiment=experiment)
+    refusal = Forbidden("who is there?", 401)
+    sink = FlakySink(
+        scene.sink, [Unavailable("starting")], lambda said: refusal if said.experiment == "refused" else None
+    )
+    before = scene.clock.monotonic()
+
+    report = run_once(scene.directory, sink, patience_s=30.0, clock=scene.clock)
+
+    assert report == RunReport(stored=6, drained=False, refusal=refusal)
+    assert scene.stored() == {2_000, 2_001, 2_002, 4_000, 4_001, 4_002}
+    assert scene.clock.monotonic() - before < 2
+
+
+def test_once_waits_for_an_outage_behind_a_refusal(scene: Scene) -> None:
+    for trace, experiment in enumerate(("refused", EXPERIMENT), start=1):
+        append_trace(scene.journal(), trace, experiment=experiment)
+    answers = [Forbidden("no"), Unavailable("restarting"), Unavailable("restarting")]
+    sink = FlakySink(scene.sink, answers, lambda said: Forbidden("no") if said.experiment == "refused" else None)
+
+    assert run_once(scene.directory, sink, clock=scene.clock).stored == 3
 
 
 def test_once_leaves_a_directory_alone_that_another_ships_from(scene: Scene) -> None:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from tierlens.cli.output import counted, print_json
+from tierlens.cli.mends import mend_of
+from tierlens.cli.output import counted, plain, print_json
 
 if TYPE_CHECKING:
     from tierlens.shipping.run import RunReport
@@ -25,9 +26,14 @@ def say(report: RunReport, directory: Path, as_json: bool) -> None:
 
     left = survey(directory).pending
     if as_json:
-        print_json({"stored": report.stored, "left": left, "drained": report.drained, "busy": report.busy})
-    else:
-        typer.echo(_sentence(report, left, directory))
+        refusal = str(report.refusal) if report.refusal else ""
+        counts = {"stored": report.stored, "left": left, "drained": report.drained, "busy": report.busy}
+        print_json({**counts, "refusal": refusal})
+        return
+    typer.echo(_sentence(report, left, directory))
+    if report.refusal:
+        mend = mend_of(report.refusal)
+        typer.echo(plain(f"MLflow refuses it, and would again: {report.refusal}{mend and f'; {mend}'}"))
 
 
 def _sentence(report: RunReport, left: int, directory: Path) -> str:

@@ -164,7 +164,7 @@ class Delivery:
             delay = self._outbox.back_off(parcel, now, wish)
             self._alarms.warn("outage", f"the sink is unavailable, next try in {delay:.1f} s: {error}")
         elif action is Action.PAUSE:
-            self._outbox.pause(parcel, now)
+            self._outbox.pause(parcel, now, error)
             where = parcel.destination.experiment
             self._alarms.warn("forbidden", f"nothing can be stored in {where!r} until this is mended: {error}")
         elif action is Action.HALVE:

@@ -8,6 +8,7 @@ import sys
 from collections import deque
 from typing import Final
 
+from tierlens.errors import DeliveryError
 from tierlens.shipping.entry import Destination, Gathering
 from tierlens.shipping.limits import Limits
 from tierlens.shipping.parcel import Parcel
@@ -35,6 +36,7 @@ class Outbox:
         self._returned: deque[Parcel] = deque()
         self._closed_until = float("-inf")
         self._paused: dict[str, float] = {}
+        self._refusal: DeliveryError | None = None
         self.request_bytes = limits.bytes_per_request
         self.request_traces = min(_FIRST_TRACES, limits.traces_per_request)
         self.passes = 0
@@ -101,8 +103,9 @@ class Outbox:
         self.put(parcel)
         return delay
 
-    def pause(self, parcel: Parcel, now: float) -> None:
+    def pause(self, parcel: Parcel, now: float, refusal: DeliveryError) -> None:
         """Nothing for this experiment for a while."""
+        self._refusal = refusal
         self._paused[parcel.destination.experiment] = now + self._limits.pause_s
         self.put(parcel)
 
@@ -114,6 +117,11 @@ class Outbox:
         """Monotonic time from which on something that must wait now may be sent; None if nothing waits."""
         times = [at for at in (self._closed_until, *self._paused.values()) if at > now]
         return min(times, default=None)
+
+    def refusal(self, now: float) -> DeliveryError | None:
+        """The latest refusal, where nothing but experiments that rest is waited for."""
+        rests = any(at > now for at in self._paused.values())
+        return self._refusal if rests and now >= self._closed_until else None
 
     def _rests(self, experiment: str, now: float) -> bool:
         return self._paused.get(experiment, now) > now

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from tierlens.errors import DeliveryError
 from tierlens.journal.lock import FileLock
 from tierlens.journal.segment import SHIPPER_LOCK, create_directory
 from tierlens.shipping import handover
@@ -39,12 +40,14 @@ class RunReport:
         drained: nothing that can be sent was left.
         missing: spans that the sink had taken and, asked a moment later, did not hold; they were sent again.
         busy: another process ships from this directory, so this one did nothing.
+        refusal: why all that is left has to wait for a person; None where that is not so.
     """
 
     stored: int
     drained: bool
     busy: bool = False
     missing: int = 0
+    refusal: DeliveryError | None = None
 
 
 def collect_rarely() -> None:
@@ -73,7 +76,8 @@ def run_once(
     ships for a living agent does not.
 
     Args:
-        patience_s: how long to go on without the sink's taking anything.
+        patience_s: how long to go on without the sink's taking anything; not at all where it refuses all that is
+            left, as no further try would help.
         open_tally: called once this process ships; counts for metrics.
     """
     clock = clock or SystemClock()
@@ -118,6 +122,8 @@ def _drain(shipper: Shipper, clock: Clock, patience_s: float) -> RunReport:
             shipper.look()
             if shipper.settled or (shipper.drained and clock.monotonic() - since >= _SETTLE_S):
                 return RunReport(shipper.stored, drained=True, missing=shipper.missing)
+        if quiet and not shipper.drained and (refusal := shipper.refusal):
+            return RunReport(shipper.stored, drained=False, missing=shipper.missing, refusal=refusal)
         if quiet and clock.monotonic() - since >= patience_s:
             return RunReport(shipper.stored, shipper.drained, missing=shipper.missing)
         if quiet:

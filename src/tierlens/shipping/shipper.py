@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from tierlens.errors import DeliveryError
 from tierlens.journal.codec import Line
 from tierlens.journal.cursor import Ends
 from tierlens.journal.forgotten import Forgotten
@@ -151,6 +152,12 @@ class Shipper:
     def health(self) -> Health:
         """What the sink last said."""
         return self._delivery.health
+
+    @property
+    def refusal(self) -> DeliveryError | None:
+        """Why all that waits has to wait for a person; None where there is something else to wait for."""
+        asks = self._audit and not self.health.failing
+        return None if asks else self._outbox.refusal(self._clock.monotonic())
 
     @property
     def stored(self) -> int:

@@ -8,12 +8,16 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
-from tierlens.errors import Unavailable
+from tierlens.errors import Forbidden, Unavailable
 
 _KINDS: Final = ("sqlite", "postgresql", "mysql", "mssql")
 _TIMEOUT: Final = "connect_timeout"
 _TIMEOUT_S: Final = "5"
 _KNOW_A_TIMEOUT: Final = frozenset({"mysqldb", "psycopg", "psycopg2", "pymysql"})
+# What databases say of a user or a database that they do not know, and no further try would change.
+_NO_ENTRY: Final = re.compile(
+    r"authentication failed|no pg_hba\.conf entry|(role|database) \S+ does not exist|access denied", re.IGNORECASE
+)
 _SECRET: Final = re.compile(r"([?&;](?:password|passwd|pwd|token|secret|key)=)[^&;]*", re.IGNORECASE)
 
 
@@ -56,7 +60,8 @@ def must_answer(uri: str, *, made: bool = True) -> None:
         made: an SQLite file that is not there is as good, for MLflow makes it.
 
     Raises:
-        Unavailable: it is not there, or nobody answers, or lets us in.
+        Unavailable: it is not there, or does not answer.
+        Forbidden: it knows no such user, password or database.
         ImportError: a driver is not installed.
     """
     if uri.lower().startswith("sqlite"):
@@ -71,7 +76,9 @@ def must_answer(uri: str, *, made: bool = True) -> None:
     try:
         engine.connect().close()
     except DBAPIError as error:
-        raise Unavailable(f"{shown(uri)}: {(str(error.orig).splitlines() or [''])[0]}") from error
+        said = (str(error.orig).splitlines() or [""])[0]
+        kind = Forbidden if _NO_ENTRY.search(said) else Unavailable
+        raise kind(f"{shown(uri)}: {said}") from error
     finally:
         engine.dispose()
 

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import contextlib
+import datetime as dt
 import json
 import socket
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +14,18 @@ import pytest
 from tests.cli.running import Ran, tierlens
 from tests.cli.test_ship import JOURNAL, recorded
 from tests.conftest import StoredMlflow
+from tests.journal.spans import ROOT, span
 from tierlens.cli.destination import clock
+from tierlens.errors import JournalRefused
 from tierlens.journal.segment import DEAD_LETTER
+from tierlens.journal.writer import Journal
 from tierlens.local.ports import free_port
 from tierlens.projection.prices import PUBLISHED
 from tierlens.shipping.metrics import open_tally
 from tierlens.sinks.metrics_plan import MetricsPlan
-from tierlens.testing.http_stub import HttpStub, Reply
+from tierlens.testing.http_stub import HttpStub, Recorded, Reply
 
+BEGAN = dt.datetime(2026, 11, 22, 3, 47, tzinfo=dt.UTC)
 NOWHERE = "http://127.0.0.1:9"
 
 
@@ -130,11 +137,23 @@ def test_being_turned_off_is_a_warning_that_names_the_switch(tmp_path: Path) -> 
     assert (found["status"], found["mend"]) == ("warn", "unset MLFLOW_ENABLE_TRACING")
 
 
-def test_a_brand_that_the_files_do_not_name_fails(tmp_path: Path) -> None:
+def test_a_brand_that_is_rejected_fails(tmp_path: Path) -> None:
     (tmp_path / "config").mkdir()
-    (tmp_path / "config/tierlens.yaml").write_text("brands: [Kisqali]\n")
+    (tmp_path / "config/tierlens.yaml").write_text("brands: [Kisqali]\nunknown_brand: reject\n")
 
-    assert doctor(tmp_path, TIERLENS_BRAND="Kiskali")["brand"][0]["mend"] == "use one of Kisqali"
+    found = doctor(tmp_path, TIERLENS_BRAND="Kiskali")["brand"][0]
+
+    assert (found["status"], found["mend"]) == ("fail", "use one of Kisqali")
+
+
+def test_a_brand_that_goes_to_the_default_is_a_warning_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/tierlens.yaml").write_text("brands: [Kisqali, Other]\ndefault_brand: Other\n")
+
+    found = doctor(tmp_path, TIERLENS_BRAND="Kiskali")["brand"][0]
+
+    assert (found["status"], found["mend"]) == ("warn", "use one of Kisqali, Other")
+    assert found["found"].endswith("is not one of the brands: calls that name none go to the default, Other")
 
 
 def test_spans_that_nobody_delivers_are_a_warning(tmp_path: Path) -> None:
@@ -157,6 +176,22 @@ def test_refused_spans_and_a_missing_sidecar_are_warnings(tmp_path: Path) -> Non
 
     assert found["refused"][0]["found"].startswith("1 span in ")
     assert found["shipper"][0]["mend"] == "start `tierlens ship` beside the agent"
+
+
+def test_what_the_quota_refuses_fails_with_how_much_since_when_and_what_to_raise(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / JOURNAL, resource={"service.name": "tests"}, quota_bytes=1 << 20)
+    made = span(1, text="x" * 1_000)._replace(end_ns=int(BEGAN.timestamp() * 1e9))
+    with contextlib.closing(journal):
+        while not journal.counts().refused:
+            with contextlib.suppress(JournalRefused):
+                journal.append(made, ROOT)
+        [now] = doctor(tmp_path, TIERLENS_JOURNAL_QUOTA_MB="1")["losses"]
+    [later] = doctor(tmp_path, TIERLENS_JOURNAL_QUOTA_MB="1")["losses"]
+
+    assert now["status"] == "fail"
+    assert now["found"] == ("1 span was refused since 2026-11-22 03:47 UTC (quota: 1); the latest was refused too")
+    assert now["mend"] == "raise TIERLENS_JOURNAL_QUOTA_MB (now 1), or have it delivered sooner"
+    assert (later["status"], later["found"].endswith("(quota: 1)")) == ("warn", True)
 
 
 def test_a_journal_that_cannot_be_written_fails(tmp_path: Path) -> None:
@@ -197,6 +232,69 @@ def test_a_user_who_may_make_no_experiments_is_warned(tmp_path: Path) -> None:
 
     assert found["status"] == "warn"
     assert "let this user read and make experiments" in found["mend"]
+
+
+class Choosy(HttpStub):
+    """Tells its version, says yes to what begins like ``but``, and answers all else with a refusal."""
+
+    def __init__(self, refusal: int, but: tuple[str, ...] = ()) -> None:
+        super().__init__()
+        self._refusal, self._but = Reply(refusal, body=b'{"message": "who is there?"}'), but
+
+    def reply_to(self, request: Recorded) -> Reply:
+        if request.path == "/version":
+            return Reply(body=b"3.17.2")
+        there = Reply(body=b'{"experiment": {"experiment_id": "0", "lifecycle_stage": "active"}}')
+        if request.path.endswith("/create"):
+            there = Reply(400, body=b'{"error_code": "RESOURCE_ALREADY_EXISTS"}')
+        return there if request.path.startswith(self._but) else self._refusal
+
+
+EXPERIMENTS = ("/api/2.0/mlflow/experiments/",)
+
+
+@pytest.mark.parametrize("but", [(), EXPERIMENTS])
+def test_a_server_that_refuses_only_some_calls_fails_with_the_credentials_to_set(
+    tmp_path: Path, but: tuple[str, ...]
+) -> None:
+    with Choosy(401, but) as server:
+        checks = doctor(tmp_path, server.uri)
+
+    [failed] = (one for kind in checks.values() for one in kind if one["status"] == "fail")
+    assert failed["found"] == f"{server.uri} tells its version, and refuses what delivery asks for: 401: who is there?"
+    assert failed["mend"].startswith("set MLFLOW_TRACKING_TOKEN, or ")
+
+
+def test_an_experiment_that_may_not_be_written_to_is_named(tmp_path: Path) -> None:
+    with Choosy(403, EXPERIMENTS) as server:
+        checks = doctor(tmp_path, server.uri)
+
+    [found] = checks["experiment"]
+    assert (found["status"], found["mend"]) == ("fail", "let this user read, make and write to the experiments")
+    assert found["found"] == "tierlens/default: its spans are refused: 403: who is there?"
+    assert checks["permissions"][0]["status"] == "ok"
+
+
+@pytest.mark.server
+def test_a_server_is_asked_whether_it_takes_spans_by_a_request_without_any(
+    tmp_path: Path, mlflow_server: StoredMlflow, experiment: str
+) -> None:
+    mlflow_server.post("/api/2.0/mlflow/experiments/create", {"name": experiment})
+
+    found = doctor(tmp_path, mlflow_server.uri, MLFLOW_EXPERIMENT_NAME=experiment)["experiment"][0]
+
+    assert found["status"] == "ok"
+    assert mlflow_server.trace_ids(experiment) == set()
+
+
+def test_a_database_that_refuses_connections_is_told_of_within_seconds(tmp_path: Path) -> None:
+    where, started = f"127.0.0.1:{free_port('127.0.0.1', 0)}/mlflow", time.monotonic()
+
+    [found] = doctor(tmp_path, f"postgresql://me:secret@{where}")["database"]
+
+    assert time.monotonic() - started < 30, "MLflow itself would ask for nearly two minutes"
+    assert (found["status"], found["mend"]) == ("fail", "start it, or set MLFLOW_TRACKING_URI")
+    assert found["found"].startswith(f"postgresql://{where}: ")
 
 
 def test_a_second_destination_that_is_down_is_a_warning(tmp_path: Path) -> None:

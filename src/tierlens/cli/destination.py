@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import email.utils
 import os
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -13,14 +15,15 @@ from typing import Final
 import httpx
 
 from tierlens.cli.finding import Finding
-from tierlens.errors import DeliveryError, Forbidden, SettingsError
+from tierlens.cli.mends import mend_of
+from tierlens.errors import DeliveryError, Forbidden, Rejected, SettingsError
 from tierlens.policy import Policies
 from tierlens.projection.experiments import ExperimentStore
 from tierlens.settings import Settings
 from tierlens.sinks.channel import Channel
 from tierlens.sinks.configured import credentials_for, sink_for
 from tierlens.sinks.credentials import Credentials
-from tierlens.sinks.databases import sqlite_file
+from tierlens.sinks.databases import shown, sqlite_file
 from tierlens.sinks.mlflow_http import RestBackend
 from tierlens.sinks.mlflow_store import StoreBackend
 from tierlens.sinks.opening import with_path
@@ -29,6 +32,7 @@ from tierlens.sinks.otlp import parse_headers
 _OLDEST: Final = (3, 17)
 _SKEW_S: Final = 30.0
 _TIMEOUT: Final = httpx.Timeout(10, connect=5)
+_NOT_PERMITTED: Final = 403
 # MLflow makes this one itself, so making it again changes nothing and still needs the permission.
 _ALWAYS_THERE: Final = "Default"
 
@@ -64,12 +68,17 @@ def _server(loaded: Settings, experiments: Collection[str]) -> Iterator[Finding]
             answer = channel.request("GET", "/version")
             took_ms = (time.time() - started) * 1000
             if answer.status in (401, 403):
-                mend = "set MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+                # Who may not even ask for its version has not said who he is.
+                mend = mend_of(Forbidden("", 401))
                 yield Finding("server", "fail", f"{channel.shown} answers {answer.status}", mend)
                 return
             yield _version(channel.shown, answer.body.decode("utf-8", "replace").strip(), took_ms)
             yield from clock(answer.headers.get("date", ""), started)
-            yield from _experiments(RestBackend(channel), experiments)
+            backend = RestBackend(channel)
+            yield from _experiments(backend, experiments, partial(_takes_spans, backend))
+    except Forbidden as error:
+        found = f"{shown(loaded.tracking_uri)} tells its version, and refuses what delivery asks for: {error}"
+        yield Finding("server", "fail", found, mend_of(error))
     except (DeliveryError, SettingsError) as error:
         mend = "start it (`tierlens up`), or set MLFLOW_TRACKING_URI; spans wait in the journal meanwhile"
         yield Finding("server", "fail", str(error), mend)
@@ -96,25 +105,55 @@ def clock(date: str, now: float) -> Iterator[Finding]:
     yield Finding("clock", "ok" if good else "warn", found, "" if good else "set the clock by NTP")
 
 
-def _experiments(store: ExperimentStore, names: Collection[str]) -> Iterator[Finding]:
+def _takes_spans(backend: RestBackend, experiment_id: str) -> None:
+    """Ask whether the server would take spans, by a request that has none.
+
+    Raises:
+        Forbidden: it would not.
+    """
+    with contextlib.suppress(Rejected):
+        backend.log_spans(experiment_id, b"")
+
+
+def _experiments(
+    store: ExperimentStore, names: Collection[str], takes_spans: Callable[[str], None] = lambda experiment_id: None
+) -> Iterator[Finding]:
     try:
-        if store.experiment_named(_ALWAYS_THERE):
+        if there := store.experiment_named(_ALWAYS_THERE):
             store.create_experiment(_ALWAYS_THERE, "", {})
+            with _permitted_or_not():
+                takes_spans(there.id)
             yield Finding("permissions", "ok", "experiments can be read and made")
     except Forbidden as error:
+        if error.status != _NOT_PERMITTED:
+            raise
         mend = "let this user read and make experiments, or make those of the brands for it"
         yield Finding("permissions", "warn", str(error), mend)
     for name in names:
-        yield _experiment(store, name)
+        try:
+            yield _experiment(store, name, takes_spans)
+        except Forbidden as error:
+            yield Finding("experiment", "fail", f"{name}: its spans are refused: {error}", mend_of(error))
 
 
-def _experiment(store: ExperimentStore, name: str) -> Finding:
+@contextlib.contextmanager
+def _permitted_or_not() -> Iterator[None]:
+    """Spans are not for the experiment that is always there: only who may send none at all is of interest."""
+    try:
+        yield
+    except Forbidden as error:
+        if error.status != _NOT_PERMITTED:
+            raise
+
+
+def _experiment(store: ExperimentStore, name: str, takes_spans: Callable[[str], None]) -> Finding:
     found = store.experiment_named(name)
     if found is None:
         return Finding("experiment", "ok", f"{name}: not there yet; the first trace makes it")
     if not found.active:
         mend = f"`mlflow experiments restore -x {found.id}`, or `mlflow gc`; its traces wait meanwhile"
         return Finding("experiment", "fail", f"{name}: deleted", mend)
+    takes_spans(found.id)
     return Finding("experiment", "ok", f"{name}: id {found.id}")
 
 

@@ -17,6 +17,7 @@ from tierlens.cli.finding import Finding
 from tierlens.cli.metrics_findings import metrics_findings
 from tierlens.cli.output import counted, megabytes
 from tierlens.cli.redactor_findings import redactor_findings
+from tierlens.cli.versions import moment
 from tierlens.errors import ConfigError
 from tierlens.journal.lock import is_orphan
 from tierlens.journal.segment import SHIPPER_LOCK
@@ -81,8 +82,14 @@ def _config(loaded: Settings) -> Iterator[tuple[Finding, Policies]]:
         mend = "`tierlens init MODULE:GRAPH` writes one"
     yield Finding("config", "ok", found, mend), policies
     if loaded.brand and policies.brands and loaded.brand not in policies.brands:
-        found = f"TIERLENS_BRAND={loaded.brand} is not one of the brands"
-        yield Finding("brand", "fail", found, f"use one of {', '.join(policies.brands)}"), policies
+        yield _unknown_brand(loaded.brand, policies), policies
+
+
+def _unknown_brand(brand: str, policies: Policies) -> Finding:
+    found, mend = f"TIERLENS_BRAND={brand} is not one of the brands", f"use one of {', '.join(policies.brands)}"
+    if policies.unknown_brand == "reject":
+        return Finding("brand", "fail", f"{found}: calls that name none are rejected", mend)
+    return Finding("brand", "warn", f"{found}: calls that name none go to the default, {policies.default_brand}", mend)
 
 
 def _journal(loaded: Settings) -> Iterator[tuple[Finding, Survey | None]]:
@@ -133,11 +140,31 @@ def _contents(loaded: Settings, state: Survey) -> Iterator[Finding]:
         yield Finding("journal", "warn", f"{found}; nobody delivers", "`tierlens ship --once` delivers them")
     else:
         yield Finding("journal", "ok", found)
+    yield from _losses(loaded, state)
     if letters := sum(state.dead_letters.values()):
         found = f"{counted(letters, 'span')} in {loaded.journal_dir}/dead-letter"
         yield Finding(
             "refused", "warn", found, "`tierlens journal deadletter list` says why MLflow would not take them"
         )
+
+
+def _losses(loaded: Settings, state: Survey) -> Iterator[Finding]:
+    """Spans that the journal did not accept, and what would have it accept them."""
+    mends = {
+        "quota": f"raise TIERLENS_JOURNAL_QUOTA_MB (now {loaded.journal_quota_mb}), or have it delivered sooner",
+        "full": "make room on the disk",
+        "io": "look after the disk",
+        "too_large": "record less of it: `state: max_bytes`",
+    }
+    lost = {reason: state.refused[reason] for reason in mends if state.refused.get(reason)}
+    if not lost:
+        return
+    counts = ", ".join(f"{reason}: {count:,}" for reason, count in lost.items())
+    since = f" since {moment(state.refused_since_ns // 1_000_000)} UTC" if state.refused_since_ns else ""
+    going_on = "; the latest was refused too" if state.refusing else ""
+    mend = "; ".join(mends[reason] for reason in lost)
+    found = f"{counted(sum(lost.values()), 'span was', 'spans were')} refused{since} ({counts}){going_on}"
+    yield Finding("losses", "fail" if state.refusing else "warn", found, mend)
 
 
 def _delivery(loaded: Settings) -> Finding:

@@ -35,6 +35,9 @@ class WriterSurvey:
         stored: finished spans that a sink has taken.
         pending: finished spans that nobody has acknowledged.
         refused: spans that were not accepted, or that no sink would take, by reason.
+        refusing: nothing was accepted after the last refusal that it has on record.
+        refused_since_ns: when the last span before the first refusal of those still on record ended, Unix
+            nanoseconds, 0 where that was the first of all; None where none is on record.
         damaged: damaged lines.
         open: start records of spans that have not ended, as far as they were acknowledged.
         oldest_ns: when the oldest pending span ended, Unix nanoseconds; None where none is pending.
@@ -48,6 +51,8 @@ class WriterSurvey:
     stored: int
     pending: int
     refused: Mapping[str, int]
+    refusing: bool
+    refused_since_ns: int | None
     damaged: int
     open: int
     oldest_ns: int | None
@@ -102,6 +107,17 @@ class Survey:
         for writer in self.writers:
             counted.update(writer.refused)
         return dict(counted)
+
+    @property
+    def refusing(self) -> bool:
+        """Whether some living process has accepted nothing since it last refused something."""
+        return any(writer.refusing and writer.alive for writer in self.writers)
+
+    @property
+    def refused_since_ns(self) -> int | None:
+        """When refusing began, as far as that is still on record."""
+        began = (writer.refused_since_ns for writer in self.writers)
+        return min((moment for moment in began if moment is not None), default=None)
 
     @property
     def experiments(self) -> frozenset[str]:
@@ -162,11 +178,16 @@ def _look_at(directory: Path, writer: Writer) -> WriterSurvey:
     chain = Chain(directory, writer.name, cursor.segment, cursor.offset)
     chain.look(writer.segments, complete=not alive)
     pending, oldest, experiments, refused = 0, None, set[str](), Counter(cursor.refused) + Counter(cursor.lost)
+    refusing, since, latest = False, None, 0
     for record in _records(chain):
         if record.line.kind == "span":
             pending += 1
             experiments.add(record.line.experiment)
-            oldest = min(oldest or latest_ns(record.line), latest_ns(record.line))
+            latest = latest_ns(record.line)
+            oldest = min(oldest or latest, latest)
+        refusing = bool(record.line.refused)
+        if refusing and since is None:
+            since = latest
         refused.update(record.line.refused or {})
     sizes = [_size(segment_path(directory, writer.name, number)) for number in writer.segments]
     return WriterSurvey(
@@ -177,6 +198,8 @@ def _look_at(directory: Path, writer: Writer) -> WriterSurvey:
         cursor.stored,
         pending,
         {reason: count for reason, count in refused.items() if count},
+        refusing,
+        since,
         cursor.damaged + chain.damaged,
         len(cursor.open),
         oldest,

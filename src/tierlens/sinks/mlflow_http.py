@@ -93,7 +93,9 @@ class RestBackend:
         answer = self._post("/api/2.0/mlflow/experiments/create", body)
         if answer.error_code == _TAKEN:
             return None
-        return str(accepted(answer).json()["experiment_id"])
+        if not (made := accepted(answer).json().get("experiment_id")):
+            raise Unavailable(f"{self._channel.shown} does not answer like MLflow", answer.status)
+        return str(made)
 
     def log_spans(self, experiment_id: str, request: bytes) -> None:
         headers = {**CONTENT_TYPE, "x-mlflow-experiment-id": experiment_id}

@@ -137,6 +137,46 @@ def test_mlflow_tells_the_same_also_when_delivered_again(
     assert costs(tmp_path, "--since", "2100-01-01", uri=mlflow_server.uri)["total"]["calls"] == 0
 
 
+@pytest.mark.server
+@pytest.mark.parametrize("configured", [True, False])
+def test_a_brand_that_there_is_not_is_refused_with_those_there_are(
+    tmp_path: Path, mlflow_server: StoredMlflow, experiment: str, configured: bool
+) -> None:
+    brand = f"brand-{secrets.token_hex(4)}"
+    three(tmp_path, experiment, brand)
+    if configured:
+        (tmp_path / "config").mkdir()
+        (tmp_path / "config/tierlens.yaml").write_text("brands: [Kisqali]\n")
+    there = f"{brand}\n" if not configured else f"Kisqali, {brand}\n"
+
+    waiting = tierlens(tmp_path, "costs", "--journal", JOURNAL, "--brand", "Nope")
+    tierlens(tmp_path, "ship", "--once", MLFLOW_TRACKING_URI=mlflow_server.uri)
+    stored = tierlens(tmp_path, "costs", "--brand", "Nope", MLFLOW_TRACKING_URI=mlflow_server.uri)
+
+    refused = "tierlens: --brand: 'Nope' is none of the brands there are: "
+    assert (waiting.code, waiting.out, waiting.err.endswith(refused + there)) == (2, "", True)
+    assert (stored.code, stored.out, refused in stored.err, brand in stored.err) == (2, "", True, True)
+
+
+@pytest.mark.server
+def test_a_brand_without_calls_in_that_time_spent_nothing(
+    tmp_path: Path, mlflow_server: StoredMlflow, experiment: str
+) -> None:
+    brand = f"brand-{secrets.token_hex(4)}"
+    three(tmp_path, experiment, brand)
+    later = ("--brand", brand, "--since", "2100-01-01")
+
+    assert costs(tmp_path, *later, "--journal", JOURNAL)["rows"] == []
+    tierlens(tmp_path, "ship", "--once", MLFLOW_TRACKING_URI=mlflow_server.uri)
+    assert costs(tmp_path, *later, uri=mlflow_server.uri)["rows"] == []
+
+
+def test_where_no_brand_is_known_none_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / JOURNAL).mkdir(parents=True)
+
+    assert costs(tmp_path, "--journal", JOURNAL, "--brand", "Kisqali")["rows"] == []
+
+
 def test_a_beginning_is_a_span_before_now_or_a_date() -> None:
     assert beginning_ns("24h", NOW) == beginning_ns("1d", NOW) == beginning_ns("2026-11-20T12:00", NOW)
     assert beginning_ns("2026-11-01", NOW) == int(dt.datetime(2026, 11, 1, tzinfo=dt.UTC).timestamp() * 1e9)

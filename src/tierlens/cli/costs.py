@@ -63,6 +63,8 @@ def costs(
     start_ns = beginning_ns(since, dt.datetime.now(dt.UTC)) if since else 0
     read = _calls(loaded, start_ns, brand, in_journal=journal_dir is not None)
     calls = [call for call in read if call.start_ns >= start_ns and (brand is None or call.brand == brand)]
+    if brand is not None and not calls:
+        _must_be_known(brand, loaded, in_journal=journal_dir is not None)
     rows, total = spent(calls, by), in_all(calls)
     if as_json:
         listed = [{str(by): whose, **_json(sums)} for whose, sums in rows.items()]
@@ -94,6 +96,18 @@ def _calls(loaded: Settings, start_ns: int, brand: str | None, *, in_journal: bo
     if in_journal:
         return from_journal(journal_directory(loaded.journal_dir), PriceBook(own_prices(loaded.config_dir)))
     return from_mlflow(loaded, start_ns // 1_000_000, brand)
+
+
+def _must_be_known(brand: str, loaded: Settings, *, in_journal: bool) -> None:
+    """Refuse a brand that is neither configured nor recorded, unless none is."""
+    from tierlens.cli.spans_read import brands_in_journal, brands_in_mlflow
+    from tierlens.config.read import read_policies
+
+    recorded = brands_in_journal(loaded.journal_dir) if in_journal else brands_in_mlflow(loaded, brand)
+    configured = read_policies(loaded.config_dir)[0].brands if loaded.config_dir.exists() else ()
+    known = sorted({*recorded, *configured} - {""})
+    if known and brand not in known:
+        raise ConfigError("--brand", "", repr(brand), f"is none of the brands there are: {', '.join(known)}")
 
 
 def _json(sums: Spent) -> dict[str, Any]:

@@ -14,12 +14,14 @@ from tierlens.projection.reading import said_by, usd
 from tierlens.projection.spending import PricedCall, SpanRead, calls_of
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
     from mlflow.entities import Trace
 
     from tierlens.projection.prices import PriceBook
     from tierlens.settings import Settings
 
 _PAGE: Final = 100
+_LATEST: Final = 500
 
 
 def from_journal(directory: Path, prices: PriceBook) -> Iterator[PricedCall]:
@@ -42,6 +44,13 @@ def from_journal(directory: Path, prices: PriceBook) -> Iterator[PricedCall]:
         yield from calls_of(trace, seen.values(), brand=brands[trace], priced=priced)
 
 
+def brands_in_journal(directory: Path) -> set[str]:
+    """Those of all spans that still lie in a journal."""
+    from tierlens.journal.follow import Follower
+
+    return {written.line.brand for written in Follower(directory).read() if written.line.kind == "span"}
+
+
 def _of_line(span: Any) -> SpanRead:
     began = int(span["startTimeUnixNano"])
     return SpanRead(span["spanId"], span.get("parentSpanId", ""), span.get("name", ""), began, said_by(span))
@@ -57,17 +66,44 @@ def from_mlflow(loaded: Settings, since_ms: int, brand: str | None) -> Iterator[
     Raises:
         TierlensError: it cannot be reached, or does not answer like MLflow.
     """
-    asked = [f"timestamp_ms >= {since_ms}"] if since_ms else []
-    if brand is not None and "'" not in brand:  # MLflow's filters have no way to write one
-        asked.append(f"tags.brand = '{brand}'")
-    wanted = " AND ".join(asked) or None
+    wanted = [f"timestamp_ms >= {since_ms}"] if since_ms else []
+    wanted += _of_brand(brand)
     with asking(loaded.tracking_uri):
         client = client_for(loaded)
-        experiments = [one.experiment_id for one in pages(client.search_experiments, max_results=1_000)]
-        for first in range(0, len(experiments), _PAGE):
-            some = experiments[first : first + _PAGE]
-            for trace in pages(client.search_traces, locations=some, filter_string=wanted, max_results=_PAGE):
+        for some in _locations(client):
+            arguments = {"locations": some, "filter_string": " AND ".join(wanted) or None, "max_results": _PAGE}
+            for trace in pages(client.search_traces, **arguments):
                 yield from _of_trace(trace)
+
+
+def brands_in_mlflow(loaded: Settings, brand: str) -> set[str]:
+    """The brands of the latest traces, and ``brand`` itself where any trace is of it.
+
+    Raises:
+        TierlensError: as ``from_mlflow`` does.
+    """
+    found = set()
+    with asking(loaded.tracking_uri):
+        client = client_for(loaded)
+        for some in _locations(client):
+            for wanted, most in (([], _LATEST), (_of_brand(brand), 1)):
+                latest = client.search_traces(
+                    locations=some, filter_string=" AND ".join(wanted) or None, max_results=most, include_spans=False
+                )
+                found |= {str(trace.info.tags.get("brand", "")) for trace in latest}
+    return found
+
+
+def _of_brand(brand: str | None) -> list[str]:
+    # MLflow's filters have no way to write an apostrophe.
+    return [f"tags.brand = '{brand}'"] if brand is not None and "'" not in brand else []
+
+
+def _locations(client: MlflowClient) -> Iterator[list[str]]:
+    """All experiments, as many at a time as one search takes."""
+    experiments = [one.experiment_id for one in pages(client.search_experiments, max_results=1_000)]
+    for first in range(0, len(experiments), _PAGE):
+        yield experiments[first : first + _PAGE]
 
 
 def _of_trace(trace: Trace) -> Iterator[PricedCall]:

@@ -106,6 +106,12 @@ runnables: {bm25: retriever, fuse: reranker}
         policies.brand("X")
 
 
+def test_the_default_brand_need_not_be_listed_where_it_is_the_one_that_holds_unsaid(tmp_path: Path) -> None:
+    text = "brands: [Kisqali]\nunknown_brand: default\ndefault_brand: default\n"
+
+    assert config.load_policies(folder(tmp_path, text)).brand("X") == "default"
+
+
 def test_no_brand_is_a_brand_too_that_may_be_unknown() -> None:
     listed = Policies(brands=("A", "B"))
     rejecting = replace(listed, unknown_brand="reject")
@@ -245,6 +251,14 @@ def test_the_example_of_the_documentation_is_word_for_word(tmp_path: Path) -> No
     ("text", "complaint"),
     [
         ("brands: [A, B, A]", "1: brands[2]: 'A' is listed already"),
+        (
+            "brands: [A, B]\ndefault_brand: AB",
+            "2: default_brand: 'AB' is not one of the brands: A, B; list it there too, or leave default_brand out",
+        ),
+        (
+            "brands: [A]\ndefault_brand: default\nunknown_brand: reject",
+            "2: default_brand: 'default' is not one of the brands: A; list it there too, or leave default_brand out",
+        ),
         ("brands: [NO]", "1: brands[0]: false is not a name of 1 to 250 characters"),
         ("unknown_brand: reject", "1: unknown_brand: reject needs brands: to be listed"),
         ("unknown_brand: refuse", "1: unknown_brand: 'refuse' is not one of 'default' or 'reject'"),

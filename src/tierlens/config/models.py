@@ -176,7 +176,8 @@ class ApplicationFile(_Strict):
         description="What a brand not listed, or none, gets: recorded under default_brand, or an error.",
     )
     default_brand: Name = Field(
-        default="default", description="The brand of calls that name none; with reject, only if listed."
+        default="default",
+        description="The brand of calls that name none: one of brands, or `default`; with reject, only if listed.",
     )
     naming: Naming = Field(default=Naming(), description=Naming.__doc__)
     question: ValuePath | None = Field(

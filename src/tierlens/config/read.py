@@ -69,8 +69,19 @@ def _contradictions(application: Parsed[ApplicationFile]) -> Iterator[ConfigErro
     for index, brand in enumerate(model.brands):
         if brand in model.brands[:index]:
             yield ConfigError(yaml.where(("brands", index)), f"brands[{index}]", repr(brand), "is listed already")
+    if _is_unlisted_default(model):
+        there = f"is not one of the brands: {', '.join(model.brands)}; list it there too, or leave default_brand out"
+        yield ConfigError(yaml.where(("default_brand",)), "default_brand", repr(model.default_brand), there)
     if model.unknown_brand == "reject" and not model.brands:
         yield ConfigError(yaml.where(("unknown_brand",)), "unknown_brand", "reject", "needs brands: to be listed")
+
+
+def _is_unlisted_default(model: ApplicationFile) -> bool:
+    """Whether a default brand is given that is none of the brands."""
+    if not model.brands or "default_brand" not in model.model_fields_set or model.default_brand in model.brands:
+        return False
+    # What holds where nothing is said may be said as well.
+    return model.unknown_brand == "reject" or model.default_brand != ApplicationFile().default_brand
 
 
 def _twice(agents: Sequence[Parsed[AgentFile]]) -> Iterator[ConfigError]:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from langgraph.callbacks import GraphCallbackHandler
 
-from tierlens.capture import current, resuming
+from tierlens.capture import current, late, resuming
 from tierlens.capture.graphs import streamed_input
 from tierlens.capture.recorder import Recorder
 from tierlens.capture.trace import Context, Open
@@ -47,15 +47,20 @@ class RunCallbacks(GraphCallbackHandler):
         parent = recorder.open.get(parent_run_id.int) if parent_run_id is not None else None
         if parent is None:
             parent = current.current(recorder)
+            if parent is None and parent_run_id is not None:
+                parent = late.parent(recorder, parent_run_id.int)
             if parent is None:
-                return None, resuming.of_thread(
-                    self._context_for(inputs), self._pauses, metadata or NONE, self._brand_of is not None, recorder
-                )
+                return None, self._context_of_root(parent_run_id, inputs, metadata or NONE)
         elif current.enclosing.get() is not None:
             own = current.decorated(recorder)
             if own is not None and own is not parent and own.within(parent):
                 parent = own
         return parent, self._context
+
+    def _context_of_root(self, parent_run_id: UUID | None, inputs: Any, metadata: Mapping[str, Any]) -> Context:
+        key = parent_run_id.int if parent_run_id is not None else None
+        said = late.context(self._recorder, self._context_for(inputs), key, metadata.get("thread_id"))
+        return resuming.of_thread(said, self._pauses, metadata, self._brand_of is not None, self._recorder)
 
     def _anew(self, known: Open, inputs: Any) -> tuple[None, Context] | None:
         """Of several handlers LangChain asks the call's own last, an attached graph's first: the later one says for

@@ -6,10 +6,11 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tierlens.capture import chains, contents, current, rag
+from tierlens.capture import chains, contents, rag
 from tierlens.capture.outcomes import ERROR, FINE, Outcome
+from tierlens.capture.places import here
 from tierlens.capture.recorder import Recorder
-from tierlens.capture.trace import Context, Open
+from tierlens.capture.trace import Open
 
 MAX_YIELDED = 1_000
 
@@ -89,9 +90,8 @@ def arguments(signature: inspect.Signature | None, args: tuple[Any, ...], kwargs
 
 
 def _open(recorder: Recorder, kind: str, name: str, inputs: Mapping[str, Any]) -> Open:
-    parent = current.current(recorder)
+    parent, context = here(recorder)
     policy = recorder.policies.agents.get(name) if kind == "AGENT" else None
-    context = current.ambient_context() or Context()
     opened = recorder.start(
         object(),
         name,

@@ -24,14 +24,14 @@ _context: contextvars.ContextVar[Context | None] = contextvars.ContextVar("tierl
 def current(recorder: Recorder) -> Open | None:
     """The innermost open span that encloses the running code, or None."""
     own = decorated(recorder)
-    key = _running()
+    key = running()
     run = recorder.open.get(key) if key is not None else None
     if own is None or run is None:
         return own or run
     return run if run.within(own) else own if own.within(run) else run
 
 
-def _running() -> int | None:
+def running() -> int | None:
     """Key of the run that LangChain says the calling code belongs to."""
     config = var_child_runnable_config.get()
     manager = config.get("callbacks") if config else None
@@ -73,6 +73,7 @@ def merged(context: Context, ambient: Context) -> Context:
         remote=first.remote or then.remote,
         sampled=first.sampled and then.sampled,
         private=first.private | then.private,
+        origin=first.origin or then.origin,
     )
 
 

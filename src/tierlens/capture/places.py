@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tierlens.capture import current
+from tierlens.capture import current, late
 from tierlens.capture.recorder import Recorder
 from tierlens.capture.trace import Context, Open
 from tierlens.errors import UnknownBrand
@@ -20,7 +20,8 @@ Place = Callable[[Recorder], tuple[Open | None, Context]]
 
 def here(recorder: Recorder) -> tuple[Open | None, Context]:
     """Below the span the running code belongs to, else in a trace of its own."""
-    return current.current(recorder), current.ambient_context() or Context()
+    parent, said = current.current(recorder), current.ambient_context() or Context()
+    return parent, said if parent is not None else late.context(recorder, said)
 
 
 def of_brand(recorder: Recorder, context: Context) -> tuple[Open | None, Context]:

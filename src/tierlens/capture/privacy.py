@@ -12,7 +12,8 @@ from tierlens.capture import payload
 from tierlens.capture.messages import content_text, is_message
 from tierlens.capture.redaction import redactor
 from tierlens.capture.redaction.cuts import whole_words
-from tierlens.capture.trace import Open
+from tierlens.capture.trace import Open, Trace
+from tierlens.policy import Policies
 from tierlens.spans import AttributeValue, Event, Link, Metric, Span
 
 Redactor = Callable[[str], str]
@@ -68,6 +69,16 @@ def _parsed(arguments: object) -> object:
 def recognise(opened: Open, value: object) -> None:
     """Where the trace goes on from one that paused: text in ``value`` that was private there is private here."""
     opened.trace.private.recognise(_texts(value))
+
+
+def kept(trace: Trace, policies: Policies) -> bool:
+    """Whether some text of a trace was not to be stored."""
+    if not policies.keeps_secrets:
+        return False
+    private = trace.private
+    return bool(private.texts or private.expected or private.lost) or not all(
+        policies.agents.get(agent, policies.defaults).log_prompts for agent in trace.agents
+    )
 
 
 def _withhold(opened: Open, texts: Iterable[str], *, said: bool) -> None:

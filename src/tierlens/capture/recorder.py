@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 from tierlens import keys
 from tierlens.capture import files, invocations, outcomes, privacy, sampling
+from tierlens.capture.ended import Ended, go_on, unsaid
 from tierlens.capture.outcomes import Outcome
 from tierlens.capture.shield import Shield
 from tierlens.capture.tagging import list_agent, tag_start, tag_trace
@@ -48,6 +49,7 @@ class Recorder:
 
     Attributes:
         when_busy: called when a trace begins.
+        ended: whose the spans were that have ended last.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Recorder:
         self.shield = shield or Shield()
         self.open: dict[Hashable, Open] = {}
         self.when_busy: Callable[[], None] = _nothing
+        self.ended = Ended()
         self._steps = tuple(steps)
 
     def start(
@@ -100,6 +103,8 @@ class Recorder:
     def _inherit(self, opened: Open, parent: Open, policy: AgentPolicy | None, agent: str) -> None:
         opened.recording = parent.recording
         opened.hold = parent.own_hold or parent.hold
+        if opened.trace.private.lost:
+            opened.policy = unsaid(opened.policy)
         if policy is not None and parent.recording:
             if policy.runs == "per_invocation" and not opened.trace.by_invocation:
                 opened.trace.by_invocation = True
@@ -110,7 +115,9 @@ class Recorder:
     def _start_root(
         self, key: Hashable, name: str, kind: str, context: Context, policy: AgentPolicy | None, agent: str
     ) -> Open:
-        policies = self.policies
+        policies, origin = self.policies, context.origin
+        if origin is not None:
+            policy, agent = policy or origin.policy, agent or origin.agent
         policy = policy or policies.defaults
         brand, rejected = self._brand(context)
         experiment = policies.experiment(brand, policy)
@@ -118,6 +125,8 @@ class Recorder:
         trace = Trace(trace_id, context, brand, experiment)
         parent_id = context.remote[1] if context.remote else None
         opened = Open(key, trace, span_id_of(key), parent_id, None, name, kind, policy, agent)
+        if origin is not None:
+            go_on(opened, origin)
         trace.by_invocation = policy.runs == "per_invocation"
         if trace.by_invocation or policies.by_invocation:
             trace.inner_calls = []
@@ -188,8 +197,12 @@ class Recorder:
             return
         trace = opened.trace
         trace.open.discard(opened)
+        if opened.asked is None:  # below a model call nothing is started
+            hold = opened.own_hold or opened.hold
+            self.ended.spans[opened.key] = trace.trace_id, opened.policy, opened.agent, hold, opened.recording
         if opened.parent is None:
             self._finish_left_behind(opened, outcome)
+            self.ended.over(trace, privacy.kept(trace, self.policies))
         if opened.recording:
             # Its agent's policy is its own; a root with a run to itself counts the calls of all.
             if opened.asked is not None and (opened.policy.runs != "off" or trace.inner_calls is not None):

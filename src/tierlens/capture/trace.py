@@ -17,6 +17,22 @@ from tierlens.spans import NONE, Artifact, AttributeValue, Event, Link, Metric, 
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Whose work is that makes a trace of its own although it was started in another, which is over.
+
+    Attributes:
+        policy, agent: those of the span it was started in.
+        links: to that span.
+        lost: what is private in it is not known any more.
+    """
+
+    policy: AgentPolicy
+    agent: str = ""
+    links: tuple[Link, ...] = ()
+    lost: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """What a caller says of the calls it makes: for whom, about what, in which session.
 
@@ -24,6 +40,7 @@ class Context:
         remote: ids (trace_id, span_id) of the caller's span in another process, from W3C trace context.
         sampled: False where that process has dropped the trace.
         private: digests of what earlier traces of the same thread kept private.
+        origin: where the work was started, if that is over.
     """
 
     brand: str | None = None
@@ -34,6 +51,7 @@ class Context:
     remote: tuple[str, str] | None = None
     sampled: bool = True
     private: frozenset[str] = frozenset()
+    origin: Origin | None = None
 
 
 class Trace:

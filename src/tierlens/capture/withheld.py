@@ -35,9 +35,11 @@ class Withheld:
     Attributes:
         texts: what is withheld.
         expected: digests of texts that are private, too, once they are seen: those of the trace that paused.
+        lost: which texts are private is not known any more, so that all are.
     """
 
     __slots__ = ("_anchors", "expected", "texts")
+    lost = False
 
     def __init__(self) -> None:
         self.texts: set[str] = set()
@@ -74,6 +76,13 @@ class Withheld:
             if anchor in text:
                 text = _cut_out(text, anchor, forms)
         return text
+
+
+class Lost(Withheld):
+    """Those of a trace that is over, and whose private texts nobody holds any more."""
+
+    __slots__ = ()
+    lost = True
 
 
 def _digest(piece: str) -> str:

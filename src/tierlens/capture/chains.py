@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
+from langgraph.errors import NodeTimeoutError
+
 from tierlens import keys
-from tierlens.capture import contents, outcomes, payload, privacy
+from tierlens.capture import contents, outcomes, payload, privacy, timeouts
 from tierlens.capture.graphs import tries_of_task
 from tierlens.capture.outcomes import Outcome
 from tierlens.capture.recorder import Recorder
@@ -110,7 +112,10 @@ def mark_retried(recorder: Recorder, opened: Open) -> None:
 
 
 def count_retry(recorder: Recorder, opened: Open, tags: Iterable[str] | None) -> None:
-    """``with_retry`` says by a tag which try a run is; that it had failed before is known from its parent."""
+    """``with_retry`` says by a tag which try a run is, an error handler by its name whose; that it had failed before is
+    known from its parent."""
+    if opened.name.startswith(timeouts.HANDLER):
+        timeouts.handled(recorder, opened)
     attempts = (tag.removeprefix(_RETRY) for tag in tags or () if tag.startswith(_RETRY))
     if not (attempt := next(attempts, "")).isdigit():
         return
@@ -156,7 +161,11 @@ def fail(recorder: Recorder, opened: Open, error: BaseException) -> None:
     """End a run that raised, which need not mean that it failed."""
     outcome = Outcome(outcomes.ERROR, type(error).__name__)
     try:
+        if isinstance(error, NodeTimeoutError):
+            timeouts.put(recorder, opened, error)
         outcome = ended_as(opened, outcomes.of_exception(error))
+        if outcome.word == outcomes.CANCELLED and opened.is_node and timeouts.is_handled(opened):
+            outcome = timeouts.HANDLED
         _put_failure(opened, error, outcome)
         if opened.recording and keys.OUTPUTS not in opened.attributes:
             _put_carried(recorder, opened, error, outcome)
@@ -170,8 +179,10 @@ def _put_failure(opened: Open, error: BaseException, outcome: Outcome) -> None:
         privacy.remember(opened, outcomes.carried(error))
     if outcome.word == outcomes.ERROR:
         opened.events += (outcomes.exception_event(error, opened.trace.now(), private=private),)
-        if opened.parent is not None:
-            opened.parent.failed = {**(opened.parent.failed or {}), _task(opened): opened}
+    # A cancelled node may turn out to have timed out, and be tried again.
+    failed = outcome.word == outcomes.ERROR or (outcome.word == outcomes.CANCELLED and opened.is_node)
+    if failed and opened.parent is not None:
+        opened.parent.failed = {**(opened.parent.failed or {}), _task(opened): opened}
 
 
 def _put_carried(recorder: Recorder, opened: Open, error: BaseException, outcome: Outcome) -> None:

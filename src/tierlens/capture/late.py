@@ -13,6 +13,7 @@ from dataclasses import replace
 from tierlens.capture import current
 from tierlens.capture.recorder import Recorder, span_id_of
 from tierlens.capture.trace import Context, Open, Origin, Trace
+from tierlens.policy import AgentPolicy
 from tierlens.spans import Link
 
 
@@ -37,7 +38,8 @@ def context(recorder: Recorder, said: Context, key: int | None = None, thread: o
         return said
     ended = own or (parent(recorder, running) if running is not None else None)
     if ended is not None:
-        about = _of(ended)
+        # Its agent's run has its end already.
+        about = of(ended, replace(ended.policy, runs="off"))
         return current.merged(said, replace(about, session=None) if thread else about)
     unknown = key if key is not None else running
     if unknown is None or not recorder.ended.may_have_been(unknown) or not recorder.policies.keeps_secrets:
@@ -45,10 +47,10 @@ def context(recorder: Recorder, said: Context, key: int | None = None, thread: o
     return replace(said, origin=Origin(recorder.policies.defaults, lost=True))
 
 
-def _of(ended: Open) -> Context:
-    trace = ended.trace
-    links = (Link(trace.trace_id, ended.span_id),)
-    origin = Origin(replace(ended.policy, runs="off"), ended.agent, links, trace.private.lost)
+def of(started_in: Open, policy: AgentPolicy) -> Context:
+    """What a trace of its own is to know of the span it was started in."""
+    trace = started_in.trace
+    origin = Origin(policy, started_in.agent, (Link(trace.trace_id, started_in.span_id),), trace.private.lost)
     private = trace.context.private | frozenset(trace.private.digests())
     about = replace(trace.context, brand=trace.brand, session=trace.session, remote=None, sampled=True)
     return replace(about, private=private, origin=origin)

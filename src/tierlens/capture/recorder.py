@@ -50,6 +50,7 @@ class Recorder:
     Attributes:
         when_busy: called when a trace begins.
         ended: whose the spans were that have ended last.
+        batches: whose the batches of calls are that this process has made, by id; None of those it has read.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Recorder:
         self.open: dict[Hashable, Open] = {}
         self.when_busy: Callable[[], None] = _nothing
         self.ended = Ended()
+        self.batches: dict[str, Context | None] = {}
         self._steps = tuple(steps)
 
     def start(

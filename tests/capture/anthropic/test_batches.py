@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import anthropic
@@ -10,6 +11,7 @@ from langgraph.graph import END, START, MessagesState, StateGraph
 from tests.capture.anthropic.conftest import MODEL, REQUEST, billed, counted, read
 from tests.capture.conftest import Capture
 from tierlens import keys
+from tierlens.capture.anthropic import batches
 from tierlens.capture.current import using
 from tierlens.capture.decorators import agent
 from tierlens.capture.trace import Context
@@ -134,6 +136,68 @@ def test_results_have_one_place_whoever_asks_for_them(capture: Capture, wrapped:
     results = capture.journal.named(RESULTS)
     assert results.trace_id != "ab" * 16
     assert results.parent_id is None
+
+
+PRIVATE = Policies(
+    agents={"maker": AgentPolicy(agent="maker", tier=2, log_prompts=False, sample=0.0, runs="per_version")},
+    default_brand="Kisqali",
+)
+
+
+def made_by(client: anthropic.Anthropic, name: str, brand: str | None = None) -> str:
+    with using(Context(brand=brand, user="analyst-1")):
+        return agent(name)(lambda: client.messages.batches.create(requests=REQUESTS).id)()
+
+
+def test_results_are_of_the_agent_that_made_the_batch_whoever_reads_them(
+    capture: Capture, wrapped: anthropic.Anthropic
+) -> None:
+    batch_id = made_by(wrapped, "maker", "Fabhalta")
+    agent("reader")(lambda: list(wrapped.messages.batches.results(batch_id)))()
+    results, reader = capture.journal.named(RESULTS), capture.journal.named("reader")
+    assert (results.attributes[keys.AGENT], results.attributes[keys.USER]) == ("maker", "analyst-1")
+    assert capture.journal.routings[results.span_id].brand == "Fabhalta"
+    makers = capture.journal.named(MADE)
+    assert [link.span_id for link in results.links] == [makers.span_id, reader.span_id]
+
+
+def test_results_are_kept_as_private_and_in_the_same_run_as_their_agents_calls(
+    capture_with: Any, wrapped: anthropic.Anthropic
+) -> None:
+    private = dataclasses.replace(PRIVATE.agents["maker"], sample=1.0)
+    made = capture_with(dataclasses.replace(PRIVATE, agents={"maker": private}))
+    list(wrapped.messages.batches.results(made_by(wrapped, "maker")))
+    results = made.journal.named(RESULTS)
+    assert "This is how I read it" not in made.journal.text()
+    assert (results.attributes[keys.TIER], results.attributes[keys.VERSION]) == (2, private.version)
+    told = made.journal.routings[results.span_id].invocation
+    assert told is not None
+    assert (told.version, len(told.calls)) == (private.version, 3)
+
+
+def test_results_of_a_batch_whose_agent_sampling_dropped_are_dropped(
+    capture_with: Any, wrapped: anthropic.Anthropic
+) -> None:
+    made = capture_with(PRIVATE)
+    list(wrapped.messages.batches.results(made_by(wrapped, "maker")))
+    assert made.journal.text() == "[][]"
+
+
+def test_results_read_to_their_end_are_journalled_once(capture: Capture, wrapped: anthropic.Anthropic) -> None:
+    batch = wrapped.messages.batches.create(requests=REQUESTS)
+    next(wrapped.messages.batches.results(batch.id))
+    for _ in range(2):
+        assert len(list(wrapped.messages.batches.results(batch.id))) == 3
+        whole = dict(capture.journal.spans)
+        capture.journal.spans.clear()
+    assert (len(whole), capture.journal.spans) == (0, {})
+
+
+def test_few_batches_are_remembered(capture: Capture) -> None:
+    for number in range(2 * batches.MOST):
+        batches.remember(capture.recorder, str(number), None)
+    assert len(capture.recorder.batches) == batches.MOST
+    assert "0" not in capture.recorder.batches
 
 
 def test_no_request_is_kept_where_prompts_are_private(capture_with: Any, wrapped: anthropic.Anthropic) -> None:

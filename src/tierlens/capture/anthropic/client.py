@@ -5,12 +5,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from tierlens.capture import active, current
 from tierlens.capture.anthropic import routes
-from tierlens.capture.anthropic.batches import BatchCall, Results
+from tierlens.capture.anthropic.batches import BatchCall, watched
 from tierlens.capture.anthropic.call import Call, under_way
 from tierlens.capture.anthropic.responses import settle
 from tierlens.capture.anthropic.streams import observe
@@ -142,10 +141,8 @@ def _watch_results(recorder: Recorder, own: Any, options: Any, place: Place, res
     if batch_id is None or not hasattr(result, "_iterator"):
         return
     reader, context = place(recorder)
-    if reader is not None:
-        context = replace(reader.trace.context, brand=reader.trace.brand, session=reader.trace.session)
-    context = replace(context, remote=None)
-    observe(result, Results(recorder, batch_id, routes.provider_of(own), reader, context))
+    if (results := watched(recorder, batch_id, routes.provider_of(own), reader, context)) is not None:
+        observe(result, results)
 
 
 def _try(request: Any, call_next: Callable[[Any], Any]) -> Any:

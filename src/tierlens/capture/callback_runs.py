@@ -10,6 +10,7 @@ from langgraph.callbacks import GraphCallbackHandler
 
 from tierlens.capture import current, late, resuming
 from tierlens.capture.graphs import streamed_input
+from tierlens.capture.places import of_one_brand
 from tierlens.capture.recorder import Recorder
 from tierlens.capture.trace import Context, Open
 from tierlens.journal.pauses import Pauses
@@ -51,6 +52,7 @@ class RunCallbacks(GraphCallbackHandler):
                 parent = late.parent(recorder, parent_run_id.int)
             if parent is None:
                 return None, self._context_of_root(parent_run_id, inputs, metadata or NONE)
+            self._look_at_brand(parent, inputs)
         elif current.enclosing.get() is not None:
             own = current.decorated(recorder)
             if own is not None and own is not parent and own.within(parent):
@@ -66,12 +68,20 @@ class RunCallbacks(GraphCallbackHandler):
         """Of several handlers LangChain asks the call's own last, an attached graph's first: the later one says for
         whom a call is, and the earlier what that leaves open."""
         if known.parent is not None:
+            self._look_at_brand(known, inputs)
             return None
         context = current.merged(self._context_for(inputs), known.trace.context)
         if context == known.trace.context:
             return None
         self._recorder.forget(known)
         return None, context
+
+    def _look_at_brand(self, inside: Open, inputs: Any) -> None:
+        brand = self._context.brand
+        if brand is None and self._brand_of is not None:
+            brand = self._brand_of(inputs)
+        if brand is not None:
+            of_one_brand(self._recorder, inside, brand)
 
     def _context_for(self, inputs: Any) -> Context:
         context = self._context

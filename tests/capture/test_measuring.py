@@ -42,6 +42,8 @@ def test_a_value_in_range_stands_with_its_unit_and_direction(capture_with: Any, 
         ([1], "a value of type list is no finite number, bool or text"),
         ("high", "a value of type str is no number, and its rule gives a range"),
         (True, "True is no number, and its rule gives a range"),
+        ("", "a value of type str is empty"),
+        ("h" * 251, "a value of type str has 251 characters, and a label at most 250: give longer text to tag()"),
     ],
 )
 def test_a_value_that_is_not_allowed_is_refused_with_its_reason(
@@ -50,9 +52,32 @@ def test_a_value_that_is_not_allowed_is_refused_with_its_reason(
     with caplog.at_level(logging.WARNING):
         said, told = recorded(capture_with, value)
 
-    assert (said[keys.METRIC_REFUSED + "share"], dict(told)) == (why, {})
+    assert said[keys.METRIC_REFUSED + "share"].startswith(why)
+    assert dict(told) == {}
     assert keys.METRIC + "share" not in said
     assert why in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("", "metric '' was not recorded: it has no name"),
+        (" ", "metric ' ' was not recorded: it has no name"),
+        ("m" * 251, "its name has 251 characters, and MLflow has room for 250"),
+        ("sh\nare", "its name has characters that cannot be printed"),
+    ],
+)
+def test_a_name_that_mlflow_would_not_have_is_refused_aloud(
+    capture: Capture, caplog: pytest.LogCaptureFixture, name: str, why: str
+) -> None:
+    tierlens.agent("a")(lambda: tierlens.metric(name, 1))()
+    assert why in caplog.text
+    assert not [key for key in capture.attributes("a") if key.startswith((keys.METRIC, keys.METRIC_REFUSED))]
+
+
+def test_a_name_and_a_label_may_be_as_long_as_mlflow_has_room(capture: Capture) -> None:
+    tierlens.agent("a")(lambda: tierlens.metric("m" * 250, "h" * 250))()
+    assert capture.attributes("a")[keys.METRIC + "m" * 250] == "h" * 250
 
 
 def test_a_refused_value_that_is_mended_later_is_recorded(capture: Capture) -> None:

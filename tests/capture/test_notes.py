@@ -254,3 +254,30 @@ def test_inside_a_model_call_of_the_nodes_they_mean_the_node(capture: Capture) -
 
     run(capture, does)
     assert metrics(capture, "node") == {"chunks": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "stored"),
+    [
+        ("../../x.png", "x.png"),
+        ("/etc/x.png", "etc/x.png"),
+        ("..\\x.png", "x.png"),
+        ("plots/./x.png", "plots/x.png"),
+        ("a\nb\x00.png", "a_b_.png"),
+        (Path("x.png"), "x.png"),
+        ("Größe: 5 %.png", "Größe: 5 %.png"),
+    ],
+)
+def test_an_artifacts_name_leads_nowhere_else(capture: Capture, name: Any, stored: str) -> None:
+    run(capture, lambda: tierlens.artifact(name, b"bytes"))
+    (artifact,) = capture.journal.routings[capture.journal.named("node").span_id].artifacts
+    assert (artifact.name, artifact.content_type) == (stored, "image/png")
+
+
+@pytest.mark.parametrize("name", ["", " ", "..", "../..", "/", "x" * 201])
+def test_an_artifact_without_a_name_that_a_file_may_have_is_refused_aloud(
+    capture: Capture, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    run(capture, lambda: tierlens.artifact(name, b"bytes"))
+    assert capture.journal.routings[capture.journal.named("node").span_id].artifacts == ()
+    assert "was not stored: it" in caplog.text

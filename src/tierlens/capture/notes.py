@@ -28,6 +28,7 @@ P = ParamSpec("P")
 log = logging.getLogger("tierlens")
 MAX_ARTIFACT = 32 * 1024 * 1024
 _LONGEST_TAG = 4_096
+_LONGEST_NAME = 200
 _URI = re.compile(r"prompts:/([^/@]+)(?:/(\d+)|@.+)?")
 _TEXTS = frozenset({"application/json", "application/xml", "application/yaml", "application/sql", "image/svg+xml"})
 
@@ -68,8 +69,8 @@ def metric(name: str, value: Metric) -> None:
 
     Args:
         name: the metric's name, as in ``causal_confidence``.
-        value: a finite number, a bool or a label, in the range that the agent's YAML may give. Anything else is
-            refused: the reason stands on the span and in the log, and nothing is stored as 0.
+        value: a finite number, a bool or a label of up to 250 characters, in the range that the agent's YAML may give.
+            Anything else is refused: the reason stands on the span and in the log, and nothing is stored as 0.
     """
     recorder, here = active.recorder(), current_span()
     if recorder is not None and here is not None:
@@ -127,16 +128,33 @@ def artifact(name: str, content: Any) -> None:
     """Attach a file to the agent span this code runs in.
 
     Args:
-        name: its file name; the ending gives the type.
+        name: its file name; the ending gives the type. Of a path, what would lead elsewhere is left out: ``../x`` is
+            ``x``. Characters that cannot be printed become ``_``.
         content: bytes, text, a ``pathlib.Path`` to copy, a matplotlib figure, or anything with a JSON form.
     """
     recorder, here = active.recorder(), current_span()
     if recorder is None or here is None or not here.policy.log_artifacts or not here.nearest_agent().recording:
         return
     try:
-        _attach(recorder, here.nearest_agent(), name, _bytes(name, content))
+        named = _file_name(str(name))
+        _attach(recorder, here.nearest_agent(), named, _bytes(named, content))
     except (JournalRefused, ValueError, OSError) as error:
-        log.warning("tierlens: artifact %r was not stored: %s", name, error)
+        log.warning("tierlens: artifact %r was not stored: %s", str(name)[:80], error)
+
+
+def _file_name(name: str) -> str:
+    """``name`` as a path below any folder.
+
+    Raises:
+        ValueError: nothing of it is a name, or it is too long for one.
+    """
+    printable = "".join(one if one.isprintable() else "_" for one in name.replace("\\", "/"))
+    parts = [part for part in printable.split("/") if part.strip(". ")]
+    if not parts:
+        raise ValueError("it has no file name, such as uplift.png")
+    if len(safe := "/".join(parts)) > _LONGEST_NAME:
+        raise ValueError(f"its name has {len(safe)} characters, more than the {_LONGEST_NAME} allowed")
+    return safe
 
 
 def _attach(recorder: Recorder, span: Open, name: str, content: bytes) -> None:

@@ -282,6 +282,22 @@ def test_without_mlflow_the_journal_is_done_and_the_next_run_does_the_rest(serve
     assert not (server.journal / "forget.left").exists()
 
 
+@pytest.mark.server
+def test_a_trace_whose_root_the_journal_refused_is_found_by_its_start(server: Place) -> None:
+    hers = somebodys(ANNA)
+    with contextlib.closing(server.open()) as journal:
+        journal.append_start(hers.root._replace(end_ns=0), Routing(server.experiment, root=True))
+        for span in hers.spans[1:]:
+            journal.append(span, Routing(server.experiment))
+        server.deliver()
+        assert server.stored() == {hers.id}
+
+        done = server.forget("--user", ANNA, "--yes")
+
+    assert done.json["mlflow"]["traces"] == 1
+    assert server.stored() == set()
+
+
 def test_without_mlflow_what_was_done_and_what_not_is_said(nowhere: Place) -> None:
     nowhere.recorded(somebodys(ANNA))
 

@@ -271,12 +271,14 @@ def test_an_otlp_endpoint_cannot_be_asked(tmp_path: Path) -> None:
 
 @pytest.mark.server
 def test_incomplete_lists_traces_that_lack_spans(tmp_path: Path, mlflow_server: StoredMlflow, experiment: str) -> None:
-    whole, lacking = agent_trace(), agent_trace()
+    whole, lacking, rootless = agent_trace(), agent_trace(), agent_trace()
     journal = Journal(tmp_path / JOURNAL, resource={})
     for trace, started in ((whole, 3), (lacking, 5)):
         said = {keys.SPANS_STARTED: started}
         root = trace.root._replace(attributes={**trace.root.attributes, **said})
         write(journal, Trace((root, *trace.spans[1:])), experiment)
+    for span in rootless.spans[1:]:
+        journal.append(span, Routing(experiment))
     journal.close()
     assert tierlens(tmp_path, "journal", "drain", MLFLOW_TRACKING_URI=mlflow_server.uri).code == 0
 
@@ -285,5 +287,6 @@ def test_incomplete_lists_traces_that_lack_spans(tmp_path: Path, mlflow_server: 
     assert ran.code == 1
     listed = {one["trace_id"]: (one["started"], one["stored"]) for one in ran.json}
     assert listed[f"tr-{lacking.id}"] == (5, 3)
+    assert listed[f"tr-{rootless.id}"] == (None, 2)
     assert f"tr-{whole.id}" not in listed
     assert mlflow_server.trace(whole.id)["tags"][keys.COMPLETE] == "true"

@@ -16,7 +16,7 @@ from tierlens.sinks.base import Sink
 from tierlens.sinks.fanout import FanOut
 from tierlens.sinks.mlflow_http import MlflowHttpSink
 from tierlens.sinks.mlflow_store import MlflowStoreSink
-from tierlens.sinks.witness import Request, witness_of
+from tierlens.sinks.witness import Request, Told, witness_of
 from tierlens.testing.sinks import KnowingSink, MemorySink
 
 
@@ -93,3 +93,19 @@ def test_of_two_destinations_the_first_is_asked() -> None:
 
     assert witness_of(both) is knowing
     assert witness_of(FanOut(MemorySink(), knowing)) is None
+
+
+def test_a_trace_says_whether_its_root_is_there_and_what_it_was_tagged_with(sink: Any, experiment: str) -> None:
+    trace = agent_trace()
+    assert sink.told(trace.id) is None
+    sink.send(batch(experiment, *trace.spans[1:]))
+    assert sink.told(trace.id) == Told(rooted=False, started=None, complete=None)
+
+    sink.tag(trace.id, {keys.COMPLETE: "false", keys.SPANS: "2 of ?", "user": "anna", "mlflow.traceName": "known"})
+    assert sink.told(trace.id) == Told(rooted=False, started=None, complete=False)
+    [found] = sink.incomplete(1)
+    assert (found.trace_id, found.name, found.stored) == (f"tr-{trace.id}", "known", 2)
+
+    said = {keys.COMPLETE: "true", keys.SPANS: "3 of 3"}
+    sink.send(replace(batch(experiment, trace.root), tags={trace.id: said}))
+    assert sink.told(trace.id) == Told(rooted=True, started=3, complete=True)

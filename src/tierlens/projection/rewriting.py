@@ -19,7 +19,7 @@ _STRUCTURE: Final = frozenset(
     {
         *(keys.SPAN_TYPE, keys.MODEL, keys.PROVIDER, keys.TOKEN_USAGE, keys.COST, keys.OUTCOME, keys.PARAMS),
         *(keys.AGENT, keys.TIER, keys.BRAND, keys.TRACE_NAME, keys.RUN_ID, keys.CHECKPOINT_NS, keys.TOOL_CALL_ID),
-        *(keys.FINER_USAGE, keys.SERVICE_TIER, keys.TRACE_TAG + keys.COMPLETE),
+        *(keys.FINER_USAGE, keys.SERVICE_TIER, keys.TRACE_TAG + keys.SPANS, keys.TRACE_TAG + keys.COMPLETE),
         *(keys.TRACE_TAG + name for name in ("app", "brand", "kpi", "environment", "agents", "tiers", "outcome")),
     }
 )
@@ -63,6 +63,11 @@ def rewritten_record(record: Record, rewrite: Rewrite) -> Record:
         for key, value in record.run.tags.items()
     }
     return replace(record, run=replace(record.run, tags=tags))
+
+
+def rewritten_tags(tags: Mapping[str, str], rewrite: Rewrite) -> dict[str, str]:
+    """A trace's tags."""
+    return {key: text if keys.TRACE_TAG + key in _STRUCTURE else _text(text, rewrite) for key, text in tags.items()}
 
 
 def _finding(finding: Finding, rewrite: Rewrite) -> Finding:

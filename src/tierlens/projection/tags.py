@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import orjson
+
 from tierlens import keys
 
 Json = Mapping[str, Any]
@@ -32,16 +34,25 @@ def _tagged(span: Json, tags: Mapping[str, str]) -> Json:
     return {**span, "attributes": [*span.get("attributes", ()), *said]}
 
 
-def completeness(started: int, stored: int) -> dict[str, str]:
-    """Whether a trace is complete: every span that was started, and meant to be recorded, is stored."""
+def completeness(started: int | None, stored: int) -> dict[str, str]:
+    """Whether a trace is complete: every span that was started, and meant to be recorded, is stored. ``started`` is
+    None where no root says it: one span is missing then, the root."""
+    complete = started is not None and stored >= started
     # Both counts in one: a tag costs MLflow's server a fortieth of what a whole trace does.
-    return {keys.SPANS: f"{stored}{_OF}{started}", keys.COMPLETE: "true" if stored >= started else "false"}
+    counts = f"{stored}{_OF}{'?' if started is None else started}"
+    return {keys.SPANS: counts, keys.COMPLETE: "true" if complete else "false"}
 
 
 def spans_stored(tags: Mapping[str, str]) -> tuple[int | None, int | None]:
     """How many spans of a trace were stored when it was tagged, and how many had been started; None if not said."""
     stored, _, started = tags.get(keys.SPANS, "").partition(_OF)
-    return (int(stored), int(started)) if stored.isdecimal() and started.isdecimal() else (None, None)
+    return int(stored) if stored.isdecimal() else None, int(started) if started.isdecimal() else None
+
+
+def trace_tags(root: bytes) -> dict[str, str]:
+    """What a root, or its start record, says of its trace, by its OTLP JSON."""
+    said = ((a["key"], a["value"].get("stringValue", "")) for a in orjson.loads(root).get("attributes", ()))
+    return {key.removeprefix(keys.TRACE_TAG): text for key, text in said if key.startswith(keys.TRACE_TAG)}
 
 
 def spans_started(root: bytes) -> int | None:

@@ -5,7 +5,7 @@ warning in its log, and what stands before a server may lie as well. Every root 
 request it came with, so that one count of the spans below the tag speaks for all traces of a request, at a
 hundredth of what storing them costs. Where the count is another than what was sent, and for spans that came without
 their root, each trace's span ids are fetched. (Spans that a foreign process adds to the same traces would have to
-make up exactly for lost ones to hide them.)
+make up exactly for lost ones to hide them.) What becomes of a trace whose root does not come is `rootless`'s.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from tierlens import keys
-from tierlens.errors import DeliveryError, Unavailable
+from tierlens.errors import DeliveryError, Rejected, Unavailable
 from tierlens.projection.tags import completeness, spans_started
 from tierlens.shipping.alarm import Alarms
 from tierlens.shipping.clock import Clock
 from tierlens.shipping.entry import Entry
 from tierlens.shipping.limits import Limits
 from tierlens.shipping.parcel import Parcel
+from tierlens.shipping.rootless import Rootless
 from tierlens.shipping.taken import Awaited, Ledger, Trace, root_of
 from tierlens.sinks.witness import Request, Witness
 
@@ -38,6 +39,10 @@ class Keeper(Protocol):
     def let_go(self, awaited: Awaited) -> None: ...
 
     def send_again(self, awaited: Awaited) -> None: ...
+
+    def has_ended(self, awaited: Awaited) -> bool:
+        """Its writer's process is gone, or it was a dead letter."""
+        ...
 
     def give_up(self, awaited: Awaited) -> None:
         """It was taken and missing too often."""
@@ -64,18 +69,19 @@ class Audit:
         clock: Clock,
         alarms: Alarms,
         name: Callable[[], str],
+        rootless: Rootless,
     ) -> None:
         self._witness, self._keeper = witness, keeper
         self._limits, self._clock, self._alarms, self._name = limits, clock, alarms, name
-        self._ledger = Ledger()
+        self._ledger, self._rootless = Ledger(), rootless
         self._alone: dict[str, float] = {}
         self._failures, self._rests_until = 0, float("-inf")
         self.missing = 0
         self.hurry = False
 
     def __bool__(self) -> bool:
-        """Whether anything was taken that was not seen yet."""
-        return self._ledger.awaited > 0
+        """Whether anything was taken that was not seen yet, or is to be said of its trace."""
+        return self._ledger.awaited > 0 or self._rootless_due() is not None
 
     def tags(self, parcel: Parcel) -> dict[str, dict[str, str]]:
         """What the roots in a parcel are to say: how this try to send it is called, and how complete they are."""
@@ -104,6 +110,9 @@ class Audit:
             trace.known.update(entry.line.span for entry in group.entries)
             for entry in group.entries if self._witness else ():
                 self._keep(trace, entry)
+            trace.rooted |= group.rooted
+            if group.rooted:
+                self._rootless.drop(trace.id)
             if (root := root_of(group)) is not None:
                 self._ledger.root_taken(trace, root, request, now + self._limits.audit_s)
                 self._alone.pop(trace.id, None)
@@ -111,6 +120,10 @@ class Audit:
                 wait = self._limits.audit_s if trace.delivery else self._limits.audit_rootless_s
                 self._alone.setdefault(trace.id, now + wait)
         self._bound()
+
+    def expect_root(self, trace_id: str) -> None:
+        """The root of a trace lies in the dead letters."""
+        self._rootless.wait(trace_id)
 
     def recall(self, entry: Entry) -> None:
         """A line that was taken when somebody else shipped, and not seen since."""
@@ -129,7 +142,7 @@ class Audit:
         if now < self._rests_until:
             return False
         try:
-            asked = self._ask_of_request(now) or self._ask_of_trace(now)
+            asked = self._ask_of_request(now) or self._ask_of_trace(now) or self._ask_of_rootless()
         except DeliveryError as error:
             self._unanswered(error, now)
             return False
@@ -156,6 +169,7 @@ class Audit:
         """Monotonic time of the next question; None where there is none."""
         dues = [sent.due for sent in list(self._ledger.sent.values())[:1]]
         dues += [min(self._alone.values())] if self._alone else []
+        dues += [due] if self._witness and (due := self._rootless.next_at()) is not None else []
         return max(min(dues), self._rests_until) if dues else None
 
     def _ask_of_request(self, now: float) -> bool:
@@ -180,16 +194,35 @@ class Audit:
         del self._alone[due]
         return True
 
+    def _rootless_due(self) -> str | None:
+        return self._rootless.due() if self._witness else None
+
+    def _ask_of_rootless(self) -> bool:
+        due = self._rootless_due()
+        if due is None or self._witness is None:
+            return False
+        try:
+            self._rootless.conclude(self._witness, due)
+        except DeliveryError as error:
+            # What is said of one trace only, as that it was deleted meanwhile, must not end all asking.
+            if not isinstance(error, Rejected) and error.status not in _NO_SUCH_QUESTION:
+                raise
+            self._rootless.drop(due)
+        return True
+
     def _compare(self, trace: Trace) -> None:
         if self._witness is None:
             return
         held = self._witness.held([trace.id]).get(trace.id, frozenset())
+        ended = any(map(self._keeper.has_ended, trace.awaited.values()))
         for awaited in self._ledger.release(trace, trace.awaited.keys() & held):
             self._keeper.let_go(awaited)
         if lost := self._ledger.release(trace, list(trace.awaited)):
             self._lost(trace, lost)
         elif trace.delivery:
             self._say_complete(self._witness, trace, len(held))
+        elif not trace.rooted:
+            self._rootless.wait(trace.id, soon=ended)
 
     def _lost(self, trace: Trace, lost: list[Awaited]) -> None:
         self.missing += len(lost)

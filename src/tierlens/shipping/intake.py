@@ -9,6 +9,7 @@ from pathlib import Path
 from tierlens.journal.codec import Line
 from tierlens.journal.lock import is_orphan
 from tierlens.journal.segment import Writer, lock_path, writers
+from tierlens.projection.tags import is_real_root, trace_tags
 from tierlens.shipping.alarm import Alarms
 from tierlens.shipping.entry import Entry
 from tierlens.shipping.feed import Feed
@@ -91,6 +92,13 @@ class Intake:
         """The start record of a span, whoever's, that has not been dealt with yet; None where there is none."""
         feed = self._opens.get(span)
         return feed.start_of(span) if feed is not None else None
+
+    def start_tags(self, trace: str) -> dict[str, str]:
+        """What the start record of a trace's own root says of the trace, if it has not been dealt with yet."""
+        for start in (feed.start_of(span) for span, feed in list(self._opens.items())):
+            if start is not None and start.trace == trace and start.root and is_real_root(start.payload):
+                return trace_tags(start.payload)
+        return {}
 
     def close(self) -> None:
         for feed in self.feeds.values():

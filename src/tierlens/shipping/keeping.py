@@ -48,6 +48,10 @@ class KeptLines:
                 return
         self.let_go(awaited)
 
+    def has_ended(self, awaited: Awaited) -> bool:
+        feed = self._feeds.get(awaited.writer)
+        return awaited.line is not None or feed is None or feed.dead
+
     def _line(self, awaited: Awaited) -> Line | None:
         feed = self._feeds.get(awaited.writer)
         try:

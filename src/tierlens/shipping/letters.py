@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from tierlens.errors import DamagedLine, DeliveryError, TooLarge, Unavailable
 from tierlens.journal.codec import Line
+from tierlens.projection.tags import is_real_root
 from tierlens.shipping.clock import Clock
 from tierlens.shipping.deadletter import DeadLetters, Letter, Part
 from tierlens.shipping.entry import Destination, Entry, Group
@@ -37,13 +38,22 @@ def pause_after(tries: int, limits: Limits) -> float:
 
 
 class Retries:
-    """The dead letters of a journal that are still tried, and from when on."""
+    """The dead letters of a journal that are still tried, and from when on.
+
+    Attributes:
+        roots: traces whose root was among them at first.
+    """
 
     def __init__(self, letters: DeadLetters, finishes: Finishes, runs: RunLog, limits: Limits, clock: Clock) -> None:
         self._letters, self._finishes, self._runs = letters, finishes, runs
         self._limits, self._clock = limits, clock
-        now = clock.monotonic()
-        self._due = {name: now for name, letter, _ in letters.all() if not letter.final}
+        self._due: dict[str, float] = {}
+        self.roots: list[str] = []
+        for name, letter, line in letters.all():
+            if not letter.final:
+                self._due[name] = clock.monotonic()
+            if letter.part == "span" and line.root and is_real_root(line.payload):
+                self.roots.append(line.trace)
 
     def next(self) -> Parcel | None:
         """The next letter that is due, as a parcel of its own."""

@@ -33,6 +33,7 @@ class Limits:
         blob_rest_s: how long an artifact's bytes stay after they were delivered.
         audit_s: how long after a request was taken the sink is asked whether it holds it.
         audit_rootless_s: the same for spans that came without their trace's root.
+        rootless_s: a trace that has not grown for so long, and whose root has not come, is tagged as incomplete.
         audit_spans: how many spans may wait to be seen; beyond, the oldest count as seen.
     """
 
@@ -56,6 +57,7 @@ class Limits:
     blob_rest_s: float = 3600.0
     audit_s: float = 1.0
     audit_rootless_s: float = 30.0
+    rootless_s: float = 3600.0
     audit_spans: int = 50_000
 
 

@@ -28,6 +28,7 @@ from tierlens.shipping.limits import Limits
 from tierlens.shipping.lull import Lull
 from tierlens.shipping.outbox import Outbox
 from tierlens.shipping.parcel import Parcel
+from tierlens.shipping.rootless import Rootless
 from tierlens.shipping.runs import RunLog
 from tierlens.shipping.sieve import Sieve
 from tierlens.shipping.tally import Tally
@@ -81,6 +82,7 @@ class Shipper:
             clock=self._clock,
             alarms=self._alarms,
             name=lambda: f"{rng.getrandbits(48):012x}",
+            rootless=Rootless(self._clock, self._limits.rootless_s, self._is_over, self._intake.start_tags),
         )
         self._delivery = Delivery(
             sink,
@@ -97,6 +99,8 @@ class Shipper:
             tell=tell,
             tally=self._stored_lines.extend,
         )
+        for trace in self._retries.roots:
+            self._audit.expect_root(trace)
         self._look_at = self._clock.monotonic()
         self._breath = threading.Event()
         self._new_next = True
@@ -224,6 +228,9 @@ class Shipper:
         if self._tally is not None and self._stored_lines:
             self._tally.taken(self._stored_lines, self._intake.start_of)
         self._stored_lines.clear()
+
+    def _is_over(self) -> bool:
+        return self.drained and not self._intake.living
 
     def _take_up(self, feed: Feed, now: float) -> None:
         for entry in feed.held_entries():

@@ -38,6 +38,7 @@ class Trace:
         delivery: the request its root came with; "" while the root has not come.
         started: how many spans there should be; None where nobody says.
         incomplete: it is tagged so.
+        rooted: a root of it has come, its own, or that of a part of another process's trace.
         misses: how often spans of it were found missing.
     """
 
@@ -47,6 +48,7 @@ class Trace:
     delivery: str = ""
     started: int | None = None
     incomplete: bool = False
+    rooted: bool = False
     misses: int = 0
 
     def lacks(self, stored: int) -> bool:

@@ -20,11 +20,12 @@ from tierlens.sinks.base import Batch, Finish
 from tierlens.sinks.encoding import Spans, parsed
 from tierlens.sinks.parallel import in_parallel
 from tierlens.sinks.runs import RunBackend, RunBook
-from tierlens.sinks.witness import Incomplete, Request
+from tierlens.sinks.witness import Incomplete, Request, Told
 
 Json = Mapping[str, Any]
 
 _HOUR_MS: Final = 3_600_000
+_NOT_ENDED: Final = frozenset({None, "IN_PROGRESS", "STATE_UNSPECIFIED"})
 _NOT_ACTIVE: Final = "must be in the 'active' state"
 
 
@@ -118,6 +119,10 @@ class MlflowSink:
         """As ``Witness`` has it."""
         return {trace_id: self._backend.span_ids(trace.mlflow_id(trace_id)) for trace_id in trace_ids}
 
+    def told(self, trace_id: str) -> Told | None:
+        """As ``Witness`` has it."""
+        return next(map(_told, self._backend.trace_infos([trace.mlflow_id(trace_id)])), None)
+
     def incomplete(self, limit: int) -> Sequence[Incomplete]:
         """As ``Witness`` has it."""
         return [_incomplete(info) for info in self._backend.traces_tagged(keys.COMPLETE, "false", limit)]
@@ -180,6 +185,12 @@ class MlflowSink:
 
     def _all(self, calls: Iterable[Callable[[], None]]) -> None:
         in_parallel(list(calls), self._width)
+
+
+def _told(info: Json) -> Told:
+    tags: Mapping[str, str] = info.get("tags", {})
+    complete = {"true": True, "false": False}.get(tags.get(keys.COMPLETE, ""))
+    return Told(info.get("state") not in _NOT_ENDED, spans_stored(tags)[1], complete)
 
 
 def _incomplete(info: Json) -> Incomplete:

@@ -15,11 +15,11 @@ from typing import Final
 from tierlens.errors import Forbidden
 from tierlens.projection.finish import Attached, Finish
 from tierlens.projection.prices import PriceBook
-from tierlens.projection.rewriting import Rewrite, rewritten_finish, rewritten_payload, rewritten_record
+from tierlens.projection.rewriting import Rewrite, rewritten_finish, rewritten_payload, rewritten_record, rewritten_tags
 from tierlens.projection.runs import Record
 from tierlens.sinks.base import Batch, Sink
 from tierlens.sinks.mlflow import MlflowSink
-from tierlens.sinks.witness import Incomplete, Request
+from tierlens.sinks.witness import Incomplete, Request, Told
 
 DROPPED: Final = "[redacted:failed]"
 SETTING: Final = "TIERLENS_SHIP_REDACTOR"
@@ -133,11 +133,14 @@ class RewritingMlflowSink(RewritingSink):
     def held(self, trace_ids: Sequence[str]) -> Mapping[str, Set[str]]:
         return self._inner.held(trace_ids)
 
+    def told(self, trace_id: str) -> Told | None:
+        return self._inner.told(trace_id)
+
     def incomplete(self, limit: int) -> Sequence[Incomplete]:
         return self._inner.incomplete(limit)
 
     def tag(self, trace_id: str, tags: Mapping[str, str]) -> None:
-        self._inner.tag(trace_id, tags)
+        self._inner.tag(trace_id, rewritten_tags(tags, self._rewrite))
 
 
 def redactor_named(name: str) -> Rewrite:

@@ -43,6 +43,21 @@ class Incomplete:
     stored: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a trace says of itself.
+
+    Attributes:
+        rooted: its root is there.
+        started: spans there should be; None where nobody says.
+        complete: as it is tagged; None where it is not.
+    """
+
+    rooted: bool
+    started: int | None
+    complete: bool | None
+
+
 @runtime_checkable
 class Witness(Protocol):
     """Says what a sink holds, or raises a DeliveryError."""
@@ -53,6 +68,10 @@ class Witness(Protocol):
 
     def held(self, trace_ids: Sequence[str]) -> Mapping[str, Set[str]]:
         """The ids of each trace's spans; a trace that is not there has none."""
+        ...
+
+    def told(self, trace_id: str) -> Told | None:
+        """What a trace says of itself; None where it is not there."""
         ...
 
     def incomplete(self, limit: int) -> Sequence[Incomplete]:

@@ -11,9 +11,9 @@ import orjson
 from tierlens import keys
 from tierlens.errors import DeliveryError
 from tierlens.projection.prices import PUBLISHED, PriceBook
-from tierlens.projection.tags import spans_stored
+from tierlens.projection.tags import spans_stored, trace_tags
 from tierlens.sinks.base import Batch, Finish, Record, RunSink, Sink
-from tierlens.sinks.witness import Incomplete, Request
+from tierlens.sinks.witness import Incomplete, Request, Told
 
 
 class MemorySink:
@@ -105,6 +105,16 @@ class KnowingSink(MemorySink):
     def held(self, trace_ids: Sequence[str]) -> Mapping[str, Set[str]]:
         self._ask()
         return {one: {k for k, span in self.spans.items() if span["traceId"] == one} for one in trace_ids}
+
+    def told(self, trace_id: str) -> Told | None:
+        self._ask()
+        spans = [span for span in self.spans.values() if span["traceId"] == trace_id]
+        roots = [span for span in spans if not span.get("parentSpanId")]
+        said = [trace_tags(orjson.dumps(root)) for root in roots] + [self.tags.get(trace_id, {})]
+        tags = {key: text for one in said for key, text in one.items()}
+        complete = tags.get(keys.COMPLETE)
+        told = Told(bool(roots), spans_stored(tags)[1], complete == "true" if complete else None)
+        return told if spans else None
 
     def incomplete(self, limit: int) -> Sequence[Incomplete]:
         self._ask()

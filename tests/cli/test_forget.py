@@ -260,6 +260,24 @@ def test_a_backup_elsewhere_is_gone_through_by_a_run_of_its_own(server: Place) -
 
 
 @pytest.mark.server
+def test_a_backup_that_names_nobody_any_more_is_told_what_was_erased(server: Place) -> None:
+    hers = somebodys(ANNA)
+    server.recorded(Trace(hers.spans[:2]))
+    server.deliver()
+    copy = server.folder / "backup"
+    nameless = hers.spans[2]._replace(attributes={})
+    line = decode(encode(nameless, Routing(server.experiment), b'{"attributes":[]}').rstrip(b"\n"))
+    DeadLetters(copy).put(line, Letter("rejected", 422, "no", 1, 1, 1, final=True, writer=""))
+    server.forget("--user", ANNA, "--yes")
+    shutil.copy(server.journal / "forgotten.jsonl", copy)
+
+    done = server.forget("--user", ANNA, "--yes", "--journal-dir", str(copy))
+
+    assert done.json["dead_letters"] == 1
+    assert DeadLetters(copy).names() == []
+
+
+@pytest.mark.server
 def test_without_mlflow_the_journal_is_done_and_the_next_run_does_the_rest(server: Place) -> None:
     hers = somebodys(ANNA)
     # Its root, which names her, waits in the journal: MLflow cannot say whose what it has is.

@@ -21,14 +21,21 @@ def test_a_grant_is_enough_and_fits_or_is_nothing(free: int, wanted: int, segmen
     assert granted <= max(wanted, segment_room)
 
 
-def test_usage_counts_blobs_and_dead_letters_too(tmp_path: Path) -> None:
-    for folder in ("blobs", "dead-letter"):
+def test_usage_counts_all_folders(tmp_path: Path) -> None:
+    for folder in ("blobs", "dead-letter", "paused", "configurations"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "file").write_bytes(bytes(100))
     (tmp_path / "segment").write_bytes(bytes(100))
 
-    assert usage(tmp_path) == 300
+    assert usage(tmp_path) == 500
     assert usage(tmp_path / "missing") == 0
+
+
+def test_notes_of_pauses_keep_no_span_out(tmp_path: Path) -> None:
+    (tmp_path / "paused").mkdir()
+    (tmp_path / "paused" / "note.json").write_bytes(bytes(1_000))
+
+    assert Allowance(tmp_path, 1_000, lambda: 0.0).take(1_000, 100) == 1_000
 
 
 def test_a_refusal_is_not_measured_again_at_once(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from tierlens.journal.segment import BLOBS, DEAD_LETTER
+from tierlens.journal.segment import BLOBS, CONFIGURATIONS, DEAD_LETTER, PAUSED
 
 _SMALLEST_GRANT: Final = 65_536
 _SHARE: Final = 8
@@ -15,7 +15,16 @@ _MEASURE_AGAIN_S: Final = 0.1
 
 
 def usage(directory: Path) -> int:
-    """Bytes of all files in the journal, its blobs and its dead letters included."""
+    """Bytes of all files in the journal and its folders."""
+    return _bound(directory) + sum(_bytes_in(directory / notes) for notes in (PAUSED, CONFIGURATIONS))
+
+
+def _bound(directory: Path) -> int:
+    """Bytes of what the quota is for: segments, blobs, dead letters.
+
+    Notes of pauses are left out. They are small, but one a conversation for a month: to add them up takes 3 µs each,
+    and this is asked on the agent's thread.
+    """
     return sum(_bytes_in(path) for path in (directory, directory / BLOBS, directory / DEAD_LETTER))
 
 
@@ -64,7 +73,7 @@ class Allowance:
         fresh = self._measured_at is not None and now - self._measured_at < _MEASURE_AGAIN_S
         if fresh and wanted > self._free:
             return 0
-        self._free, self._measured_at = self._quota - usage(self._directory), now
+        self._free, self._measured_at = self._quota - _bound(self._directory), now
         granted = grant(self._free, wanted, segment_room)
         self._free -= granted
         return granted

@@ -1,4 +1,5 @@
-"""Having delivered what lies in a journal now: by oneself, or by the process that ships from it already."""
+"""Having delivered what lies in a journal now: by oneself, the process that a dead agent left making way, or, where one
+ships for agents that live, by that one."""
 
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ def drain(
     Where a process ships for agents that live, it is left to that process: it is asked to hurry, and waited for.
 
     Args:
-        sink: opened only if this process ships.
+        sink: called once, and closed; sinks connect to nothing before they are used.
         patience_s: how long to go on without anything being taken.
         open_tally: called only if this process ships; counts for metrics.
     """

@@ -6,6 +6,7 @@ import logging
 
 import pytest
 
+from tierlens.capture.measuring import measure
 from tierlens.capture.outcomes import FINE
 from tierlens.capture.recorder import Recorder
 from tierlens.capture.shield import Shield, shielded
@@ -43,6 +44,23 @@ def test_each_cause_is_said_once_a_minute(caplog: pytest.LogCaptureFixture) -> N
         shield.report("there", ValueError("broken"))
     said = [record.getMessage() for record in caplog.records]
     assert ["here" in said[0], "(4 times" in said[1], "there" in said[2], len(said)] == [True, True, True, 3]
+
+
+def test_refused_metrics_of_one_name_are_counted_into_the_next_warning(caplog: pytest.LogCaptureFixture) -> None:
+    clock = FakeClock()
+    recorder = Recorder(MemoryJournal(), Policies(), Shield(strict=False, clock=clock.monotonic))
+    opened = recorder.start("run", "agent", "AGENT", parent=None, context=Context())
+    with caplog.at_level(logging.WARNING, "tierlens"):
+        for value in (float("nan"), object(), [1]):
+            measure(recorder, opened, "confidence", value)
+        clock.turn(61)
+        measure(recorder, opened, "confidence", {})
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 2
+    assert "nan is no finite number" in said[0]
+    assert said[1].endswith(
+        "a value of type dict is no finite number, bool or text (and 2 more since the last warning)"
+    )
 
 
 def test_a_strict_one_lets_it_out() -> None:

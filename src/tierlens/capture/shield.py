@@ -34,7 +34,7 @@ class Shield:
         self.failures: Counter[str] = Counter()
         self._clock = clock
         self._silence_s = silence_s
-        self._said: dict[str, float] = {}
+        self._said: dict[str, tuple[float, int]] = {}
         self._lock = threading.Lock()
 
     def report(self, where: str, error: Exception) -> None:
@@ -51,15 +51,19 @@ class Shield:
         self.warn(cause, text, error)
 
     def warn(self, cause: str, text: str, error: Exception | None = None) -> None:
-        """Log ``text``, unless something of the same cause was logged within the last minute."""
+        """Log ``text``; if something of the same cause was logged within the last minute, only count it, and say next
+        time how many there were."""
         with self._lock:
             now = self._clock()
-            if now - self._said.get(cause, -self._silence_s) < self._silence_s:
+            at, unsaid = self._said.get(cause, (float("-inf"), 0))
+            if now - at < self._silence_s:
+                self._said[cause] = at, unsaid + 1
                 return
             if len(self._said) >= _CAUSES:  # some name what a user named
-                self._said = {said: at for said, at in self._said.items() if now - at < self._silence_s}
-            self._said[cause] = now
-        log.warning("tierlens: %s", text, exc_info=error)
+                self._said = {said: what for said, what in self._said.items() if now - what[0] < self._silence_s}
+            self._said[cause] = now, 0
+        more = f" (and {unsaid} more since the last warning)" if unsaid and error is None else ""
+        log.warning("tierlens: %s%s", text, more, exc_info=error)
 
 
 def shielded(method: Function) -> Function:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,8 @@ from tierlens.spans import Artifact, Invocation, Routing
 from tierlens.testing.http_stub import HttpStub, Reply
 
 NOWHERE = "http://127.0.0.1:9"
-ANNA, BERT = "anna@example.org", "bert"
+# Tests at work beside these erase theirs from the same server.
+ANNA, BERT = (f"{name}-{uuid.uuid4().hex}@example.org" for name in ("anna", "bert"))
 
 
 def somebodys(user: str, session: str = "s-1") -> Trace:

@@ -103,8 +103,8 @@ def test_a_trace_says_whether_its_root_is_there_and_what_it_was_tagged_with(sink
 
     sink.tag(trace.id, {keys.COMPLETE: "false", keys.SPANS: "2 of ?", "user": "anna", "mlflow.traceName": "known"})
     assert sink.told(trace.id) == Told(rooted=False, started=None, complete=False)
-    [found] = sink.incomplete(1)
-    assert (found.trace_id, found.name, found.stored) == (f"tr-{trace.id}", "known", 2)
+    found = next(one for one in sink.incomplete(500) if one.trace_id == f"tr-{trace.id}")
+    assert (found.name, found.stored) == ("known", 2)
 
     said = {keys.COMPLETE: "true", keys.SPANS: "3 of 3"}
     sink.send(replace(batch(experiment, trace.root), tags={trace.id: said}))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 
 import orjson
@@ -11,12 +11,13 @@ import pytest
 from tests.journal.spans import EXPERIMENT, span
 from tests.shipping.harness import BRAND, Scene, append_trace
 from tierlens import keys
-from tierlens.errors import Forbidden, Unavailable
+from tierlens.errors import DeliveryError, Forbidden, Rejected, Unavailable
 from tierlens.journal import Journal
 from tierlens.journal.cursor import read_cursor
 from tierlens.journal.segment import cursor_path, writers
 from tierlens.shipping.deadletter import DeadLetters
 from tierlens.sinks.base import Batch
+from tierlens.sinks.witness import Request
 from tierlens.spans import Routing
 from tierlens.testing.sinks import FlakySink, KnowingSink, MemorySink
 
@@ -270,3 +271,59 @@ def test_without_anybody_to_ask_nothing_is_kept(scene: Scene) -> None:
 
     assert len(segments(scene)) == 1
     assert shipper.settled
+
+
+class Choking(KnowingSink):
+    """Cannot say anything of some requests and traces."""
+
+    def __init__(self, *traces: int, error: DeliveryError, requests: bool = False) -> None:
+        super().__init__()
+        self.error, self._requests = error, requests
+        self._traces = {f"{trace:032x}" for trace in traces}
+
+    def count(self, request: Request) -> int:
+        if self._requests and any(self.tags[trace][keys.DELIVERY] == request.delivery for trace in self._traces):
+            raise self.error
+        return super().count(request)
+
+    def held(self, trace_ids: Sequence[str]) -> Mapping[str, Set[str]]:
+        if not self._requests and self._traces & set(trace_ids):
+            raise self.error
+        return super().held(trace_ids)
+
+
+@pytest.mark.parametrize("error", [Unavailable("500", 500), Rejected("too much to compare")], ids=["500", "rejected"])
+def test_a_trace_that_cannot_be_asked_about_holds_up_no_other(scene: Scene, error: DeliveryError) -> None:
+    scene.sink = Choking(1, error=error)
+    journal, shipper = scene.journal(segment_bytes=1_000), scene.shipper()
+    append_trace(journal, 1, root=False)
+
+    for trace in range(2, 20):
+        append_trace(journal, trace, root=False)
+        scene.run(shipper, seconds=20)
+    scene.run(shipper, seconds=60)
+
+    assert shipper.settled
+    assert len(segments(scene)) == 1
+
+
+def test_a_request_that_cannot_be_asked_about_is_asked_about_trace_by_trace(scene: Scene) -> None:
+    scene.sink = Choking(1, error=Unavailable("500", 500), requests=True)
+    journal, shipper = scene.journal(), scene.shipper()
+    for trace in range(1, 20):
+        append_trace(journal, trace)
+        scene.run(shipper, seconds=10)
+
+    assert shipper.settled
+    assert shipper.missing == 0
+
+
+def test_an_outage_is_not_taken_for_an_answer(scene: Scene, sink: KnowingSink) -> None:
+    sink.silent = Unavailable("asleep", 503)
+    journal, shipper = scene.journal(), scene.shipper()
+    append_trace(journal, 1)
+    append_trace(journal, 2, root=False)
+
+    scene.run(shipper, seconds=3_000)
+
+    assert not shipper.settled

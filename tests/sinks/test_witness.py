@@ -12,6 +12,7 @@ import pytest
 
 from tests.sinks.traces import Trace, agent_trace, batch
 from tierlens import keys
+from tierlens.errors import Rejected
 from tierlens.sinks.base import Sink
 from tierlens.sinks.fanout import FanOut
 from tierlens.sinks.mlflow_http import MlflowHttpSink
@@ -93,6 +94,11 @@ def test_of_two_destinations_the_first_is_asked() -> None:
 
     assert witness_of(both) is knowing
     assert witness_of(FanOut(MemorySink(), knowing)) is None
+
+
+def test_a_trace_that_is_gone_cannot_be_tagged_and_all_else_can_be_asked(sink: Any) -> None:
+    with pytest.raises(Rejected):
+        sink.tag(agent_trace().id, {keys.COMPLETE: "true"})
 
 
 def test_a_trace_says_whether_its_root_is_there_and_what_it_was_tagged_with(sink: Any, experiment: str) -> None:

@@ -28,6 +28,7 @@ from tierlens.sinks.witness import Request, Witness
 _PAUSE_S: Final = 5.0
 _LONGEST_PAUSE_S: Final = 120.0
 _MISSES: Final = 3
+_IN_VAIN: Final = 5
 _NO_SUCH_QUESTION: Final = frozenset({404, 405, 501})
 
 
@@ -76,6 +77,7 @@ class Audit:
         self._ledger, self._rootless = Ledger(), rootless
         self._alone: dict[str, float] = {}
         self._failures, self._rests_until = 0, float("-inf")
+        self._answers, self._in_vain = 0, dict[str, tuple[int, int]]()
         self.missing = 0
         self.hurry = False
 
@@ -150,7 +152,9 @@ class Audit:
             # What cannot be understood is no answer either, and must not end shipping.
             self._unanswered(Unavailable(repr(error)), now)
             return False
-        self._failures = 0 if asked else self._failures
+        if asked:
+            self._failures = 0
+            self._answers += 1
         return asked
 
     def _unanswered(self, error: DeliveryError, now: float) -> None:
@@ -176,8 +180,16 @@ class Audit:
         sent = next(iter(self._ledger.sent.values()), None)
         if sent is None or not (self.hurry or now >= sent.due):
             return False
-        whole = self._witness is None or self._witness.count(sent.request) == sent.spans
-        del self._ledger.sent[sent.request.delivery]
+        name = sent.request.delivery
+        try:
+            whole = self._witness is None or self._witness.count(sent.request) == sent.spans
+        except Exception as error:
+            if not self._is_hopeless(name, error):
+                self._ledger.sent.move_to_end(name)
+                raise
+            whole = False
+        del self._ledger.sent[name]
+        self._in_vain.pop(name, None)
         for trace in list(sent.traces.values()):
             if whole and not trace.incomplete:
                 self._done(trace)
@@ -190,9 +202,26 @@ class Audit:
         if due is None:
             return False
         if (trace := self._ledger.traces.get(due)) is not None:
-            self._compare(trace)
+            try:
+                self._compare(trace)
+            except Exception as error:
+                if not self._is_hopeless(due, error):
+                    self._alone[due] = self._alone.pop(due)
+                    raise
+                self._alarms.warn("audit", f"the sink cannot be asked of trace {due}, so its word is taken: {error}")
+                self._done(trace)
         del self._alone[due]
+        self._in_vain.pop(due, None)
         return True
+
+    def _is_hopeless(self, question: str, error: Exception) -> bool:
+        """Whether it is this question that fails, again and again, while others are answered."""
+        if isinstance(error, DeliveryError) and error.status in _NO_SUCH_QUESTION:
+            return False
+        answers, times = self._in_vain.get(question, (-1, 0))
+        times += self._answers > answers
+        self._in_vain[question] = self._answers, times
+        return isinstance(error, Rejected) or times >= _IN_VAIN
 
     def _rootless_due(self) -> str | None:
         return self._rootless.due() if self._witness else None
@@ -203,11 +232,13 @@ class Audit:
             return False
         try:
             self._rootless.conclude(self._witness, due)
-        except DeliveryError as error:
-            # What is said of one trace only, as that it was deleted meanwhile, must not end all asking.
-            if not isinstance(error, Rejected) and error.status not in _NO_SUCH_QUESTION:
+        except Exception as error:
+            # A sink that cannot say this may still be asked all else.
+            unknown = isinstance(error, DeliveryError) and error.status in _NO_SUCH_QUESTION
+            if not (unknown or self._is_hopeless(due, error)):
                 raise
             self._rootless.drop(due)
+        self._in_vain.pop(due, None)
         return True
 
     def _compare(self, trace: Trace) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 
 from tierlens import keys
 from tierlens.attachments import attachment_id
-from tierlens.errors import Rejected
+from tierlens.errors import Forbidden, Rejected
 from tierlens.projection import trace
 from tierlens.projection.experiments import Experiments, ExperimentStore, UnknownExperiment
 from tierlens.projection.prices import PUBLISHED, PriceBook
@@ -129,8 +129,12 @@ class MlflowSink:
 
     def tag(self, trace_id: str, tags: Mapping[str, str]) -> None:
         """As ``Witness`` has it."""
-        for key, value in tags.items():
-            self._backend.set_tag(trace.mlflow_id(trace_id), key, value)
+        try:
+            for key, value in tags.items():
+                self._backend.set_tag(trace.mlflow_id(trace_id), key, value)
+        except Forbidden as e:
+            # It was deleted meanwhile, which says nothing of what else can be asked.
+            raise Rejected(e.detail, e.status) if e.status == 404 else e from e
 
     def _in_experiment(self, name: str, act: Callable[[str], None]) -> None:
         try:

@@ -137,9 +137,10 @@ class RestBackend:
         answer = self._channel.request("GET", path, limit=_TRACE)
         if answer.status == 404 and answer.error_code == _MISSING:
             return frozenset()
-        found = accepted(answer).json().get("trace")
-        if found is None:
-            raise Unavailable(f"{self._channel.shown}: a trace of more than {_TRACE} bytes cannot be compared")
+        if accepted(answer).cut:
+            raise Rejected(f"{self._channel.shown}: a trace of more than {_TRACE} bytes cannot be compared")
+        if (found := answer.json().get("trace")) is None:
+            raise Unavailable(f"{self._channel.shown} does not answer like MLflow", answer.status)
         return {_hex(span["span_id"]) for span in found.get("spans", ())}
 
     def set_tag(self, trace_id: str, key: str, value: str) -> None:

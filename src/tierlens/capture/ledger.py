@@ -205,7 +205,7 @@ class StateLedger:
 
     def _whole(self, value: object, max_bytes: int, brief: bool = False) -> bytes:
         if not isinstance(value, list):
-            return self._item(value, max_bytes, brief)
+            return self._item(payload.natives(value) if type(value) is tuple else value, max_bytes, brief)
         if len(value) == 1:
             return b"[%b]" % self._item(value[0], max_bytes, brief)
         items: list[bytes] = []
@@ -214,7 +214,7 @@ class StateLedger:
             encoded = self._item(item, max_bytes, brief)
             size += len(encoded)
             if size > max_bytes and items:
-                rest = payload.cut_note(payload.encode(value[len(items) :]))
+                rest = payload.cut_note(payload.encode(payload.natives(value[len(items) :])))
                 items.append(orjson.dumps({"$cut": {"items": len(value) - len(items), **rest}}))
                 break
             items.append(encoded)

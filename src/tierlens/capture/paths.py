@@ -6,7 +6,9 @@ import math
 import numbers
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import Any
 
+from tierlens.capture.shapes import has
 from tierlens.spans import Metric
 
 
@@ -18,6 +20,8 @@ def lookup(root: Mapping[str, object], path: str) -> object | None:
             here = here.get(step)
         elif isinstance(here, list | tuple):
             here = here[int(step)] if step.lstrip("-").isdigit() and -len(here) <= int(step) < len(here) else None
+        elif step.lstrip("-").isdigit() and has(here, "shape"):
+            here = _at(here, int(step))
         else:
             here = None if step.startswith("_") else _attribute(here, step)
         if here is None:
@@ -32,12 +36,32 @@ def _attribute(value: object, name: str) -> object | None:
         return None
 
 
+def _at(array: Any, place: int) -> object | None:
+    """What stands at a place of an array, or of a column."""
+    try:
+        return array.iloc[place] if has(array, "iloc") else array[place]  # type: ignore[no-any-return]  # foreign
+    except Exception:  # no such place, or no places at all
+        return None
+
+
+def _alone(value: Any) -> object:
+    """What an array of no dimensions, or another library's number, is in Python; all else as it is."""
+    try:
+        return value.item() if has(value, "shape") and has(value, "item") and value.shape == () else value
+    except Exception:  # a tensor that is nowhere, say
+        return value
+
+
 def as_metric(value: object) -> Metric | None:
-    """``value`` as a metric (number, bool or label), or None where it is none: NaN, infinities, other types."""
+    """``value`` as a metric (number, bool or label), or None where it is none: NaN, infinities, other types.
+
+    An array of no dimensions is the number in it.
+    """
     if isinstance(value, bool | str):
         return value
-    if type(value).__name__ in ("bool_", "bool"):
-        return bool(value)
+    value = _alone(value)
+    if isinstance(value, bool | str):
+        return value
     if not isinstance(value, numbers.Real | Decimal):
         return None
     try:

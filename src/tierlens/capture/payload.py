@@ -7,6 +7,7 @@ of theirs is imported here.
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,9 @@ MAX_TEXT = 1_000_000
 MAX_DEPTH = 24
 MAX_ITEMS = 2_000
 MAX_NUMBERS = 10_000
+_NUMBERS = frozenset({"bool", "bool_", "float16", "float32", "float64"}) | {
+    f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
+}
 
 
 def dumps(value: object) -> str:
@@ -38,6 +42,8 @@ def encode(value: object) -> bytes:
 
 def describe(value: Any) -> object:
     """What stands in the JSON for an object that orjson does not know."""
+    if is_number(value):
+        return value.item()
     if is_message(value):
         return as_message(value)
     if has(value, "page_content"):
@@ -59,6 +65,20 @@ def describe(value: Any) -> object:
     if has(value, "shape"):
         return f"<{type(value).__name__} {tuple(value.shape)}>"
     return safe_repr(value)
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a number of numpy's that has its like in Python."""
+    kind = type(value)
+    return kind.__name__ in _NUMBERS and kind.__module__ == "numpy"
+
+
+def natives(items: Sequence[object]) -> Sequence[object]:
+    """A list whose items are all of one of numpy's types as Python's numbers, at once: one by one takes far longer."""
+    if len(items) < MAX_ITEMS or not is_number(items[0]) or len(set(map(type, items))) != 1:
+        return items
+    numbers: list[object] = sys.modules["numpy"].array(items).tolist()
+    return numbers
 
 
 def _is_numpys(value: object) -> bool:

@@ -12,7 +12,7 @@ import tierlens
 from tests.performance import database
 from tests.performance.probes.bare import QUESTION
 from tests.performance.reference import workload
-from tierlens.shipping.run import run_once
+from tierlens.shipping.hosts.run import run_once
 from tierlens.sinks.mlflow_store import MlflowStoreSink
 
 WARM_UP, CALLS = 10, 20

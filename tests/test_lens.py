@@ -25,7 +25,7 @@ from tests.capture.graphs import chain
 from tests.conftest import StoredMlflow
 from tierlens.errors import ConfigError, SettingsError, UnknownBrand
 from tierlens.lens import Lens
-from tierlens.shipping.run import run_once
+from tierlens.shipping.hosts.run import run_once
 from tierlens.testing import MemorySink
 
 QUESTION = {"question": "Why did new starts fall?"}

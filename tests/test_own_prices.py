@@ -36,9 +36,9 @@ from tierlens.projection import instruments
 from tierlens.projection.prices import Price, PriceBook
 from tierlens.settings import Settings
 from tierlens.shipping.configured import shipping_for
+from tierlens.shipping.hosts.run import run_once
+from tierlens.shipping.hosts.spawn import beginnings
 from tierlens.shipping.metrics import tally_from
-from tierlens.shipping.run import run_once
-from tierlens.shipping.spawn import beginnings
 from tierlens.sinks.configured import sink_for, sink_from
 from tierlens.testing.http_stub import HttpStub
 from tierlens.testing.mlflow_stub import MlflowStub

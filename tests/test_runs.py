@@ -21,7 +21,7 @@ from tests.cli.running import tierlens as cli
 from tests.conftest import StoredMlflow
 from tests.journal.processes import eventually
 from tierlens.lens import Lens
-from tierlens.shipping.run import run_once
+from tierlens.shipping.hosts.run import run_once
 from tierlens.sinks.mlflow_http import MlflowHttpSink
 
 pytestmark = pytest.mark.server

@@ -14,7 +14,7 @@ from tests.capture.graphs import chain
 from tests.cli.running import Ran
 from tests.cli.running import tierlens as command
 from tests.conftest import StoredMlflow
-from tierlens.shipping.run import run_once
+from tierlens.shipping.hosts.run import run_once
 from tierlens.sinks.mlflow_http import MlflowHttpSink
 from tierlens.testing.http_stub import HttpStub, Recorded, Reply
 

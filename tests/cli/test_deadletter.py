@@ -11,8 +11,8 @@ from tests.cli.running import tierlens
 from tests.sinks.traces import Trace
 from tierlens.errors import Rejected
 from tierlens.shipping.deadletter import DeadLetters
-from tierlens.shipping.drain import drain
 from tierlens.testing.sinks import FlakySink, MemorySink
+from tierlens.upkeep.drain import drain
 
 
 @pytest.fixture

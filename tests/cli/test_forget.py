@@ -23,11 +23,11 @@ from tierlens.journal.pauses import Pause, Pauses
 from tierlens.journal.segment import segment_path
 from tierlens.journal.writer import Journal
 from tierlens.shipping.deadletter import DeadLetters, Letter
-from tierlens.shipping.drain import drain
 from tierlens.sinks.mlflow_http import MlflowHttpSink
 from tierlens.sinks.mlflow_store import MlflowStoreSink
 from tierlens.spans import Artifact, Invocation, Routing
 from tierlens.testing.http_stub import HttpStub, Reply
+from tierlens.upkeep.drain import drain
 
 NOWHERE = "http://127.0.0.1:9"
 # Tests at work beside these erase theirs from the same server.

@@ -19,7 +19,6 @@ from tierlens import keys
 from tierlens.errors import JournalRefused
 from tierlens.journal.segment import SHIPPER_LOCK
 from tierlens.journal.writer import Journal
-from tierlens.shipping.drain import drain
 from tierlens.shipping.limits import Limits
 from tierlens.shipping.shipper import Shipper
 from tierlens.sinks.mlflow_http import MlflowHttpSink
@@ -27,6 +26,7 @@ from tierlens.spans import Routing
 from tierlens.testing.clock import FakeClock
 from tierlens.testing.mlflow_stub import MlflowStub
 from tierlens.testing.sinks import KnowingSink, MemorySink
+from tierlens.upkeep.drain import drain
 
 NOWHERE = "http://127.0.0.1:9"
 

@@ -1,6 +1,6 @@
 """The set-ups of docs/deploying.md, each with the real host: what was recorded arrives, however processes come and go.
 
-gunicorn with ``--preload`` is in tests/shipping/test_hosts.py.
+gunicorn with ``--preload`` is in tests/shipping/hosts/test_hosts.py.
 """
 
 from __future__ import annotations

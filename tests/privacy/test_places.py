@@ -14,8 +14,8 @@ from tests.privacy.places import Places
 from tests.privacy.planted import planted, where
 from tierlens.errors import Rejected
 from tierlens.journal.segment import BLOBS, DEAD_LETTER
+from tierlens.shipping.hosts.run import run_once
 from tierlens.shipping.limits import Limits
-from tierlens.shipping.run import run_once
 from tierlens.testing import FlakySink, MemorySink
 
 Start = Callable[..., Places]

@@ -14,9 +14,9 @@ from tierlens.journal import Journal
 from tierlens.journal.lock import is_orphan
 from tierlens.journal.segment import SHIPPER_LOCK
 from tierlens.shipping.handover import state
-from tierlens.shipping.process import ShippingProcess
-from tierlens.shipping.spawn import beginnings
-from tierlens.shipping.thread import ShippingThread
+from tierlens.shipping.hosts.process import ShippingProcess
+from tierlens.shipping.hosts.spawn import beginnings
+from tierlens.shipping.hosts.thread import ShippingThread
 from tierlens.sinks.mlflow_http import MlflowHttpSink
 from tierlens.testing.mlflow_stub import MlflowStub
 

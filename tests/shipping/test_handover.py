@@ -14,7 +14,7 @@ from tierlens.shipping import handover
 from tierlens.shipping.alarm import Alarms
 from tierlens.shipping.handover import Claim, ShipperState
 from tierlens.shipping.health import Health
-from tierlens.shipping.run import run_forever
+from tierlens.shipping.hosts.run import run_forever
 from tierlens.testing.clock import FakeClock
 from tierlens.testing.sinks import MemorySink
 

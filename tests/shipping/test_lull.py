@@ -15,11 +15,11 @@ from tierlens.journal import Journal
 from tierlens.journal.lock import is_orphan
 from tierlens.journal.segment import SHIPPER_LOCK
 from tierlens.shipping.clock import SystemClock
-from tierlens.shipping.external import ExternalShipping
+from tierlens.shipping.hosts.external import ExternalShipping
+from tierlens.shipping.hosts.run import run_forever
+from tierlens.shipping.hosts.thread import ShippingThread
 from tierlens.shipping.limits import Limits, limits_from, limits_of_thread
-from tierlens.shipping.run import run_forever
 from tierlens.shipping.shipper import Shipper
-from tierlens.shipping.thread import ShippingThread
 from tierlens.testing.sinks import MemorySink
 
 

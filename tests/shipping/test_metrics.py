@@ -22,8 +22,8 @@ from tierlens.journal import Journal
 from tierlens.local.ports import free_port, is_free
 from tierlens.negotiated import VARIABLE
 from tierlens.projection import instruments
+from tierlens.shipping.hosts.thread import ShippingThread
 from tierlens.shipping.metrics import tally_from
-from tierlens.shipping.thread import ShippingThread
 from tierlens.sinks.metrics_plan import MetricsPlan, plan_from
 from tierlens.testing.http_stub import HttpStub
 from tierlens.testing.mlflow_stub import MlflowStub

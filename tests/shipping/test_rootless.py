@@ -10,10 +10,10 @@ from tests.shipping.test_audit import ROOT, rooted
 from tierlens import keys
 from tierlens.errors import Rejected
 from tierlens.shipping.deadletter import DeadLetters
-from tierlens.shipping.postbox import put_back
 from tierlens.sinks.base import Batch
 from tierlens.spans import Routing, Span
 from tierlens.testing.sinks import FlakySink, KnowingSink
+from tierlens.upkeep.postbox import put_back
 
 HOUR_S = 3_600.0
 
@@ -188,6 +188,6 @@ def test_a_shipper_at_its_end_speaks_for_them_too(scene: Scene, sink: KnowingSin
 
 
 def ship_once(scene: Scene) -> None:
-    from tierlens.shipping.run import run_once
+    from tierlens.shipping.hosts.run import run_once
 
     assert run_once(scene.directory, scene.sink, limits=scene.limits, clock=scene.clock).drained

@@ -12,9 +12,9 @@ from tierlens.journal.cursor import read_cursor
 from tierlens.journal.forgotten import Subject, remember
 from tierlens.journal.segment import cursor_path
 from tierlens.shipping.deadletter import DeadLetters
-from tierlens.shipping.verify import compare
 from tierlens.spans import Routing
 from tierlens.testing.sinks import FlakySink, KnowingSink
+from tierlens.upkeep.verify import compare
 
 
 def forget(scene: Scene, *traces: int) -> None:

@@ -11,9 +11,9 @@ from tests.journal.spans import ROUTING, START_NS, filled, span
 from tests.shipping.harness import Scene, append_trace
 from tierlens.errors import JournalRefused, Rejected, Unavailable
 from tierlens.journal import Journal
-from tierlens.shipping.survey import survey
 from tierlens.shipping.vitals import Vitals, VitalSigns
 from tierlens.testing.sinks import FlakySink
+from tierlens.upkeep.survey import survey
 
 
 class Beside:

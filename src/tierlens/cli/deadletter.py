@@ -114,7 +114,7 @@ def retry(
 
       tierlens journal deadletter retry --all
     """
-    from tierlens.shipping.postbox import put_back
+    from tierlens.upkeep.postbox import put_back
 
     directory = journal_directory(journal_dir)
     folder = DeadLetters(directory)

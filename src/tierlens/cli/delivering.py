@@ -15,14 +15,14 @@ from tierlens.cli.mends import mend_of
 from tierlens.cli.output import counted, plain, print_json
 
 if TYPE_CHECKING:
-    from tierlens.shipping.run import RunReport
+    from tierlens.shipping.hosts.run import RunReport
 
 _LOOK_S: Final = 0.2
 
 
 def say(report: RunReport, directory: Path, as_json: bool) -> None:
     """What came of a run, and what is left."""
-    from tierlens.shipping.survey import survey
+    from tierlens.upkeep.survey import survey
 
     left = survey(directory).pending
     if as_json:
@@ -53,7 +53,7 @@ def progress(directory: Path, *, show: bool) -> Iterator[None]:
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
-    from tierlens.shipping.survey import ends, unread_bytes
+    from tierlens.upkeep.survey import ends, unread_bytes
 
     until = ends(directory)
     total = unread_bytes(directory, until)

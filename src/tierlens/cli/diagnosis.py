@@ -23,8 +23,8 @@ from tierlens.journal.lock import is_orphan
 from tierlens.journal.segment import SHIPPER_LOCK
 from tierlens.policy import Policies
 from tierlens.settings import Settings, variable
-from tierlens.shipping.survey import Survey, survey
 from tierlens.sinks.databases import shown
+from tierlens.upkeep.survey import Survey, survey
 
 _PACKAGES: Final = ("tierlens", "mlflow", "langgraph", "langchain-core", "anthropic")
 _ALARM_SHARE: Final = 0.8

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tierlens.journal.forgotten import Subject
-    from tierlens.shipping.erasure import Erasure, Found, Tell
+    from tierlens.upkeep.erasure import Erasure, Found, Tell
 
 _TRACE: Final = re.compile(r"(?:tr-)?([0-9a-f]{32})")
 _LONGEST_SESSION: Final = 250
@@ -49,9 +49,9 @@ def forget(
 
       tierlens forget --trace tr-0af7651916cd43dd8448eb211c80319c --yes --json
     """
-    from tierlens.shipping.erasure import Erasure
     from tierlens.sinks.databases import shown
     from tierlens.sinks.erasing import stored_traces
+    from tierlens.upkeep.erasure import Erasure
 
     subjects = _subjects(user, session, trace or [])
     if journal_dir is not None:

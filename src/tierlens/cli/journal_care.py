@@ -30,9 +30,9 @@ def drain(
       tierlens journal drain --patience 300 --json
     """
     from tierlens.config.environment import environment_of
-    from tierlens.shipping.drain import drain as deliver
     from tierlens.shipping.metrics import tally_from
     from tierlens.sinks.configured import sink_from
+    from tierlens.upkeep.drain import drain as deliver
 
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
     directory = journal_directory(journal_dir)
@@ -64,8 +64,8 @@ def verify(
       tierlens journal verify --check --json
     """
     from tierlens.cli.tracking import must_exist
-    from tierlens.shipping.verify import verify as compare
     from tierlens.sinks.configured import sink_for
+    from tierlens.upkeep.verify import verify as compare
 
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
     directory = journal_directory(journal_dir)
@@ -104,7 +104,7 @@ def repair(
 
       tierlens journal repair --yes
     """
-    from tierlens.shipping.repair import flaws, mend
+    from tierlens.upkeep.repair import flaws, mend
 
     directory = journal_directory(journal_dir)
     found = [flaw for flaw in flaws(directory) if not flaw.done]

@@ -23,7 +23,7 @@ from tierlens.cli.output import (
 
 if TYPE_CHECKING:
     from tierlens.journal.follow import Written
-    from tierlens.shipping.survey import Survey
+    from tierlens.upkeep.survey import Survey
 
 _FOLLOW_S: Final = 0.2
 
@@ -45,7 +45,7 @@ def stat(
 
       tierlens journal stat --json --max-lag 300 --max-share 0.8
     """
-    from tierlens.shipping.survey import survey
+    from tierlens.upkeep.survey import survey
 
     directory = journal_directory(journal_dir)
     found = survey(directory)

@@ -9,8 +9,8 @@ from tierlens import settings
 from tierlens.cli.output import AsJson, JournalDir, journal_directory, print_json, print_table
 
 if TYPE_CHECKING:
-    from tierlens.shipping.tabulating import Calls, Whose
     from tierlens.shipping.vitals import Vitals
+    from tierlens.upkeep.tabulating import Calls, Whose
 
 
 def metrics(journal_dir: JournalDir = None, as_json: AsJson = False) -> None:
@@ -28,8 +28,8 @@ def metrics(journal_dir: JournalDir = None, as_json: AsJson = False) -> None:
     """
     from tierlens.config.prices import own_prices
     from tierlens.projection.prices import PriceBook
-    from tierlens.shipping.tabulating import tabulated
     from tierlens.shipping.vitals import VitalSigns
+    from tierlens.upkeep.tabulating import tabulated
 
     directory = journal_directory(journal_dir)
     prices = PriceBook(own_prices(settings.load(journal_dir=journal_dir).config_dir))

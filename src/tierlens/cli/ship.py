@@ -16,8 +16,8 @@ from tierlens.cli.delivering import progress, say
 from tierlens.cli.output import AsJson, JournalDir, Patience, journal_directory
 
 if TYPE_CHECKING:
+    from tierlens.shipping.hosts.run import RunReport
     from tierlens.shipping.limits import Limits
-    from tierlens.shipping.run import RunReport
     from tierlens.shipping.tally import OpenTally
     from tierlens.sinks.base import Sink
 
@@ -48,9 +48,9 @@ def ship(
       tierlens ship --journal-dir /var/lib/app/journal --metrics-port 9464
     """
     from tierlens.config.environment import environment_of
+    from tierlens.shipping.hosts.run import collect_rarely, run_once
     from tierlens.shipping.limits import limits_from
     from tierlens.shipping.metrics import tally_from
-    from tierlens.shipping.run import collect_rarely, run_once
     from tierlens.sinks.configured import sink_from
 
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
@@ -73,7 +73,7 @@ def ship(
 
 
 def _until_told(directory: Path, sink: Sink, limits: Limits, open_tally: OpenTally) -> RunReport:
-    from tierlens.shipping.run import run_forever
+    from tierlens.shipping.hosts.run import run_forever
 
     stop = threading.Event()
     # A thread waits for the signals, as a handler would deadlock: it would run inside the main thread's own

@@ -15,7 +15,7 @@ from tierlens.shipping import Shipping
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tierlens.shipping.spawn import Beginnings
+    from tierlens.shipping.hosts.spawn import Beginnings
     from tierlens.sinks.base import Sink
 
 
@@ -29,24 +29,24 @@ def shipping_for(settings: Settings, journal: Journal, version: str) -> Shipping
         ConfigError: config/prices.yaml is not what it should be.
     """
     if settings.shipper == "external":
-        from tierlens.shipping.external import ExternalShipping
+        from tierlens.shipping.hosts.external import ExternalShipping
 
         return ExternalShipping(journal)
-    from tierlens.shipping.spawn import beginnings
+    from tierlens.shipping.hosts.spawn import beginnings
 
     begin = beginnings(environment_of(settings), version)
     in_thread = partial(_shipping_thread, begin, journal)
     if settings.shipper == "thread":
         return in_thread()
-    from tierlens.shipping.process import ShippingProcess
+    from tierlens.shipping.hosts.process import ShippingProcess
 
     return ShippingProcess(journal, begin, in_thread)
 
 
 def _shipping_thread(begin: Beginnings, journal: Journal) -> Shipping:
+    from tierlens.shipping.hosts.thread import ShippingThread
     from tierlens.shipping.limits import limits_of_thread
     from tierlens.shipping.metrics import tally_from
-    from tierlens.shipping.thread import ShippingThread
 
     return ShippingThread(
         journal,

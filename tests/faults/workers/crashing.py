@@ -11,7 +11,7 @@ from typing import Any, Final
 from tests.faults.workers.emitting import RESOURCE, Emitter
 from tests.faults.workers.orders import Orders
 from tierlens.journal import Journal
-from tierlens.shipping.run import run_once
+from tierlens.shipping.hosts.run import run_once
 from tierlens.shipping.shipper import Shipper
 from tierlens.sinks.mlflow_http import MlflowHttpSink
 from tierlens.spans import Artifact, Routing

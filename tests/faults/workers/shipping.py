@@ -14,7 +14,7 @@ import psutil
 from tests.faults.receipts import Receipts
 from tests.faults.workers.clocks import HurriedClock
 from tests.faults.workers.orders import Orders
-from tierlens.shipping.run import run_forever
+from tierlens.shipping.hosts.run import run_forever
 from tierlens.sinks.credentials import Credentials
 from tierlens.sinks.mlflow_http import MlflowHttpSink
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.performance import database
 from tierlens.projection.runs import Record
-from tierlens.shipping.run import collect_rarely, run_once
+from tierlens.shipping.hosts.run import collect_rarely, run_once
 from tierlens.sinks.base import Batch, Finish
 from tierlens.sinks.mlflow_http import MlflowHttpSink
 

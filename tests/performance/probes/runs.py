@@ -23,7 +23,7 @@ from tests.projection.invocations import CALL, line, routed
 from tierlens.journal import Journal
 from tierlens.projection.prices import PUBLISHED
 from tierlens.projection.runs import Record, record
-from tierlens.shipping.run import collect_rarely, run_once
+from tierlens.shipping.hosts.run import collect_rarely, run_once
 from tierlens.sinks.mlflow_http import WIDTH, MlflowHttpSink
 
 EXPERIMENT = "bench/runs"

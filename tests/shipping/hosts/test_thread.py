@@ -16,8 +16,8 @@ from tierlens.errors import DeliveryError, Unavailable
 from tierlens.journal import Journal
 from tierlens.journal.lock import FileLock, is_orphan
 from tierlens.journal.segment import SHIPPER_LOCK
-from tierlens.shipping.run import run_once
-from tierlens.shipping.thread import ShippingThread
+from tierlens.shipping.hosts.run import run_once
+from tierlens.shipping.hosts.thread import ShippingThread
 from tierlens.testing.sinks import FlakySink, MemorySink
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tierlens.journal.writer import Journal
 from tierlens.shipping import handover
 from tierlens.shipping.clock import Clock, SystemClock
-from tierlens.shipping.flush import flush, report
+from tierlens.shipping.hosts.flush import flush, report
 from tierlens.shipping.report import FlushReport
 
 

@@ -6,8 +6,8 @@ from tests.journal.spans import EXPERIMENT, span
 from tests.shipping.harness import BRAND, Scene, append_trace
 from tests.shipping.test_shipper import rejecting
 from tierlens.shipping import FlushReport
-from tierlens.shipping.external import ExternalShipping
-from tierlens.shipping.flush import flush, report
+from tierlens.shipping.hosts.external import ExternalShipping
+from tierlens.shipping.hosts.flush import flush, report
 from tierlens.spans import Routing
 from tierlens.testing.sinks import FlakySink
 

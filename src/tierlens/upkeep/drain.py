@@ -13,10 +13,10 @@ from tierlens.journal.segment import cursor_path, writers
 from tierlens.journal.totals import read_totals
 from tierlens.shipping import handover
 from tierlens.shipping.clock import Clock, SystemClock
-from tierlens.shipping.run import RunReport, run_once
-from tierlens.shipping.survey import ends, unread_bytes
+from tierlens.shipping.hosts.run import RunReport, run_once
 from tierlens.shipping.tally import OpenTally, no_tally
 from tierlens.sinks.base import Sink
+from tierlens.upkeep.survey import ends, unread_bytes
 
 _LOOK_S: Final = 0.1
 _ASK_S: Final = 1.0

@@ -18,8 +18,8 @@ from tests.journal.spans import ROUTING, span
 from tests.shipping.agents import NOWHERE, SLOW_START_S, Agent, agent, no_shipper_left, numbers, shipper, shipper_ended
 from tests.shipping.harness import append_trace
 from tierlens.journal.segment import SHIP_LOG, SHIPPER_WANTED
+from tierlens.shipping.hosts.process import reachable
 from tierlens.shipping.limits import Limits
-from tierlens.shipping.process import reachable
 from tierlens.testing.http_stub import Reply
 from tierlens.testing.mlflow_stub import MlflowStub
 
@@ -160,7 +160,7 @@ def test_credentials_go_by_environment_and_never_as_arguments(beside: Agent, mlf
     assert {request.headers["authorization"] for request in mlflow.requests} == {"Bearer open-sesame"}
     if sys.platform == "linux":
         command = Path(f"/proc/{beside.shipping.pid}/cmdline").read_text()
-        assert "tierlens.shipping.child" in command
+        assert "tierlens.shipping.hosts.child" in command
         assert "sesame" not in command
         assert mlflow.uri not in command
 

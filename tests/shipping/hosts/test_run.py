@@ -10,7 +10,7 @@ from tests.shipping.harness import BRAND, Scene, append_trace
 from tierlens.errors import Forbidden, Unavailable
 from tierlens.journal.lock import FileLock
 from tierlens.journal.segment import SHIPPER_LOCK
-from tierlens.shipping.run import RunReport, run_forever, run_once
+from tierlens.shipping.hosts.run import RunReport, run_forever, run_once
 from tierlens.spans import Routing
 from tierlens.testing.sinks import FlakySink, MemorySink
 

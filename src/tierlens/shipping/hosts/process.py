@@ -18,11 +18,11 @@ from tierlens.journal.writer import Journal
 from tierlens.shipping import handover
 from tierlens.shipping.alarm import Alarms
 from tierlens.shipping.clock import Clock, SystemClock
-from tierlens.shipping.flush import flush
 from tierlens.shipping.health import Standing, hopeless
-from tierlens.shipping.relay import Relay
+from tierlens.shipping.hosts.flush import flush
+from tierlens.shipping.hosts.relay import Relay
+from tierlens.shipping.hosts.spawn import Beginnings, interpreter, spawn
 from tierlens.shipping.report import FlushReport
-from tierlens.shipping.spawn import Beginnings, interpreter, spawn
 
 if TYPE_CHECKING:
     from tierlens.shipping import Shipping

@@ -24,8 +24,8 @@ from tierlens.journal.lock import FileLock, is_orphan
 from tierlens.journal.pauses import Pauses
 from tierlens.journal.segment import FORGET_LEFT, FORGET_LOCK, PAUSED, SHIPPER_LOCK, create_directory, replace_durably
 from tierlens.shipping import handover
-from tierlens.shipping.besides import Besides
 from tierlens.sinks.erasing import Held, StoredTraces, many
+from tierlens.upkeep.besides import Besides
 
 _LOOK_S: Final = 0.1
 _UNSAID_S: Final = 2.0

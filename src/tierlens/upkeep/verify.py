@@ -16,10 +16,10 @@ from tierlens.journal.cursor import Cursor, read_cursor
 from tierlens.journal.forgotten import Forgotten
 from tierlens.journal.segment import cursor_path, writers
 from tierlens.shipping.deadletter import DeadLetters
-from tierlens.shipping.drain import drain
-from tierlens.shipping.postbox import put_back
 from tierlens.sinks.base import Sink
 from tierlens.sinks.witness import Witness, witness_of
+from tierlens.upkeep.drain import drain
+from tierlens.upkeep.postbox import put_back
 
 _SLICE: Final = 1 << 20
 

@@ -16,10 +16,10 @@ from tierlens.journal.erasing import segments
 from tierlens.journal.forgotten import Forgotten, Subject
 from tierlens.journal.lock import FileLock
 from tierlens.journal.segment import SHIPPER_LOCK
-from tierlens.shipping.besides import Besides
-from tierlens.shipping.erasure import Erasure
 from tierlens.shipping.handover import ShipperState, put_state
 from tierlens.shipping.health import Health
+from tierlens.upkeep.besides import Besides
+from tierlens.upkeep.erasure import Erasure
 
 ANNA = Subject("user", "anna")
 GONE = f"{7:032x}"

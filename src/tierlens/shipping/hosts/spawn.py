@@ -18,7 +18,7 @@ from tierlens.journal.lock import FileLock
 from tierlens.journal.segment import SHIP_LOG
 from tierlens.negotiated import VARIABLE
 
-_MODULE: Final = "tierlens.shipping.child"
+_MODULE: Final = "tierlens.shipping.hosts.child"
 _PYTHON: Final = re.compile(r"\.?(python|pypy|graalpy)", re.IGNORECASE)
 _DELIVERY: Final = (
     *("MLFLOW_TRACKING_", "MLFLOW_WORKSPACE", "MLFLOW_ARTIFACT_LOCATION"),

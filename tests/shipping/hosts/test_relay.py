@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tierlens.journal.segment import SHIP_LOG
-from tierlens.shipping.relay import Relay
+from tierlens.shipping.hosts.relay import Relay
 
 
 def said(caplog: pytest.LogCaptureFixture) -> list[str]:

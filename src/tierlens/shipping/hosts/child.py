@@ -1,4 +1,4 @@
-"""The process that ships for others: ``python -m tierlens.shipping.child JOURNAL LOCK DESTINATION``.
+"""The process that ships for others: ``python -m tierlens.shipping.hosts.child JOURNAL LOCK DESTINATION``.
 
 ``LOCK`` is the descriptor of the shipper's lock, held already, or "" where another process is to make way first. All
 settings are in the environment. It reads no configuration, since whoever started it has, and imports no more than
@@ -31,9 +31,9 @@ def main(journal: str, descriptor: str, destination: str) -> None:
     sys.modules["httpx._main"] = None  # type: ignore[assignment]  # so Python spells "cannot be imported"
     from tierlens.journal.lock import FileLock
     from tierlens.journal.segment import SHIPPER_LOCK
+    from tierlens.shipping.hosts.run import collect_rarely, run_forever
     from tierlens.shipping.limits import limits_from
     from tierlens.shipping.metrics import tally_from
-    from tierlens.shipping.run import collect_rarely, run_forever
     from tierlens.sinks.configured import sink_from
 
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)

@@ -14,8 +14,8 @@ from tierlens.projection import prices
 from tierlens.shipping import handover
 from tierlens.shipping.alarm import Alarms
 from tierlens.shipping.clock import Clock, SystemClock
-from tierlens.shipping.flush import flush
 from tierlens.shipping.health import Standing, hopeless
+from tierlens.shipping.hosts.flush import flush
 from tierlens.shipping.limits import Limits, limits_of_thread
 from tierlens.shipping.report import FlushReport
 from tierlens.shipping.shipper import Shipper

@@ -31,7 +31,7 @@ from tierlens.journal.segment import (
     writers,
 )
 from tierlens.shipping.deadletter import DeadLetters
-from tierlens.shipping.postbox import put_back
+from tierlens.upkeep.postbox import put_back
 
 
 @dataclass(frozen=True, slots=True)

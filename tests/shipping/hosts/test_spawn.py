@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tierlens.shipping.spawn import beginnings, interpreter
+from tierlens.shipping.hosts.spawn import beginnings, interpreter
 
 SETTINGS = {"MLFLOW_TRACKING_URI": "http://mlflow:5000", "MLFLOW_TRACKING_TOKEN": "hush", "HOME": "/home/a"}
 
@@ -71,9 +71,9 @@ def test_what_delivery_does_not_depend_on_makes_no_other_destination() -> None:
 @pytest.mark.parametrize(
     ("modules", "heavy"),
     [
-        ("tierlens.shipping.process", "httpx tierlens.sinks tierlens.shipping.shipper"),
+        ("tierlens.shipping.hosts.process", "httpx tierlens.sinks tierlens.shipping.shipper"),
         (
-            "tierlens.shipping.child tierlens.shipping.run tierlens.sinks.configured",
+            "tierlens.shipping.hosts.child tierlens.shipping.hosts.run tierlens.sinks.configured",
             "langchain_core mlflow pydantic typer",
         ),
     ],

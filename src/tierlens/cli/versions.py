@@ -107,7 +107,8 @@ def _version(agent: str, version: str, runs: Sequence[Any]) -> Version:
         each("tags", keys.BRAND),
         each("tags", MODEL),
         tuple(run.info.run_id for run in runs),
-        each("params", "model"),
+        # A run whose calls asked several has them in one param.
+        tuple(sorted({one for text in each("params", "model") for one in text.split(", ")})),
         min(run.info.start_time for run in runs),
         max(run.info.end_time or run.info.start_time for run in runs),
         next((text for run in runs if (text := yaml_of(run.data.tags))), ""),

@@ -152,6 +152,21 @@ def test_settings_win_over_the_file(tmp_path: Path) -> None:
     assert policies.agents["a"].experiment == policies.defaults.experiment == "env/{brand}"
 
 
+def test_what_the_environment_says_of_experiments_is_no_other_version(tmp_path: Path) -> None:
+    path = folder(tmp_path, "app: x", a="agent: a", b="agent: b\nmlflow_experiment: own")
+
+    here, there = config.load_policies(path), config.load_policies(path, experiment="env/{brand}")
+
+    assert there.experiment("K", there.agents["a"]) == "env/K"
+    assert {name: policy.version for name, policy in here.agents.items()} == {
+        name: policy.version for name, policy in there.agents.items()
+    }
+    assert [there.agents[name].flags() for name in "ab"] == [here.agents[name].flags() for name in "ab"]
+    assert here.defaults.version == there.defaults.version
+    (path / "agents/a.yaml").write_text("agent: a\nmlflow_experiment: other\n")
+    assert config.load_policies(path).agents["a"].version != here.agents["a"].version
+
+
 @pytest.mark.parametrize("template", ["fixed", "{app}", "{app}-{environment}", "{{brand}}"])
 @given(brands=st.lists(st.text(min_size=1), unique=True, max_size=4), listed=st.booleans())
 def test_no_two_brands_ever_share_an_experiment(template: str, brands: list[str], listed: bool) -> None:

@@ -95,7 +95,10 @@ class AgentPolicy:
     """The flags of one agent: config/agents/<agent>.yaml over the defaults of config/tierlens.yaml.
 
     Attributes:
-        version: twelve hex digits that stand for all other fields: the same flags, the same version.
+        configured_experiment: what config/ says where the environment or code says another ``experiment``; "" where
+            neither does.
+        version: twelve hex digits that stand for all that config/ says: the same flags, the same version, wherever
+            a process puts its traces.
     """
 
     agent: str = ""
@@ -111,6 +114,7 @@ class AgentPolicy:
     metrics: Mapping[str, MetricRule] = field(default_factory=dict)
     runs: RunsMode = "off"
     estimate_tokens: bool = False
+    configured_experiment: str = field(compare=False, default="")
     version: str = field(init=False, compare=False, default="")
 
     def __post_init__(self) -> None:
@@ -118,8 +122,9 @@ class AgentPolicy:
         object.__setattr__(self, "version", hashlib.sha256(text.encode()).hexdigest()[:12])
 
     def flags(self) -> dict[str, Any]:
-        """All other fields, as JSON has them."""
+        """All that config/ says, as JSON has it."""
         found = {name: value for name, value in asdict(self).items() if name != "version"}
+        found["experiment"] = found.pop("configured_experiment") or self.experiment
         plain: dict[str, Any] = json.loads(json.dumps(found, default=sorted))
         return plain
 

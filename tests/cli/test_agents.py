@@ -95,6 +95,27 @@ def test_every_configuration_that_ran_is_in_the_history(shop: Shop) -> None:
     assert f" {second['version']} " in shop.ask("list").out
 
 
+def test_a_version_is_that_of_config_wherever_its_traces_went(shop: Shop) -> None:
+    shop.run(FIRST)
+
+    elsewhere = command(shop.folder, "agents", "history", shop.agent, "--json", MLFLOW_TRACKING_URI=shop.server.uri)
+
+    assert [version["in_config"] for version in (*elsewhere.json, *shop.history())] == [True, True]
+
+
+def test_each_model_that_was_asked_is_named_once(shop: Shop) -> None:
+    shop.run(FIRST)
+    client = MlflowClient(shop.server.uri)
+    [run_id] = shop.history()[0]["runs"]
+    run = client.get_run(run_id)
+    for models in ("claude-a", "claude-a, claude-b"):
+        other = client.create_run(run.info.experiment_id, tags=run.data.tags).info.run_id
+        for name, text in {**run.data.params, "model": models}.items():
+            client.log_param(other, name, text)
+
+    assert shop.history()[0]["asked"] == ["claude-a", "claude-b"]
+
+
 def test_a_version_is_an_agent_version_of_mlflow_that_its_run_came_from(shop: Shop) -> None:
     shop.run(FIRST)
     shop.run(FIRST)

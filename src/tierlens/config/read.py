@@ -108,7 +108,8 @@ def _policies(
 ) -> Policies:
     model = application.model or ApplicationFile()
     defaults = _over(AgentPolicy(), model.defaults)
-    defaults = replace(defaults, experiment=experiment or defaults.experiment)
+    if experiment:
+        defaults = replace(defaults, experiment=experiment, configured_experiment=defaults.experiment)
     # What has no file has no configuration either, and so no versions of one; what has a file has runs of them.
     of_files = defaults if model.defaults.runs else replace(defaults, runs="per_version")
     return Policies(
@@ -141,6 +142,7 @@ def _over(base: AgentPolicy, flags: Flags) -> AgentPolicy:
     return replace(
         base,
         experiment=flags.mlflow_experiment or base.experiment,
+        configured_experiment="" if flags.mlflow_experiment else base.configured_experiment,
         log_prompts=flags.log_prompts if "log_prompts" in given else base.log_prompts,
         log_artifacts=flags.log_artifacts if "log_artifacts" in given else base.log_artifacts,
         sample=flags.sample if "sample" in given else base.sample,

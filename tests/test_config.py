@@ -204,6 +204,10 @@ def test_a_fixed_experiment_is_used_as_it_stands_by_the_one_brand_that_may() -> 
         ("keep: [errors]", "keep[0]: 'errors' is not error, or slow>DURATION"),
         ("keep: [error, slow>30]", "keep[1]: 'slow>30' is not error, or slow>DURATION with ms, s, m or h"),
         ("keep: [slow>-1s]", "keep[0]: 'slow>-1s' is not error, or slow>DURATION"),
+        (
+            "redact: ['Staff=[0-9]{5}']",
+            "'record_number' or 'card', nor name=pattern, with a name of lower-case letters, digits and _",
+        ),
         ("redact: [emial]", "redact[0]: 'emial' is not one of 'secrets', 'email', 'phone', 'record_number' or 'card'"),
         ("state: [a]", "state: a list is not a mapping of keys to values"),
         ("state: {inclde: [a]}", "state: inclde is not a known key; did you mean include?"),

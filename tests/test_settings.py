@@ -130,7 +130,7 @@ def test_a_bad_line_of_the_env_file_is_named(tmp_path: Path) -> None:
         load(tmp_path)
 
     assert caught.value.where == f"{tmp_path}/.env:4"
-    assert str(caught.value).endswith("TIERLENS_FSYNC_INTERVAL_S: '-1' is not more than 0.0")
+    assert str(caught.value).endswith("TIERLENS_FSYNC_INTERVAL_S: '-1' is not more than 0")
 
 
 def test_a_line_that_assigns_nothing_is_named(tmp_path: Path) -> None:
@@ -151,6 +151,11 @@ def test_a_bad_value_in_yaml_is_named_by_its_line(tmp_path: Path) -> None:
     ("variable", "value", "expected"),
     [
         ("TIERLENS_OTLP_ENDPOINT", "collector:4318", "is not an address such as http://collector:4318/v1/traces"),
+        (
+            "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+            "collector:4318",
+            "is not an address such as http://collector:4318/v1/metrics",
+        ),
         ("TIERLENS_SHIP_REDACTOR", "my redactor", "is not presidio, presidio:<spaCy model> or module:function"),
         ("TIERLENS_EXIT_TIMEOUT_S", "nan", "is not a finite number"),
         ("TIERLENS_FSYNC_INTERVAL_S", "inf", "is not a finite number"),

@@ -49,8 +49,10 @@ NOT_IN_YAML: Final = {
     "metrics_headers": "may hold credentials; give them as OTEL_EXPORTER_OTLP_METRICS_HEADERS",
 }
 
-Endpoint = Annotated[
-    str, Field(pattern=r"^https?://[^\s/]"), expected("an address such as http://collector:4318/v1/traces")
+_ADDRESS: Final = r"^https?://[^\s/]"
+Endpoint = Annotated[str, Field(pattern=_ADDRESS), expected("an address such as http://collector:4318/v1/traces")]
+MetricsEndpoint = Annotated[
+    str, Field(pattern=_ADDRESS), expected("an address such as http://collector:4318/v1/metrics")
 ]
 Redactor = Annotated[
     str,
@@ -110,7 +112,7 @@ class Settings(BaseModel):
     metrics_host: str = Field(
         default="127.0.0.1", min_length=1, description="Address of that port; by default for this host alone."
     )
-    metrics_endpoint: Endpoint | None = Field(
+    metrics_endpoint: MetricsEndpoint | None = Field(
         default=None, description="An OTLP/HTTP metrics endpoint that whoever delivers pushes metrics to."
     )
     metrics_headers: SecretStr | None = Field(default=None, description="Headers for it, as name=value,name=value.")

@@ -39,7 +39,7 @@ _ONE_OF: Final = ", ".join(map(repr, _RULES[:-1])) + f" or {_RULES[-1]!r}"
 def _rule(rule: str) -> str:
     named = own_rule(rule)
     if rule not in _RULES and named is None:
-        text = f"is not one of {_ONE_OF}, nor name=pattern"
+        text = f"is not one of {_ONE_OF}, nor name=pattern, with a name of lower-case letters, digits and _"
         raise PydanticCustomError("expected", "{text}", {"text": text})
     if named is not None and (fault := pattern_fault(named[1])):
         raise PydanticCustomError("expected", "{text}", {"text": fault})

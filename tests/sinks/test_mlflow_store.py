@@ -137,3 +137,18 @@ def test_postgresql_takes_spans_and_metrics_too(tmp_path, experiment):
         assert {a.name: a.feedback.value for a in info.assessments} == METRICS
     finally:
         postgres.stop()
+
+
+def test_a_database_whose_file_was_deleted_is_made_anew(tmp_path, experiment):
+    file = tmp_path / "mlflow.db"
+    sink, after = MlflowStoreSink(f"sqlite:///{file}"), agent_trace()
+    sink.send(batch(experiment, *agent_trace().spans))
+    for one in tmp_path.glob("mlflow.db*"):
+        one.unlink()
+
+    sink.send(batch(experiment, *after.spans))
+
+    sink.close()
+    other = MlflowStoreSink(f"sqlite:///{file}")
+    assert len(other.held([after.id])[after.id]) == 3
+    other.close()

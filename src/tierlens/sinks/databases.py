@@ -40,6 +40,16 @@ def sqlite_file(uri: str) -> Path | None:
     return Path(path) if path and path != ":memory:" and not path.startswith("file:") else None
 
 
+def file_identity(uri: str) -> tuple[int, int] | None:
+    """What tells an SQLite database's file from another one of its name; None where there is none."""
+    path = sqlite_file(uri)
+    try:
+        found = path.stat() if path else None
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino) if found else None
+
+
 def artifact_root(uri: str) -> str:
     """Where experiments keep artifacts if nobody says."""
     path = sqlite_file(uri)

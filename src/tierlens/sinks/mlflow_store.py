@@ -20,7 +20,7 @@ from tierlens.projection.experiments import Experiment
 from tierlens.projection.prices import PUBLISHED, PriceBook
 from tierlens.projection.runs import MODEL, RUN, Point, Run, agent_version
 from tierlens.sinks.answers import Answer
-from tierlens.sinks.databases import artifact_root, must_answer, with_driver
+from tierlens.sinks.databases import artifact_root, file_identity, must_answer, with_driver
 from tierlens.sinks.mlflow import MlflowSink, accepted
 from tierlens.sinks.runs import Stored, how_of
 
@@ -56,6 +56,7 @@ class StoreBackend:
     def __init__(self, database_uri: str, *, made: bool = True) -> None:
         self._uri, self._made = database_uri, made
         self._opened: Any = None
+        self._identity: tuple[int, int] | None = None
 
     def experiment_named(self, name: str) -> Experiment | None:
         with as_answers():
@@ -234,10 +235,14 @@ class StoreBackend:
 
     @property
     def _store(self) -> Any:
+        if self._opened is not None and self._identity != file_identity(self._uri):
+            # Its file was deleted or replaced: what is written to the old one is lost, or refused for ever.
+            self.close()
         if self._opened is None:
             must_answer(self._uri, made=self._made)
             module: Any = importlib.import_module("mlflow.store.tracking.sqlalchemy_store")
             self._opened = module.SqlAlchemyStore(with_driver(self._uri), artifact_root(self._uri))
+            self._identity = file_identity(self._uri)
         return self._opened
 
 

@@ -148,6 +148,44 @@ def test_a_breakpoint_is_a_pause_without_a_question(capture: Capture, where: dic
     assert [link.trace_id for link in second.links] == [first.trace_id]
 
 
+@pytest.mark.parametrize("edits", [1, 3])
+@pytest.mark.parametrize("way", ["invoke", "stream", "ainvoke", "astream"])
+async def test_a_thread_whose_state_was_edited_while_it_waited_is_linked_as_well(
+    capture: Capture, tmp_path: Path, way: str, edits: int
+) -> None:
+    built = graph(plan=lambda state: {"notes": ["planned"]}, done=done)
+    compiled = built.compile(name="graph", checkpointer=InMemorySaver(), interrupt_before=["done"])
+    await call(compiled, way, QUESTION, config(capture))
+    for number in range(edits):
+        compiled.update_state({"configurable": {"thread_id": "t1"}}, {"notes": [f"edit {number}"]}, as_node="plan")
+    await call(compiled, way, None, config(capture))
+    first, second = roots(capture)
+    assert outcome(second) == "resumed"
+    assert [link.trace_id for link in second.links] == [first.trace_id]
+    assert second.attributes[keys.RESUMED_FROM] == f"tr-{first.trace_id}"
+    assert list((tmp_path / "paused").iterdir()) == []
+
+
+def test_a_question_that_is_answered_after_an_edit_is_linked_to_who_asked(capture: Capture) -> None:
+    built = approval(InMemorySaver())
+    built.invoke(QUESTION, config(capture))
+    built.update_state({"configurable": {"thread_id": "t1"}}, {"notes": ["edited"]}, as_node="plan")
+    built.invoke(None, config(capture))
+    built.invoke(Command(resume="yes"), config(capture))
+    first, asked_again, last = roots(capture)
+    assert [outcome(one) for one in (first, asked_again, last)] == ["interrupted", "interrupted", "resumed"]
+    assert [link.trace_id for link in asked_again.links] == [first.trace_id]
+    assert [link.trace_id for link in last.links] == [asked_again.trace_id]
+
+
+def test_going_back_in_time_resumes_no_later_pause(capture: Capture) -> None:
+    built = approval(InMemorySaver())
+    built.invoke(QUESTION, config(capture))
+    earlier = list(built.get_state_history({"configurable": {"thread_id": "t1"}}))[-1].config
+    built.invoke(None, {**earlier, "callbacks": [capture.callback()]})
+    assert roots(capture)[1].links == ()
+
+
 def test_threads_do_not_resume_each_other(capture: Capture) -> None:
     built = approval(InMemorySaver())
     for thread in ("a", "b"):

@@ -9,6 +9,9 @@ from typing import Any
 
 from langgraph.pregel import Pregel
 
+from tierlens.capture.shapes import has
+from tierlens.spans import NONE
+
 FRAMES = 12
 NEAR = 6
 
@@ -40,6 +43,14 @@ def tries_of_task() -> int:
     names = ("run_with_retry", "arun_with_retry")
     found = (frame.f_locals.get("retry_policy") for frame in _callers() if frame.f_code.co_name in names)
     return _most(next(found, None))
+
+
+def is_edited() -> bool:
+    """Whether a graph goes on from a state that somebody has edited (``update_state``), found in the same way:
+    LangGraph's loop stands on the call stack of its resume callback."""
+    found = (frame.f_locals.get("loop") for frame in _callers())
+    loop = next((one for one in found if has(one, "checkpoint_metadata")), None)
+    return (getattr(loop, "checkpoint_metadata", None) or NONE).get("source") == "update"
 
 
 def _callers(most: int = FRAMES) -> Iterator[FrameType]:

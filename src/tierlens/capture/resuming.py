@@ -8,11 +8,12 @@ from typing import Any
 
 from tierlens import keys
 from tierlens.capture import outcomes
+from tierlens.capture.graphs import is_edited
 from tierlens.capture.outcomes import Outcome
 from tierlens.capture.recorder import Recorder
 from tierlens.capture.tagging import add_tags
 from tierlens.capture.trace import Context, Open
-from tierlens.journal.pauses import LAST, Pause, Pauses
+from tierlens.journal.pauses import LAST, WAITING, Pause, Pauses
 from tierlens.spans import Link
 
 
@@ -47,6 +48,7 @@ def interrupted(opened: Open, pauses: Pauses, checkpoint: str, interrupts: Seque
         trace = opened.trace
         pause = Pause(trace.trace_id, opened.span_id, trace.now(), trace.private.digests())
         pauses.remember(opened.trace.session, checkpoint, pause)
+        pauses.remember(opened.trace.session, WAITING, replace(pause, checkpoint=checkpoint))
         if checkpoint == opened.resumed_at:
             opened.resumed_at = ""
 
@@ -54,9 +56,7 @@ def interrupted(opened: Open, pauses: Pauses, checkpoint: str, interrupts: Seque
 def resumed(opened: Open, pauses: Pauses, checkpoint: str) -> None:
     """The graph run ``opened`` goes on from a pause: link it to the trace that paused, if this journal knows it."""
     opened.outcome = opened.outcome or Outcome(outcomes.RESUMED)
-    opened.resumed_at = checkpoint
-    thread = opened.trace.session
-    pause = pauses.recall(thread, checkpoint) if thread else None
+    opened.resumed_at, pause = _pause_at(opened.trace.session, pauses, checkpoint)
     if pause is None or pause.trace_id == opened.trace.trace_id:
         return
     if pause.private:
@@ -73,7 +73,19 @@ def resumed(opened: Open, pauses: Pauses, checkpoint: str) -> None:
         add_tags(opened.attributes, {"resumed_from": f"tr-{pause.trace_id}", "waited_s": waited})
 
 
+def _pause_at(thread: str | None, pauses: Pauses, checkpoint: str) -> tuple[str, Pause | None]:
+    """The pause that a resume at ``checkpoint`` ends, and the checkpoint it is known by: whoever edits the state of a
+    thread that waits makes another one, after that it paused at."""
+    pause = pauses.recall(thread, checkpoint) if thread else None
+    if thread and pause is None and is_edited() and (waiting := pauses.recall(thread, WAITING)) is not None:
+        return waiting.checkpoint, waiting
+    return checkpoint, pause
+
+
 def moved_on(opened: Open, pauses: Pauses) -> None:
     """The graph run ``opened`` has got past the pause it resumed from: nothing will resume there again."""
-    if opened.trace.session:
-        pauses.forget(opened.trace.session, opened.resumed_at)
+    if not opened.trace.session:
+        return
+    pauses.forget(opened.trace.session, opened.resumed_at)
+    if opened.outcome is None or opened.outcome.word != outcomes.INTERRUPTED:
+        pauses.forget(opened.trace.session, WAITING)

@@ -21,18 +21,21 @@ KEPT_S: Final = 30 * _DAY_S
 KEPT_WITH_SECRETS_S: Final = 365 * _DAY_S
 LAST: Final = ""
 """In place of a checkpoint: where the thread stands, whichever checkpoint it goes on from."""
+WAITING: Final = "waiting"
+"""In place of a checkpoint: the thread's last pause, while nobody has got past it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
     """An interrupted trace, or the last of a thread: its ids, when it paused (Unix time, ns), digests of what it keeps
-    private, and its brand."""
+    private, its brand, and, of a thread's last pause, its checkpoint."""
 
     trace_id: str
     span_id: str
     paused_ns: int
     private: tuple[str, ...] = ()
     brand: str = ""
+    checkpoint: str = ""
 
 
 class Pauses:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import pytest
+
 from tests.journal.spans import EXPERIMENT, span
 from tests.shipping.harness import BRAND, Scene, append_trace
 from tierlens.errors import Forbidden, Unavailable
@@ -121,6 +123,20 @@ def test_for_ever_ends_by_itself_once_it_is_alone_and_all_is_delivered(scene: Sc
     report = run_forever(scene.directory, scene.sink, threading.Event(), alone_s=3_600, clock=scene.clock)
 
     assert report == RunReport(stored=3, drained=True)
+
+
+@pytest.mark.parametrize("took_s", [2.3, 2.6, 3.3, 4.6])
+def test_for_ever_does_not_end_before_the_deads_open_spans_are_delivered(scene: Scene, took_s: float) -> None:
+    journal = scene.journal()
+    journal.append_start(span(1_000, trace=1, end_ns=0), Routing(EXPERIMENT, BRAND, root=True))
+    journal.append(span(1_001, trace=1, parent=1_000), Routing(EXPERIMENT, BRAND))
+    journal.close()
+    sink = FlakySink(scene.sink, [Unavailable("503", 503, retry_after_s=took_s)])
+
+    report = run_forever(scene.directory, sink, threading.Event(), alone_s=3_600, clock=scene.clock)
+
+    assert scene.stored() == {1_000, 1_001}
+    assert report == RunReport(stored=2, drained=True)
 
 
 def test_alone_with_a_dead_sink_it_ends_in_the_end(scene: Scene) -> None:

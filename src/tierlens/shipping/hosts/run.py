@@ -225,4 +225,8 @@ class _Service:
         if not self._shipper.drained:
             return alone_for >= alone_s
         self._shipper.settle(soon=not living)
-        return alone_for >= (_GRACE_S if self._shipper.settled else _SETTLE_S)
+        if alone_for < (_GRACE_S if self._shipper.settled else _SETTLE_S):
+            return False
+        # The dead whose lines came to be stored since the last look have open spans, which are nobody's yet.
+        self._shipper.look()
+        return self._shipper.drained

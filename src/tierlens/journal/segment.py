@@ -111,8 +111,11 @@ def open_for_reading(path: Path) -> int:
 
 
 def create_directory(path: Path) -> None:
-    """Create a directory for its owner only; one that exists keeps its mode."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Create a directory, and those above it, for their owner only; one that exists keeps its mode."""
+    # Of what it makes above, ``mkdir(parents=True)`` leaves the mode to the umask.
+    for missing in reversed([one for one in path.parents if not one.exists()]):
+        missing.mkdir(mode=0o700, exist_ok=True)
+    path.mkdir(mode=0o700, exist_ok=True)
 
 
 def sync_directory(path: Path) -> None:

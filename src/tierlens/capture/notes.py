@@ -136,8 +136,7 @@ def artifact(name: str, content: Any) -> None:
     if recorder is None or here is None or not here.policy.log_artifacts or not here.nearest_agent().recording:
         return
     try:
-        named = _file_name(str(name))
-        _attach(recorder, here.nearest_agent(), named, _bytes(named, content))
+        _attach(recorder, here.nearest_agent(), str(name), _bytes(str(name), content))
     except (JournalRefused, ValueError, OSError) as error:
         log.warning("tierlens: artifact %r was not stored: %s", str(name)[:80], error)
 
@@ -163,6 +162,8 @@ def _attach(recorder: Recorder, span: Open, name: str, content: bytes) -> None:
     # By the ending alone: a name with a colon would be taken for an address, whose ending may be its query's.
     kind = mimetypes.guess_type(f"file{Path(name).suffix}")[0] or "application/octet-stream"
     name, content = privacy.clean_file(span, name, content, is_text=kind.startswith("text/") or kind in _TEXTS)
+    # Only now: a rule that looks for an address does not know it with a slash less.
+    name = _file_name(name)
     span.artifacts += (Artifact(name, recorder.journal.store_blob(content), len(content), kind),)
 
 

@@ -107,3 +107,23 @@ def test_digests_recognise_whole_texts_and_lines_elsewhere() -> None:
     here.recognise([f"heard:\n{LONG}\n"])
     assert here.without(LONG) == MARK
     assert set(there.digests()) <= set(here.digests())
+
+
+ANSWER = "Here is the summary. The patient Wilhelmina Oberhuber was seen in Winterthur with a relapse. Act soon."
+
+
+def test_a_sentence_out_of_the_middle_is_gone() -> None:
+    withheld = holding(ANSWER)
+
+    assert withheld.without(f"Note: {ANSWER.split('. ')[1]}.") == f"Note: {MARK}"
+    assert withheld.without("The patient Wilhelmina Oberhuber left.") == f"{MARK}left."
+
+
+def test_a_question_that_is_repeated_stays_whosever_it_was() -> None:
+    asked = "Why did new starts fall in the third quarter?"
+    withheld = Withheld()
+
+    withheld.add([f"You asked. {asked} Because of access to the clinics."], said=True, given=[asked])
+
+    assert withheld.without(asked) == asked
+    assert withheld.without("Because of access to the clinics.") == MARK

@@ -42,13 +42,7 @@ def given(opened: Open, inputs: object) -> None:
 
 def remember(opened: Open, value: object) -> None:
     """Text that an agent without ``log_prompts`` has produced: it must not come out through its neighbours either."""
-    here: Open | None = opened
-    while here is not None and here.given is None:
-        here = here.parent
-    known = here.given if here is not None and here.given is not None else frozenset()
-    # Words out of the question, say, are no more its own than the question is.
-    own = (text for text in _texts(value) if not any(text in whole for whole in known))
-    _withhold(opened, own, said=False)
+    _withhold(opened, _texts(value), said=False)
 
 
 def said(opened: Open, message: Mapping[str, Any]) -> None:
@@ -82,7 +76,12 @@ def kept(trace: Trace, policies: Policies) -> bool:
 
 
 def _withhold(opened: Open, texts: Iterable[str], *, said: bool) -> None:
-    opened.trace.private.add(texts, said=said)
+    here: Open | None = opened
+    while here is not None and here.given is None:
+        here = here.parent
+    # Words out of the question, say, are no more its own than the question is.
+    given = here.given if here is not None and here.given is not None else frozenset()
+    opened.trace.private.add(texts, said=said, given=given)
     # A reference's first words might be some of it.
     opened.trace.ledger.heads = False
 

@@ -1,16 +1,17 @@
 """Text that one agent keeps to itself, taken out wherever it comes out again in its trace.
 
-Later agents see it whole, in parts and in other clothes: a line of it, its beginning where a value was cut, as
-JSON inside JSON, as ``repr``. What is looked for is the beginning of each line; what is taken out is as much as
-follows of it.
+Later agents see it whole, in parts and in other clothes: a line or a sentence of it, its beginning where a value was
+cut, as JSON inside JSON, as ``repr``. What is looked for is the beginning of each line and sentence; what is taken out
+is as much as follows of it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 import orjson
@@ -20,6 +21,7 @@ SHORTEST: Final = 12
 SHORTEST_SAID: Final = 4
 _ANCHOR: Final = 24
 _WORD: Final = 8
+_SENTENCE: Final = re.compile(r"(?<=[.!?:;])\s+")
 
 
 class _Forms(NamedTuple):
@@ -55,14 +57,16 @@ class Withheld:
         seen = {piece for text in texts for piece in _pieces(text) if _digest(piece) in self.expected}
         self.texts |= seen
 
-    def add(self, texts: Iterable[str], *, said: bool) -> None:
-        """Withhold ``texts``, and each line of them.
+    def add(self, texts: Iterable[str], *, said: bool, given: Collection[str] = ()) -> None:
+        """Withhold ``texts``, and each line and sentence of them.
 
         Args:
             said: by a model, and so withheld down to short texts and single words; of other values, what is
                 short or a single word is more likely a name that all agents use.
+            given: texts of others: what stands in them, a question that is repeated, is theirs.
         """
-        self.texts |= {piece for text in texts for piece in _pieces(text) if _is_text(piece, said)}
+        found = {piece for text in texts for piece in _pieces(text) if _is_text(piece, said)}
+        self.texts |= {piece for piece in found if not any(piece in whole for whole in given)}
 
     def without(self, text: str) -> str:
         """``text`` with all that is withheld replaced; JSON stays JSON."""
@@ -90,9 +94,12 @@ def _digest(piece: str) -> str:
 
 
 def _pieces(text: str) -> Iterator[str]:
+    """The text, its lines, and the sentences that are long enough not to be anybody's."""
     yield text.strip()
-    if "\n" in text:
-        yield from (line.strip() for line in text.splitlines())
+    lines = text.splitlines() if "\n" in text else [text]
+    for line in lines:
+        yield line.strip()
+        yield from (one for sentence in _SENTENCE.split(line) if len(one := sentence.strip()) >= _ANCHOR)
 
 
 def _is_text(piece: str, said: bool) -> bool:

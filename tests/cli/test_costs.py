@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import secrets
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from tests.conftest import StoredMlflow
 from tests.sinks.traces import COST, Trace, agent_trace
 from tierlens import keys
 from tierlens.cli.costs import beginning_ns
+from tierlens.cli.spans_read import from_journal
 from tierlens.errors import ConfigError
 from tierlens.journal.writer import Journal
+from tierlens.projection.prices import PriceBook
 from tierlens.spans import AttributeValue, Routing
 
 NOW = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
@@ -94,6 +97,19 @@ def test_a_call_belongs_to_the_agent_around_it(tmp_path: Path) -> None:
         "agent-0": (3, 0),
         "agent-1": (3, 1),
     }
+
+
+def test_a_journal_need_not_fit_into_memory(tmp_path: Path) -> None:
+    written(tmp_path, "app/Kisqali", "Kisqali", *(agent_trace(question="why " * 25_000) for _ in range(200)))
+    size = sum(path.stat().st_size for path in (tmp_path / JOURNAL).glob("*.jsonl"))
+
+    tracemalloc.start()
+    calls = list(from_journal(tmp_path / JOURNAL, PriceBook()))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert len(calls) == 200
+    assert most < size / 2
 
 
 def test_a_model_without_a_price_is_shown_and_never_costs_nothing(tmp_path: Path) -> None:

@@ -56,7 +56,16 @@ def test_stat_says_what_waits_and_for_how_long(tmp_path: Path) -> None:
     assert found["quota_bytes"] == 1 << 30
     assert found["oldest_pending_ns"] <= time.time_ns() + 2_000_000_000
     [writer] = found["writers"]
-    assert (writer["alive"], writer["pending"]) == (False, 6)
+    assert (writer["alive"], writer["pending"], writer["experiments"]) == (False, 6, ["x"])
+
+
+def test_a_file_is_said_to_be_no_journal(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    assert (
+        f"--journal-dir: {tmp_path}/file is no folder: give "
+        in tierlens(tmp_path, "journal", "stat", "--journal-dir", "file").err
+    )
 
 
 def test_stat_knows_the_living_and_what_those_before_them_came_to(tmp_path: Path) -> None:

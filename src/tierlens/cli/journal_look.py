@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -140,8 +141,8 @@ def tail(
 
     follower = Follower(journal_directory(journal_dir))
     show = _print_record_json if as_json else _print_record
-    there = sorted(follower.read(), key=lambda one: latest_ns(one.line))
-    for written in there[-lines:] if lines else ():
+    there = heapq.nlargest(lines or 1, enumerate(follower.read()), key=lambda one: (latest_ns(one[1].line), one[0]))
+    for _, written in reversed(there[:lines]):
         show(written)
     while follow:
         time.sleep(_FOLLOW_S)

@@ -6,7 +6,7 @@ Much of it was said by others: by agents, by whoever talks to them, by servers. 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -38,8 +38,12 @@ def print_json_line(value: Any) -> None:
 
 
 def _json(value: Any, option: int = 0) -> str:
-    text = orjson.dumps(value, option=option, default=str).decode()
+    text = orjson.dumps(value, option=option, default=_plain_value).decode()
     return _ACTED_ON.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def _plain_value(value: Any) -> Any:
+    return sorted(value) if isinstance(value, Set) else str(value)
 
 
 def plain(text: str, keep: str = "") -> str:
@@ -71,9 +75,8 @@ def journal_directory(given: Path | None) -> Path:
     found = settings.load(journal_dir=given).journal_dir
     if not found.is_dir():
         where = "--journal-dir" if given else "TIERLENS_JOURNAL_DIR"
-        raise ConfigError(
-            where, "", f"{found}", "is not there: give the folder of a journal, or record something first"
-        )
+        wrong = "is no folder" if found.exists() else "is not there"
+        raise ConfigError(where, "", f"{found}", f"{wrong}: give the folder of a journal, or record something first")
     return found
 
 

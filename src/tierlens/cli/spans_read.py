@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _PAGE: Final = 100
 _LATEST: Final = 500
+_TEXTS: Final = frozenset({keys.INPUTS, keys.OUTPUTS})
 
 
 def from_journal(directory: Path, prices: PriceBook) -> Iterator[PricedCall]:
@@ -33,7 +34,7 @@ def from_journal(directory: Path, prices: PriceBook) -> Iterator[PricedCall]:
     for written in Follower(directory).read():
         line = written.line
         if line.kind == "span":
-            traces.setdefault(line.trace, {})[line.span] = orjson.loads(line.payload)
+            traces.setdefault(line.trace, {})[line.span] = _without_texts(line.payload)
             brands[line.trace] = line.brand or brands.get(line.trace, "")
     for trace, spans in traces.items():
         seen = {span_id: _of_line(span) for span_id, span in spans.items()}
@@ -49,6 +50,14 @@ def brands_in_journal(directory: Path) -> set[str]:
     from tierlens.journal.follow import Follower
 
     return {written.line.brand for written in Follower(directory).read() if written.line.kind == "span"}
+
+
+def _without_texts(payload: bytes) -> Any:
+    """A span without what went in and came out: that has no cost, and is most of what it takes in memory."""
+    span = orjson.loads(payload)
+    span["attributes"] = [one for one in span.get("attributes", ()) if one["key"] not in _TEXTS]
+    span.pop("events", None)
+    return span
 
 
 def _of_line(span: Any) -> SpanRead:

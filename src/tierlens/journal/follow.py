@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,8 +40,9 @@ class Follower:
     def damaged(self) -> int:
         return self._gone + sum(chain.damaged for chain in self._chains.values())
 
-    def read(self) -> list[Written]:
-        """What was written since the last call, each writer's lines in their order.
+    def read(self) -> Iterator[Written]:
+        """What was written since the last call, each writer's lines in their order, one by one: there may be more
+        than memory holds.
 
         Raises:
             OSError: the directory cannot be listed.
@@ -50,12 +52,12 @@ class Follower:
         for name, segments in found.items():
             chain = self._chains.setdefault(name, Chain(self._directory, name, 0, 0))
             chain.look(segments, name in dead)
-        written = [one for name in sorted(self._chains) for one in self._new(name)]
+        for name in sorted(self._chains):
+            yield from self._new(name)
         for name in self._chains.keys() - found.keys():
             chain = self._chains.pop(name)
             self._gone += chain.damaged
             chain.close()
-        return written
 
     def close(self) -> None:
         for chain in self._chains.values():
@@ -66,11 +68,10 @@ class Follower:
             return is_orphan(lock_path(self._directory, name))
         return False
 
-    def _new(self, name: str) -> list[Written]:
-        chain, written = self._chains[name], []
+    def _new(self, name: str) -> Iterator[Written]:
+        chain = self._chains[name]
         # A segment that cannot be read just now may be at the next look.
         with suppress(OSError):
             while records := chain.read(_SLICE):
                 # A loss of nothing is what an erased line has become.
-                written += [Written(name, r.line) for r in records if r.line.kind != "loss" or r.line.refused]
-        return written
+                yield from (Written(name, r.line) for r in records if r.line.kind != "loss" or r.line.refused)

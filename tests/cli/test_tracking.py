@@ -86,6 +86,25 @@ def test_a_proxy_without_a_server_behind_it_is_named(tmp_path: Path, arguments: 
     assert f"{proxy.uri} answers 503; start it" in said
 
 
+@pytest.mark.parametrize("arguments", [*COMMANDS[:2], ("journal", "incomplete")])
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        (Reply(401, body=b'{"message": "who is there?"}'), "401: who is there?; set MLFLOW_TRACKING_TOKEN, or "),
+        (Reply(404, body=b"no such page"), "404: no such page; set MLFLOW_TRACKING_URI to the address of an MLflow "),
+        (Reply(body=b"<html>Log in</html>"), "answers with a web page: not the server, or a log-in stands before it"),
+    ],
+)
+def test_a_refusal_is_told_with_what_to_set(
+    tmp_path: Path, arguments: tuple[str, ...], reply: Reply, said: str
+) -> None:
+    with HttpStub(otherwise=reply) as server:
+        told = asked(tmp_path, *arguments, uri=server.uri).err
+
+    assert told.startswith("tierlens: MLflow refuses to be asked: ")
+    assert said in told
+
+
 @pytest.mark.parametrize("arguments", COMMANDS[:2])
 def test_a_server_that_goes_away_meanwhile_is_named(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     with HttpStub(Reply(), otherwise=Reply(503)) as server:

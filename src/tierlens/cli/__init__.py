@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, NoReturn
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from tierlens.errors import ConfigError, TierlensError, Unavailable
+from tierlens.errors import ConfigError, DeliveryError, TierlensError, Unavailable
 
 # Name: module, function or group in it, what the overview says (its docstring's first sentence).
 COMMANDS: Final = {
@@ -83,6 +83,11 @@ def main() -> None:
         app(prog_name="tierlens")
     except Unavailable as error:
         _fail(f"MLflow cannot be asked: {error}; start it (`tierlens up`), or set MLFLOW_TRACKING_URI", 1)
+    except DeliveryError as error:
+        from tierlens.cli.mends import mend_of
+
+        mend = mend_of(error)
+        _fail(f"MLflow refuses to be asked: {error}{mend and f'; {mend}'}", 1)
     except TierlensError as error:
         _fail(str(error), 2 if isinstance(error, ConfigError) else 1)
     except OSError as error:

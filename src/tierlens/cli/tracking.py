@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
-from tierlens.errors import TierlensError, Unavailable
+from tierlens.errors import Forbidden, TierlensError, Unavailable
 from tierlens.settings import Settings
+from tierlens.sinks.answers import verdict
 from tierlens.sinks.channel import Channel
 from tierlens.sinks.configured import credentials_for
 from tierlens.sinks.databases import is_database, must_answer, shown
@@ -30,6 +32,7 @@ def client_for(loaded: Settings) -> MlflowClient:
     Raises:
         TierlensError: the tracking URI is an OTLP endpoint.
         Unavailable: the server or database does not answer, or is not there.
+        Forbidden: it refuses us, or is something else.
         SettingsError: an address or a credential that cannot be used.
     """
     scheme = loaded.tracking_uri.partition(":")[0].lower()
@@ -67,9 +70,12 @@ def must_exist(loaded: Settings) -> None:
 
 def _must_answer(loaded: Settings) -> None:
     with Channel(loaded.tracking_uri, credentials_for(loaded), timeout=_TIMEOUT) as channel:
-        status = channel.request("GET", "/version").status
-    if status >= 500:
-        raise Unavailable(f"{channel.shown} answers {status}", status)
+        answer = channel.request("GET", "/version")
+    if answer.status >= 500:
+        raise Unavailable(f"{channel.shown} answers {answer.status}", answer.status)
+    # MLflow calls its version a web page, by its header.
+    if isinstance(refusal := verdict(replace(answer, headers={**answer.headers, "content-type": ""})), Forbidden):
+        raise refusal
 
 
 @contextlib.contextmanager

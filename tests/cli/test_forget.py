@@ -17,12 +17,14 @@ from tests.cli.running import tierlens
 from tests.conftest import StoredMlflow
 from tests.sinks.traces import Trace, agent_trace
 from tierlens import keys
+from tierlens.errors import Rejected
 from tierlens.journal.blobs import blob_path
 from tierlens.journal.codec import decode, encode
 from tierlens.journal.pauses import Pause, Pauses
 from tierlens.journal.segment import segment_path
 from tierlens.journal.writer import Journal
 from tierlens.shipping.deadletter import DeadLetters, Letter
+from tierlens.sinks.base import Batch
 from tierlens.sinks.mlflow_http import MlflowHttpSink
 from tierlens.sinks.mlflow_store import MlflowStoreSink
 from tierlens.spans import Artifact, Invocation, Routing
@@ -259,6 +261,39 @@ def test_a_backup_elsewhere_is_gone_through_by_a_run_of_its_own(server: Place) -
     assert done.json["lines"] == 3
     assert tierlens(server.folder, "ship", "--once", "--journal", str(copy), MLFLOW_TRACKING_URI=server.uri).code == 0
     assert server.stored() == set()
+
+
+@pytest.mark.server
+def test_a_backup_of_dead_letters_still_knows_whose_they_are(server: Place) -> None:
+    hers = somebodys(ANNA)
+    nameless = hers.spans[2]._replace(attributes={})
+    with contextlib.closing(server.open()) as journal:
+        journal.append_start(hers.root._replace(end_ns=0), Routing(server.experiment, root=True))
+        for span in (nameless, hers.root):
+            journal.append(span, Routing(server.experiment, root=span.parent_id is None))
+    assert drain(server.journal, lambda: Refusing(server.uri, nameless.span_id)).drained
+    assert server.stored() == {hers.id}
+    copy = server.folder / "backup"
+    shutil.copytree(server.journal / "dead-letter", copy / "dead-letter")
+    server.forget("--user", ANNA, "--yes")
+
+    done = server.forget("--user", ANNA, "--yes", "--journal-dir", str(copy))
+
+    assert done.json["dead_letters"] == 1
+    assert DeadLetters(copy).names() == []
+
+
+class Refusing(MlflowHttpSink):
+    """Takes no request with a certain span."""
+
+    def __init__(self, uri: str, span: str) -> None:
+        super().__init__(uri)
+        self._poison = b'"spanId":"%b"' % span.encode()
+
+    def send(self, batch: Batch) -> None:
+        if any(self._poison in payload for payload in batch.spans):
+            raise Rejected("poison", 400)
+        super().send(batch)
 
 
 @pytest.mark.server

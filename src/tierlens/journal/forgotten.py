@@ -31,6 +31,8 @@ Kind = Literal["trace", "session", "user"]
 
 _FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
 _WHOSE: Final[dict[str, Kind]] = {keys.USER: "user", keys.SESSION: "session"}
+OWNERS: Final = tuple(_WHOSE.values())
+"""Kinds of whose a trace is."""
 _MARKS: Final = tuple(f'"{key}"'.encode() for key in _WHOSE)
 
 

@@ -5,14 +5,14 @@ away.
 itself.
 
     {"v":1,"reason":"rejected","status":400,"detail":"…","tries":3,"first_ns":…,"last_ns":…,"final":false,
-     "writer":"…","part":"span"}
+     "writer":"…","part":"span","whose":{"user":"…","session":"…"}}
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -39,6 +39,8 @@ class Letter:
         final: it is not tried again. A ``too_large`` letter is the whole of a span that was stored truncated.
         writer: whose journal it came from.
         part: the whole span; or, the span being stored, only its metrics and files, or what it says to a run.
+        whose: the user and the session of its trace, as far as they are known, which inner spans do not name: what is
+            to be forgotten of somebody is found by them, also in a copy of the folder.
     """
 
     reason: str
@@ -50,6 +52,7 @@ class Letter:
     final: bool
     writer: str
     part: Part = "span"
+    whose: Mapping[str, str] = field(default_factory=dict)
 
 
 class DeadLetters:
@@ -68,7 +71,8 @@ class DeadLetters:
         name = _name(line, letter.part)
         earlier = self._facts(name)
         if earlier is not None:
-            letter = replace(letter, tries=earlier.tries + letter.tries, first_ns=earlier.first_ns)
+            whose = {**earlier.whose, **letter.whose}
+            letter = replace(letter, tries=earlier.tries + letter.tries, first_ns=earlier.first_ns, whose=whose)
         content = orjson.dumps({"v": 1} | asdict(letter)) + b"\n" + encode_line(line)
         replace_durably(self.directory / name, content)
         return name
@@ -141,6 +145,6 @@ def _letter(facts: bytes) -> Letter:
     try:
         found = orjson.loads(facts)
         del found["v"]
-        return Letter(**found)
+        return Letter(**found | {"whose": dict(found.get("whose", ()))})
     except (ValueError, KeyError, TypeError) as error:
         raise DamagedLine(f"not a letter: {error}") from error

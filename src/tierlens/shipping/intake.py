@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tierlens.journal.codec import Line
+from tierlens.journal.forgotten import subjects_of
 from tierlens.journal.lock import is_orphan
 from tierlens.journal.segment import Writer, lock_path, writers
 from tierlens.projection.tags import is_real_root, trace_tags
@@ -95,10 +96,19 @@ class Intake:
 
     def start_tags(self, trace: str) -> dict[str, str]:
         """What the start record of a trace's own root says of the trace, if it has not been dealt with yet."""
+        start = self._start_of_root(trace)
+        return trace_tags(start.payload) if start is not None else {}
+
+    def whose(self, trace: str) -> dict[str, str]:
+        """The user and the session that it names."""
+        start = self._start_of_root(trace)
+        return {subject.kind: subject.id for subject, _ in subjects_of(start)} if start is not None else {}
+
+    def _start_of_root(self, trace: str) -> Line | None:
         for start in (feed.start_of(span) for span, feed in list(self._opens.items())):
             if start is not None and start.trace == trace and start.root and is_real_root(start.payload):
-                return trace_tags(start.payload)
-        return {}
+                return start
+        return None
 
     def close(self) -> None:
         for feed in self.feeds.values():

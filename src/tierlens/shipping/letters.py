@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from tierlens.errors import DamagedLine, DeliveryError, TooLarge, Unavailable
@@ -40,12 +40,23 @@ def pause_after(tries: int, limits: Limits) -> float:
 class Retries:
     """The dead letters of a journal that are still tried, and from when on.
 
+    Args:
+        whose: the user and the session of a trace, as far as they are known.
+
     Attributes:
         roots: traces whose root was among them at first.
     """
 
-    def __init__(self, letters: DeadLetters, finishes: Finishes, runs: RunLog, limits: Limits, clock: Clock) -> None:
-        self._letters, self._finishes, self._runs = letters, finishes, runs
+    def __init__(
+        self,
+        letters: DeadLetters,
+        finishes: Finishes,
+        runs: RunLog,
+        limits: Limits,
+        clock: Clock,
+        whose: Callable[[str], Mapping[str, str]],
+    ) -> None:
+        self._letters, self._finishes, self._runs, self._whose = letters, finishes, runs, whose
         self._limits, self._clock = limits, clock
         self._due: dict[str, float] = {}
         self.roots: list[str] = []
@@ -76,7 +87,8 @@ class Retries:
         """
         now = self._clock.time_ns()
         reason = reason_of(error)
-        letter = Letter(reason, error.status, error.detail[:2000], 1, now, now, final, writer, part)
+        whose = self._whose(line.trace)
+        letter = Letter(reason, error.status, error.detail[:2000], 1, now, now, final, writer, part, whose)
         name = self._letters.put(line, letter)
         kept, _ = self._letters.read(name)
         if not final and is_final(kept, self._limits):

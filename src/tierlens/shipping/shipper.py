@@ -73,7 +73,8 @@ class Shipper:
         self._outbox = Outbox(self._limits, rng)
         self._runs = RunLog(run_sink_of(sink), directory, self._limits, self._alarms)
         self._letters = DeadLetters(directory)
-        self._retries = Retries(self._letters, self._finishes, self._runs, self._limits, self._clock)
+        whose = self._intake.whose
+        self._retries = Retries(self._letters, self._finishes, self._runs, self._limits, self._clock, whose)
         self._blobs = BlobRest(directory, self._limits.blob_rest_s)
         self._audit = Audit(
             witness_of(sink),

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
 from tierlens.journal.blobs import blob_path, identity, remove_untouched
-from tierlens.journal.forgotten import Subject, subjects_of
+from tierlens.journal.codec import Line
+from tierlens.journal.forgotten import OWNERS, Subject, subjects_of
 from tierlens.journal.segment import BLOBS, DEAD_LETTER
-from tierlens.shipping.deadletter import DeadLetters
+from tierlens.shipping.deadletter import DeadLetters, Letter
 
 _IDS: Final = 32
 
@@ -24,8 +26,7 @@ class Besides:
 
     def traces_of(self, wanted: Callable[[Subject], bool]) -> set[str]:
         """Traces of which a dead letter names a session or user that is wanted."""
-        lines = (line for _, _, line in self._letters.all())
-        return {line.trace for line in lines if any(wanted(subject) for subject, _ in subjects_of(line))}
+        return {line.trace for _, letter, line in self._letters.all() if any(map(wanted, _named(letter, line)))}
 
     def letters(self, gone: Callable[[str], bool]) -> list[Path]:
         """Their dead letters, the damaged and the half-written ones too: each is named after its trace."""
@@ -55,3 +56,8 @@ class Besides:
     def _in(self, folder: str) -> Iterator[Path]:
         with suppress(FileNotFoundError, NotADirectoryError):
             yield from sorted((self._directory / folder).iterdir())
+
+
+def _named(letter: Letter, line: Line) -> Iterator[Subject]:
+    whose = (Subject(kind, letter.whose[kind]) for kind in OWNERS if kind in letter.whose)
+    return chain(whose, (subject for subject, _ in subjects_of(line)))

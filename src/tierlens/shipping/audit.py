@@ -118,6 +118,7 @@ class Audit:
             if (root := root_of(group)) is not None:
                 self._ledger.root_taken(trace, root, request, now + self._limits.audit_s)
                 self._alone.pop(trace.id, None)
+                self._in_vain.pop(trace.id, None)
             elif trace.delivery not in self._ledger.sent:
                 wait = self._limits.audit_s if trace.delivery else self._limits.audit_rootless_s
                 self._alone.setdefault(trace.id, now + wait)

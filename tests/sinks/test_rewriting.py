@@ -141,3 +141,13 @@ class TestPresidio:
 
     def test_without_a_model_it_knows_no_names(self, presidio):
         assert presidio(SECRET) == SECRET
+
+
+def test_tags_that_are_set_later_are_rewritten_too_and_our_own_counts_are_not():
+    with MlflowStub() as stub:
+        sink = rewriting(MlflowHttpSink(stub.uri), lambda text: "X")
+
+        witness_of(sink).tag("a" * 32, {"user": SECRET, "brand": "Kisqali", "tierlens.spans_stored": "2"})
+
+        assert stub.tags["a" * 32] == {"user": "X", "brand": "Kisqali", "tierlens.spans_stored": "2"}
+        sink.close()

@@ -18,6 +18,7 @@ from tierlens.capture import autolog, chains, contents, payload, resuming
 from tierlens.capture.callback_models import ModelCallbacks
 from tierlens.capture.callback_runs import name_of
 from tierlens.capture.callback_tools import ToolCallbacks
+from tierlens.capture.ended import facts_of
 from tierlens.capture.graphs import calling_graph, max_attempts
 from tierlens.capture.inline import shuts_others_out
 from tierlens.capture.shield import shielded
@@ -60,7 +61,9 @@ class MlflowCallbackHandler(ModelCallbacks, ToolCallbacks):
             parent, context = place
             if parent is None and autolog.take_over():
                 # autolog's tracer is in this call's callbacks already, and records it with all that runs inside.
-                recorder.start(key, "autolog", "CHAIN", parent=None, context=context).recording = False
+                theirs = recorder.start(key, "autolog", "CHAIN", parent=None, context=context)
+                theirs.recording = False
+                theirs.facts = facts_of(theirs)
                 return
             opened = chains.start(
                 recorder,

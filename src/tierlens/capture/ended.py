@@ -5,27 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Final
 
-from tierlens.capture.trace import Context, Hold, Open, Origin, Trace
+from tierlens.capture.trace import Context, Facts, Open, Origin, Trace
 from tierlens.capture.withheld import Lost
 from tierlens.policy import AgentPolicy
 
 MOST: Final = 8_192
 _UUID7: Final = 7
 
-Facts = tuple[str, AgentPolicy, str, Hold | None, bool]
-"""Of an ended span: trace id, policy, agent, what holds it back or None, whether it was recorded."""
+_Over = tuple[Context, str, str, str | None, bool]
+"""Of a trace whose root has ended: context, brand, experiment, session, whether some text was not to be stored."""
 
 
-class _Over(NamedTuple):
-    """What is known of a trace whose root has ended; ``private``: some of its text was not to be stored."""
-
-    context: Context
-    brand: str
-    experiment: str
-    session: str | None
-    private: bool
+def facts_of(opened: Open) -> Facts:
+    """What is to be known of a span once it has ended."""
+    hold = opened.own_hold or opened.hold
+    return opened.trace.trace_id, opened.policy, opened.agent, hold, opened.recording
 
 
 class Ended:
@@ -47,8 +43,7 @@ class Ended:
 
     def over(self, trace: Trace, private: bool) -> None:
         """A trace's root has ended."""
-        said = _Over(trace.context, trace.brand, trace.experiment, trace.session, private)
-        self._traces[trace.trace_id] = said
+        self._traces[trace.trace_id] = trace.context, trace.brand, trace.experiment, trace.session, private
         self.tidy()
 
     def tidy(self) -> None:
@@ -79,7 +74,7 @@ class Ended:
             return None
         if trace.private.lost:
             policy = unsaid(policy)
-        stand_in = Open(key, trace, span_id, None, None, "", "CHAIN", policy, agent)
+        stand_in = Open(key, trace, span_id, None, None, "", "CHAIN", policy, agent, facts)
         stand_in.recording, stand_in.hold, stand_in.is_node = recording, hold, True
         return stand_in
 
@@ -87,9 +82,10 @@ class Ended:
         over = self._traces.get(trace_id) or self._older_traces.get(trace_id)
         if over is None:
             return None
-        trace = Trace(trace_id, over.context, over.brand, over.experiment)
-        trace.session = over.session
-        if over.private:
+        context, brand, experiment, session, private = over
+        trace = Trace(trace_id, context, brand, experiment)
+        trace.session = session
+        if private:
             trace.private = Lost()
         return trace
 

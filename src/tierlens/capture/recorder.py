@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from tierlens import keys
 from tierlens.capture import files, invocations, outcomes, privacy, sampling
-from tierlens.capture.ended import Ended, go_on, unsaid
+from tierlens.capture.ended import Ended, facts_of, go_on, unsaid
 from tierlens.capture.outcomes import Outcome
 from tierlens.capture.shield import Shield
 from tierlens.capture.tagging import list_agent, tag_start, tag_trace
@@ -93,12 +93,15 @@ class Recorder:
             kind,
             policy or parent.policy,
             agent or parent.agent,
+            parent.facts,
         )
         if policy is not None or not parent.recording or parent.hold or parent.own_hold:
             self._inherit(opened, parent, policy, agent)
+            opened.facts = facts_of(opened)
         self.open[key] = opened
         parent.trace.open.add(opened)
         if agent:
+            opened.facts = facts_of(opened)
             list_agent(opened)
         return opened
 
@@ -126,7 +129,8 @@ class Recorder:
         trace_id = context.remote[0] if context.remote else trace_id_of(key)
         trace = Trace(trace_id, context, brand, experiment)
         parent_id = context.remote[1] if context.remote else None
-        opened = Open(key, trace, span_id_of(key), parent_id, None, name, kind, policy, agent)
+        facts = trace_id, policy, agent, None, True
+        opened = Open(key, trace, span_id_of(key), parent_id, None, name, kind, policy, agent, facts)
         if origin is not None:
             go_on(opened, origin)
         trace.by_invocation = policy.runs == "per_invocation"
@@ -136,6 +140,7 @@ class Recorder:
             opened.recording = False
         else:
             self._sample(opened, "")
+        opened.facts = facts_of(opened)
         self.open[key] = opened
         trace.open.add(opened)
         if agent:
@@ -200,8 +205,7 @@ class Recorder:
         trace = opened.trace
         trace.open.discard(opened)
         if opened.asked is None:  # below a model call nothing is started
-            hold = opened.own_hold or opened.hold
-            self.ended.spans[opened.key] = trace.trace_id, opened.policy, opened.agent, hold, opened.recording
+            self.ended.spans[opened.key] = opened.facts
         if opened.parent is None:
             self._finish_left_behind(opened, outcome)
             self.ended.over(trace, privacy.kept(trace, self.policies))

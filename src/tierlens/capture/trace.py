@@ -138,6 +138,10 @@ class Hold:
         return len({span.span_id for span, _ in self.spans}) + self.lost
 
 
+Facts = tuple[str, AgentPolicy, str, Hold | None, bool]
+"""Of a span: trace id, policy, agent, what holds it back or None, whether it is recorded."""
+
+
 class Open:
     """A span that has started. ``recording`` is False where sampling has already dropped it.
 
@@ -145,6 +149,7 @@ class Open:
 
     Attributes:
         agent: the agent it is, or lies in.
+        facts: what is known of it once it has ended; the same object for all that has the same.
         described: its inputs are on it.
         start_recorded: there is, or need not be, a record of its start.
         namespace: LangGraph's checkpoint namespace, which names a node's task; a retry has the same.
@@ -204,6 +209,7 @@ class Open:
         kind: str,
         policy: AgentPolicy,
         agent: str,
+        facts: Facts,
     ) -> None:
         self.key = key
         self.trace = trace
@@ -214,6 +220,7 @@ class Open:
         self.kind = kind
         self.policy = policy
         self.agent = agent
+        self.facts = facts
         self.start_ns = trace.clock_ns + perf_counter_ns()
         self.attributes: dict[str, AttributeValue] = {keys.SPAN_TYPE: kind}
 

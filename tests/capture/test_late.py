@@ -164,6 +164,20 @@ def test_what_was_started_in_a_run_that_was_never_recorded_says_all(capture: Cap
     assert "Why?" in str(capture.attributes("Model")[keys.INPUTS])
 
 
+def test_few_are_remembered_of_a_trace_without_end(capture: Capture) -> None:
+    capture.recorder.ended = ended.Ended(most=10)
+
+    @span("root")
+    def root() -> None:
+        for _ in range(50):
+            for _ in range(10):
+                span("inner")(lambda: 1)()
+            capture.recorder.record_starts(0)
+        assert len(capture.recorder.ended.spans) < 10
+
+    root()
+
+
 def test_few_are_remembered() -> None:
     few = ended.Ended(most=10)
     for key in range(1_000):

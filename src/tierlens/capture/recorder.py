@@ -183,6 +183,7 @@ class Recorder:
 
         Called from a thread of its own: the agent's thread pays nothing, and what ends sooner needs no such record.
         """
+        self.ended.tidy()
         for opened in list(self.open.values()):
             if opened.described and not opened.start_recorded and opened.trace.now() - opened.start_ns >= min_age_ns:
                 self._record_start(opened)

@@ -92,6 +92,15 @@ def test_a_call_belongs_to_the_innermost_agent_around_it() -> None:
     assert (call.agent, call.tier, call.usage, call.cost) == ("gap_analyzer", "2", {}, None)
 
 
+def test_a_call_made_after_its_graph_had_ended_is_its_agents() -> None:
+    spans = [
+        SpanRead("a", "", "late", 0, {keys.SPAN_TYPE: "CHAIN", keys.AGENT: "gap_analyzer"}),
+        SpanRead("b", "a", "model", 1, {keys.SPAN_TYPE: "CHAT_MODEL"}),
+    ]
+
+    assert [call.agent for call in calls(spans)] == ["gap_analyzer"]
+
+
 def test_a_call_is_of_the_prompts_of_the_innermost_span_that_names_some_up_to_its_agent() -> None:
     def linked(name: str) -> dict[str, str]:
         return {keys.PROMPTS: json.dumps([{"name": name, "version": "1"}])}

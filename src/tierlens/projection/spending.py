@@ -162,9 +162,9 @@ def _nearest(span: SpanRead, found: Mapping[str, SpanRead], key: str) -> object:
 
 
 def _whose(span: SpanRead, found: Mapping[str, SpanRead]) -> SpanRead | None:
-    """The innermost agent around a call."""
+    """The innermost agent around a call, or the root of what went on after one had ended."""
     *_, last = _around(span, found)
-    return last if last.attributes.get(keys.SPAN_TYPE) == "AGENT" else None
+    return last if last.attributes.get(keys.SPAN_TYPE) == "AGENT" or keys.AGENT in last.attributes else None
 
 
 def _around(span: SpanRead, found: Mapping[str, SpanRead]) -> Iterator[SpanRead]:

@@ -192,7 +192,7 @@ def test_masking_leaves_keys_kinds_and_sizes() -> None:
         "question": "<text, 6 characters>",
         "n": "<int>",
         "rows": "<1 items>",
-        "flag": "True",
+        "flag": "<bool>",
         "<key>": "<int>",
     }
     assert payload.masked([HumanMessage("secret"), "secret"]) == [

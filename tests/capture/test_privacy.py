@@ -65,6 +65,15 @@ def test_with_the_flag_off_for_all_no_text_is_stored_at_all(capture_with: Any) -
     assert json.loads(capture.attributes("private")[keys.OUTPUTS]) == {"notes": "<1 items>"}
 
 
+def test_nor_are_the_names_of_keys_that_are_never_stored(capture_with: Any) -> None:
+    hidden = StatePolicy(include=frozenset({"notes", "question"}), exclude=frozenset({"question"}))
+    capture: Capture = capture_with(policies(state=hidden))
+    run(capture, lambda state: Command(update={"notes": ["a"], "question": "b"}))
+    said = capture.attributes("private")
+    assert json.loads(said[keys.INPUTS]) == {"notes": "<0 items>"}
+    assert json.loads(said[keys.OUTPUTS]) == {"notes": "<1 items>"}
+
+
 def test_the_tree_the_tokens_and_the_roles_are_stored_all_the_same(capture: Capture) -> None:
     run(capture, say)
     assert capture.parent("Model") == "private"

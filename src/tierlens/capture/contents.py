@@ -13,7 +13,7 @@ from tierlens.capture import measuring, outcomes, payload, previews, privacy, ra
 from tierlens.capture.messages import as_message, is_message
 from tierlens.capture.recorder import Recorder
 from tierlens.capture.trace import Open
-from tierlens.policy import AgentPolicy
+from tierlens.policy import AgentPolicy, StatePolicy
 
 _FINDERS = frozenset({"RETRIEVER", "RERANKER"})
 _CUT = '"$cut"'
@@ -35,7 +35,7 @@ def _inputs(recorder: Recorder, opened: Open, inputs: object) -> str:
         opened.before = rag.documents_in(inputs)
     if not policy.log_prompts:
         privacy.given(opened, inputs)
-        return payload.dumps(payload.masked(inputs))
+        return _masked(inputs, None, policy.state)
     if trace.private.expected:
         privacy.recognise(opened, inputs)
     resumes = type(inputs).__name__ == "Command"
@@ -46,6 +46,12 @@ def _inputs(recorder: Recorder, opened: Open, inputs: object) -> str:
         fields = _as_chat(state.visible(fields, policy.state))
     asked = previews.question(inputs if fields is None or resumes else fields, recorder.policies.question)
     return _with_message(_given(opened, inputs, fields), fields, "user", asked, policy)
+
+
+def _masked(value: object, update: Mapping[Any, object] | None, policy: StatePolicy) -> str:
+    """JSON of what may be said of a value, or of the state update in it, without its text."""
+    fields = value if update is None and isinstance(value, Mapping) else update
+    return payload.dumps(payload.masked(value if fields is None else state.visible(fields, policy)))
 
 
 def _given(opened: Open, inputs: object, fields: Mapping[Any, object] | None) -> str:
@@ -113,7 +119,7 @@ def _outputs(recorder: Recorder, opened: Open, output: object) -> str:
         rag.reranked(opened, opened.before, documents)
     if not policy.log_prompts:
         privacy.remember(opened, output)
-        return payload.dumps(payload.masked(update if update is not None else output))
+        return _masked(output, update, policy.state)
     if trace.private.expected:
         privacy.recognise(opened, output)
     if documents:

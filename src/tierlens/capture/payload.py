@@ -190,7 +190,7 @@ def text(value: object, limit: int = MAX_TEXT) -> str:
 
 def shape(value: object) -> str:
     """What may be said of a value whose text must not leave the process: its kind and size."""
-    if value is None or isinstance(value, bool):
+    if value is None:
         return repr(value)
     if isinstance(value, str):
         return f"<text, {len(value)} characters>"

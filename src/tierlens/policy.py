@@ -41,8 +41,8 @@ class StatePolicy:
     """Which keys of a node's state are stored, and how much of each value.
 
     Attributes:
-        include: only these keys; None means all.
-        exclude: never these keys.
+        include: only these keys of a state, not of what functions in it are called with; None means all.
+        exclude: never these keys, of whatever.
         max_bytes: a longer value is cut, with its size and SHA-256 kept.
     """
 

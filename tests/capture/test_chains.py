@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import hashlib
 import json
 import threading
@@ -13,14 +14,17 @@ from typing import Annotated, Any
 import langgraph.types
 import pytest
 from langchain_core.messages import AnyMessage
+from langchain_core.runnables import RunnableLambda
+from langchain_core.tools import tool
 from langgraph.graph import START, StateGraph
 from langgraph.graph.message import add_messages
 from langgraph.types import Command, Send
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
+import tierlens
 from tests.capture.conftest import Capture
-from tests.capture.graphs import State, graph, model
+from tests.capture.graphs import Notes, State, graph, model
 from tierlens import keys
 from tierlens.capture import payload
 from tierlens.policy import AgentPolicy, MetricRule, Policies, StatePolicy
@@ -179,6 +183,91 @@ def test_what_a_policy_leaves_out_is_not_sent_on_either(capture_with: Any) -> No
     assert "hush" not in capture.journal.text()
     (router,) = (s for s in capture.journal.spans.values() if '"node":"b"' in str(s.attributes[keys.OUTPUTS]))
     assert json.loads(str(router.attributes[keys.OUTPUTS])) == [{"node": "b", "arg": {"question": "Why?"}}]
+
+
+@tierlens.tool
+def weather(city: str, panel: str) -> dict[str, object]:
+    return {"degrees": 3, "panel": panel}
+
+
+@tierlens.span
+def step(city: str, panel: str) -> dict[str, object]:
+    return {"degrees": 3, "panel": panel}
+
+
+@tierlens.agent
+def helper(city: str, panel: str) -> dict[str, object]:
+    return {"degrees": 3, "panel": panel}
+
+
+@tierlens.retriever
+def search(city: str, panel: str) -> dict[str, object]:
+    return {"degrees": 3, "panel": panel}
+
+
+@tierlens.reranker
+def rerank(city: str, panel: str) -> dict[str, object]:
+    return {"degrees": 3, "panel": panel}
+
+
+@tool
+def forecast(city: str, panel: str) -> dict[str, object]:
+    """Look ahead."""
+    return {"degrees": 3, "panel": panel}
+
+
+ARGUMENTS = {"city": "Bern", "panel": "hush"}
+CALLED: dict[str, Callable[[], object]] = {
+    **{f.__name__: functools.partial(f, **ARGUMENTS) for f in (weather, step, helper, search, rerank)},
+    "forecast": lambda: forecast.invoke(ARGUMENTS),
+    "runnable": lambda: RunnableLambda(lambda given: {"degrees": 3, **given}, name="runnable").invoke(ARGUMENTS),
+}
+
+
+@pytest.mark.parametrize("log_prompts", [True, False])
+@pytest.mark.parametrize("name", CALLED)
+def test_the_keys_of_a_state_empty_no_call_and_what_is_never_stored_is_in_none(
+    capture_with: Any, name: str, log_prompts: bool
+) -> None:
+    policy = StatePolicy(include=frozenset({"question"}), exclude=frozenset({"panel"}))
+    capture: Capture = capture_with(
+        Policies(
+            agents={"node": AgentPolicy(agent="node", state=policy, log_prompts=log_prompts)},
+            runnables={"runnable": "tool"},
+        )
+    )
+    graph(node=lambda state: CALLED[name]() and {"notes": ["a"]}).compile().invoke(QUESTION, capture.config())
+
+    assert read(capture, name, keys.INPUTS) == {"city": "Bern" if log_prompts else "<text, 4 characters>"}
+    assert read(capture, name, keys.OUTPUTS).get("degrees") == (3 if log_prompts else "<int>")
+    assert "hush" not in capture.journal.text()
+    assert set(read(capture, "node", keys.INPUTS)) == {"question"}
+
+
+def test_a_retriever_in_an_agent_with_keys_of_its_state_keeps_its_query(capture_with: Any) -> None:
+    policy = AgentPolicy(agent="node", state=StatePolicy(include=frozenset({"notes"})))
+    capture: Capture = capture_with(agents(node=policy))
+    graph(node=lambda state: {"notes": [Notes().invoke("Why?")[0].page_content]}).compile().invoke(
+        QUESTION, capture.config()
+    )
+    assert read(capture, "Notes", keys.INPUTS) == {"query": "Why?"}
+
+
+def test_an_update_of_the_state_that_a_tool_makes_has_the_keys_of_the_state(capture_with: Any) -> None:
+    @tierlens.tool
+    def note() -> Command[Any]:
+        return Command(update={"notes": ["a"], "panel": "hush"})
+
+    capture: Capture = capture_with(agents(node=AgentPolicy(agent="node", state=StatePolicy(frozenset({"notes"})))))
+    graph(node=lambda state: note()).compile().invoke(QUESTION, capture.config())
+    assert read(capture, "note", keys.OUTPUTS) == {"notes": ["a"]}
+
+
+def test_the_arguments_of_an_agent_with_a_file_are_its_own_inputs(capture_with: Any) -> None:
+    capture: Capture = capture_with(agents(helper=AgentPolicy(agent="helper", state=StatePolicy(frozenset({"city"})))))
+    graph(node=lambda state: helper(**ARGUMENTS) and {"notes": []}).compile().invoke(QUESTION, capture.config())
+    assert read(capture, "helper", keys.INPUTS) == {"city": "Bern"}
+    assert read(capture, "helper", keys.OUTPUTS) == {}
 
 
 def test_a_node_that_is_given_a_model_shows_no_field_that_the_model_excludes(capture: Capture) -> None:

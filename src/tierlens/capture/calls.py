@@ -101,6 +101,7 @@ def _open(recorder: Recorder, kind: str, name: str, inputs: Mapping[str, Any]) -
         policy=policy,
         agent=(policy.agent if policy else name) if kind == "AGENT" else "",
     )
+    opened.is_call = kind != "AGENT" or (policy is None and parent is not None)
     try:
         if opened.recording:
             _describe(recorder, opened, inputs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -16,6 +17,7 @@ from tierlens.capture.trace import Open
 from tierlens.policy import AgentPolicy, StatePolicy
 
 _FINDERS = frozenset({"RETRIEVER", "RERANKER"})
+_STATEFUL = frozenset({"CHAIN", "AGENT"})
 _CUT = '"$cut"'
 UNREADABLE = '"<could not be read>"'
 
@@ -35,17 +37,28 @@ def _inputs(recorder: Recorder, opened: Open, inputs: object) -> str:
         opened.before = rag.documents_in(inputs)
     if not policy.log_prompts:
         privacy.given(opened, inputs)
-        return _masked(inputs, None, policy.state)
+        return _masked(inputs, None, _stored(opened))
     if trace.private.expected:
         privacy.recognise(opened, inputs)
     resumes = type(inputs).__name__ == "Command"
-    fields = updates(inputs) if resumes else state.as_state(inputs)
+    fields, stored = (updates(inputs), policy.state) if resumes else (state.as_state(inputs), _stored(opened))
     if opened.parent is not None:
-        return _given(opened, inputs, fields)
+        return _given(opened, inputs, fields, stored)
     if fields is not None:
-        fields = _as_chat(state.visible(fields, policy.state))
+        fields = _as_chat(state.visible(fields, stored))
     asked = previews.question(inputs if fields is None or resumes else fields, recorder.policies.question)
-    return _with_message(_given(opened, inputs, fields), fields, "user", asked, policy)
+    return _with_message(_given(opened, inputs, fields, stored), fields, "user", asked, policy)
+
+
+def _stored(opened: Open) -> StatePolicy:
+    """What is stored of a span's own keys: all that is not excluded where they are no keys of a state."""
+    policy = opened.policy.state
+    return policy if policy.include is None or _has_state(opened) else replace(policy, include=None)
+
+
+def _has_state(opened: Open) -> bool:
+    """Whether a span's inputs and outputs are a graph's state or an agent's own, not what a function was called with."""
+    return not opened.is_call and (opened.kind in _STATEFUL or (opened.is_node and opened.kind != "TASK"))
 
 
 def _masked(value: object, update: Mapping[Any, object] | None, policy: StatePolicy) -> str:
@@ -54,9 +67,9 @@ def _masked(value: object, update: Mapping[Any, object] | None, policy: StatePol
     return payload.dumps(payload.masked(value if fields is None else state.visible(fields, policy)))
 
 
-def _given(opened: Open, inputs: object, fields: Mapping[Any, object] | None) -> str:
+def _given(opened: Open, inputs: object, fields: Mapping[Any, object] | None, policy: StatePolicy) -> str:
     """JSON of inputs, of those with ``fields`` as what changed against what the trace already holds."""
-    ledger, policy = opened.trace.ledger, opened.policy.state
+    ledger = opened.trace.ledger
     if fields is None:
         return ledger.value(inputs, policy).decode()
     # What is held back may never be stored, so nothing may refer to it.
@@ -110,6 +123,8 @@ def put_outputs(recorder: Recorder, opened: Open, output: object) -> None:
 def _outputs(recorder: Recorder, opened: Open, output: object) -> str:
     policy, trace = opened.policy, opened.trace
     update = None if type(output) is dict else updates(output)
+    # Whoever makes an update, its keys are those of the state.
+    stored = _stored(opened) if update is None else policy.state
     if policy.metrics:
         measuring.measure_outputs(recorder, opened, update if update is not None else output)
     documents = rag.documents_in(output) if opened.kind in _FINDERS else []
@@ -119,25 +134,25 @@ def _outputs(recorder: Recorder, opened: Open, output: object) -> str:
         rag.reranked(opened, opened.before, documents)
     if not policy.log_prompts:
         privacy.remember(opened, output)
-        return _masked(output, update, policy.state)
+        return _masked(output, update, stored)
     if trace.private.expected:
         privacy.recognise(opened, output)
     if documents:
         return _documents(opened, output, documents)
     fields = update if update is not None else state.as_state(output)
     if opened.parent is not None:
-        return _produced(opened, output, fields)
+        return _produced(opened, output, fields, stored)
     if fields is not None:
-        fields = _as_chat(state.visible(fields, policy.state), "assistant")
+        fields = _as_chat(state.visible(fields, stored), "assistant")
     said = _said(recorder, opened, output if fields is None or update is not None else fields)
-    return _with_message(_produced(opened, output, fields), fields, "assistant", said, policy)
+    return _with_message(_produced(opened, output, fields, stored), fields, "assistant", said, policy)
 
 
-def _produced(opened: Open, output: object, fields: Mapping[Any, object] | None) -> str:
+def _produced(opened: Open, output: object, fields: Mapping[Any, object] | None, policy: StatePolicy) -> str:
     """JSON of outputs, what the trace already holds of them by reference."""
-    ledger, policy = opened.trace.ledger, opened.policy.state
+    ledger = opened.trace.ledger
     if fields is None:
-        return ledger.value(state.routed(output, policy), policy).decode()
+        return ledger.value(state.routed(output, opened.policy.state), policy).decode()
     # What is held back may never be stored, so nothing may refer to it.
     quotable = opened.is_node and opened.hold is None and opened.own_hold is None
     span_id = opened.span_id if quotable else ""

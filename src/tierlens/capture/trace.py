@@ -150,6 +150,7 @@ class Open:
     Attributes:
         agent: the agent it is, or lies in.
         facts: what is known of it once it has ended; the same object for all that has the same.
+        is_call: of a decorated function, unless its arguments are an agent's own inputs.
         described: its inputs are on it.
         start_recorded: there is, or need not be, a record of its start.
         namespace: LangGraph's checkpoint namespace, which names a node's task; a retry has the same.
@@ -173,6 +174,7 @@ class Open:
     hold: Hold | None = None
     own_hold: Hold | None = None
     is_node = False
+    is_call = False
     described = False
     start_recorded = False
     namespace = ""

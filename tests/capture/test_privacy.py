@@ -153,6 +153,67 @@ def test_nor_in_errors_events_metrics_tags_and_names_of_others(capture: Capture)
     assert str(capture.journal.routings[public_span.span_id].metrics["verdict"]).startswith("<private>")
 
 
+TAGS = {
+    "phase": ("phase=2", "phase=2"),
+    "share": (0.5, "0.5"),
+    "case": ("8842", "8842"),
+    "model": ("claude-sonnet-4", "claude-sonnet-4"),
+    "text": ("seen in Winterthur with a relapse", "<private>"),
+    "facts": ({"patient": "Wilhelmina Oberhuber"}, "<private>"),
+    "asked": ("record-8842-zurich", "<private>"),
+}
+
+
+def test_its_own_tags_are_names_and_numbers_not_text(capture: Capture) -> None:
+    def private(state: State) -> State:
+        for name, (value, _) in TAGS.items():
+            tierlens.tag(name, value)
+        return {}
+
+    built = graph(private=private).compile()
+    built.invoke({"question": "record-8842-zurich"}, capture.config())
+    (root,) = capture.journal.roots()
+    assert {name: root.attributes[keys.TRACE_TAG + name] for name in TAGS} == {
+        name: stored for name, (_, stored) in TAGS.items()
+    }
+
+
+@pytest.mark.parametrize("who", ["private", "public"])
+def test_nor_does_a_root_that_is_private_have_them_in_its_tags(capture_with: Any, who: str) -> None:
+    capture: Capture = capture_with(
+        Policies(defaults=AgentPolicy(log_prompts=False), agents={"public": AgentPolicy(agent="public")})
+    )
+
+    def tagging(state: State) -> State:
+        tierlens.tag("verdict", state["notes"][0].replace(" ", "_"))
+        tierlens.tag("said", state["notes"][0])
+        return {}
+
+    steps = {"first": lambda state: {"notes": [model("17%-in-Zürich").invoke("x").text]}, who: tagging}
+    graph(**steps).compile().invoke(QUESTION, capture.config())
+    (root,) = capture.journal.roots()
+    assert [root.attributes[keys.TRACE_TAG + name] for name in ("verdict", "said")] == ["<private>", "<private>"]
+
+
+@pytest.mark.parametrize("shape", ["as it is", "inside other text", "as JSON", "as JSON inside JSON", "deep down"])
+def test_nor_in_files_of_others(capture: Capture, shape: str) -> None:
+    def public(state: State) -> State:
+        handed = HANDED_ON[shape](state["notes"][0])
+        for name in ("f.txt", "f.json", "f"):
+            tierlens.artifact(name, handed)
+            tierlens.artifact(name, f"{handed}".encode())
+        tierlens.artifact(f"{SECRET[:40]}.txt", "about")
+        tierlens.artifact("f.png", b"\x89PNG \xff")
+        return {}
+
+    run(capture, say, public)
+    stored = capture.journal.blobs.values()
+    assert "nobody" not in b"".join(stored).decode("utf-8", "replace")
+    assert not leaked(capture)
+    assert b"\x89PNG \xff" in stored
+    assert b"about" in stored
+
+
 def test_its_own_errors_do_not_come_out_through_the_graph(capture: Capture) -> None:
     def private(state: State) -> State:
         raise ValueError(f"the model refused: {SECRET}")

@@ -87,7 +87,7 @@ def tag(name: str, value: object) -> None:
         return
     # The root is redacted as its own policy has it, and this is text of the agent that says it.
     said = value if value is None or isinstance(value, str) else payload.safe_str(value)
-    add_tags(here.root().attributes, {privacy.redacted(here, str(name)): said and privacy.redacted(here, said)})
+    add_tags(here.root().attributes, {privacy.redacted(here, str(name)): said and privacy.tagged(here, said)})
 
 
 @_harmless

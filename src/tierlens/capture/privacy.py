@@ -13,6 +13,7 @@ from tierlens.capture.messages import content_text, is_message
 from tierlens.capture.redaction import redactor
 from tierlens.capture.redaction.cuts import whole_words
 from tierlens.capture.trace import Open, Trace
+from tierlens.capture.withheld import MARK, Withheld
 from tierlens.policy import Policies
 from tierlens.spans import AttributeValue, Event, Link, Metric, Span
 
@@ -43,6 +44,14 @@ def given(opened: Open, inputs: object) -> None:
 def remember(opened: Open, value: object) -> None:
     """Text that an agent without ``log_prompts`` has produced: it must not come out through its neighbours either."""
     _withhold(opened, _texts(value), said=False)
+
+
+def _given(opened: Open) -> frozenset[str]:
+    """The texts that the outermost agent without ``log_prompts`` around a span was given by others."""
+    here: Open | None = opened
+    while here is not None and here.given is None:
+        here = here.parent
+    return here.given if here is not None and here.given is not None else frozenset()
 
 
 def said(opened: Open, message: Mapping[str, Any]) -> None:
@@ -76,12 +85,8 @@ def kept(trace: Trace, policies: Policies) -> bool:
 
 
 def _withhold(opened: Open, texts: Iterable[str], *, said: bool) -> None:
-    here: Open | None = opened
-    while here is not None and here.given is None:
-        here = here.parent
     # Words out of the question, say, are no more its own than the question is.
-    given = here.given if here is not None and here.given is not None else frozenset()
-    opened.trace.private.add(texts, said=said, given=given)
+    opened.trace.private.add(texts, said=said, given=_given(opened))
     # A reference's first words might be some of it.
     opened.trace.ledger.heads = False
 
@@ -89,8 +94,7 @@ def _withhold(opened: Open, texts: Iterable[str], *, said: bool) -> None:
 def clean(span: Span, opened: Open) -> Span:
     """``span`` without private text of other agents and with its policy's redaction rules applied."""
     redact = redactor(opened.policy.redact) if opened.policy.redact else _unchanged
-    private = opened.trace.private.texts and opened.policy.log_prompts
-    without = opened.trace.private.without if private else _unchanged
+    without = opened.trace.private.without if _keeps_out(opened) else _unchanged
     if redact is without:
         return span
     return span._replace(
@@ -104,9 +108,36 @@ def clean(span: Span, opened: Open) -> Span:
     )
 
 
+def cleaned(opened: Open, text: str) -> str:
+    """``text`` without private text of other agents and with the redaction rules of a span's policy applied."""
+    return redacted(opened, opened.trace.private.without(text) if _keeps_out(opened) else text)
+
+
+def _keeps_out(opened: Open) -> bool:
+    """Whether there is private text that is not a span's own."""
+    return bool(opened.trace.private.texts) and opened.policy.log_prompts
+
+
 def redacted(opened: Open, text: str) -> str:
     """``text`` with the redaction rules of a span's policy applied."""
     return redactor(opened.policy.redact)(text) if opened.policy.redact else text
+
+
+def tagged(opened: Open, text: str) -> str:
+    """What a trace's tag may say of the text that a span's code gave to it."""
+    private = opened.trace.private
+    text = private.without(text) if private.texts else text
+    return redacted(opened, text if opened.policy.log_prompts else _own_tag(opened, text))
+
+
+def _own_tag(opened: Open, text: str) -> str:
+    """A tag of an agent without ``log_prompts``: names and numbers may stay, what reads like text may not."""
+    reads, asked = Withheld(), Withheld()
+    reads.add([text], said=False)
+    if reads.texts and any(map(str.isspace, text)):
+        return MARK
+    asked.add(_given(opened), said=False)
+    return asked.without(text)
 
 
 def clean_metrics(opened: Open) -> Mapping[str, Metric]:
@@ -120,16 +151,17 @@ def clean_metrics(opened: Open) -> Mapping[str, Metric]:
 
 
 def clean_file(opened: Open, name: str, content: bytes, *, is_text: bool) -> tuple[str, bytes]:
-    """A file's name and content with the redaction rules applied; a content that can be read as text is some, whatever
-    its name says."""
-    if not opened.policy.redact:
+    """A file's name and content without private text of other agents and with the redaction rules applied; a content
+    that can be read as text is some, whatever its name says."""
+    if not opened.policy.redact and not _keeps_out(opened):
         return name, content
-    redact = redactor(opened.policy.redact)
+    name = cleaned(opened, name)
     try:
         text = content.decode("utf-8", "replace" if is_text else "strict")
     except UnicodeDecodeError:
-        return redact(name), content
-    return redact(name), redact(text).encode()
+        return name, content
+    clean_text = cleaned(opened, text)
+    return name, content if clean_text == text else clean_text.encode()
 
 
 def _unchanged(text: str) -> str:

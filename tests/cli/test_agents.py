@@ -270,6 +270,27 @@ def test_what_is_not_there_is_said(shop: Shop, words: tuple[str, ...], why: str)
     assert why in asked.err
 
 
+@pytest.mark.parametrize("runs", ["per_invocation", "off"])
+def test_an_agent_that_has_no_versions_is_said_to_have_none(shop: Shop, runs: str) -> None:
+    shop.run(f"{FIRST}runs: {runs}\n")
+
+    history, listed = shop.ask("history", shop.agent), shop.ask("list")
+
+    assert (history.code, history.out) == (1, "")
+    assert f"it has `runs: {runs}`, and versions are kept of agents with `runs: per_version` only" in history.err
+    assert (listed.code, f"{shop.agent} ({runs})" in listed.err) == (0, True)
+
+
+def test_an_agent_that_had_versions_before_has_them_still(shop: Shop) -> None:
+    shop.run(FIRST)
+    shop.run(f"{FIRST}runs: per_invocation\n")
+
+    listed = shop.ask("list")
+
+    assert len(shop.history()) == 1
+    assert (f" {shop.agent} " in f" {listed.out} ", listed.err) == (True, "")
+
+
 def test_another_applications_agent_of_the_same_name_has_versions_of_its_own(shop: Shop, tmp_path: Path) -> None:
     other = Shop(tmp_path / "other", shop.server, shop.name, app="the shop's stall")
     shop.run(FIRST)

@@ -6,6 +6,7 @@ import datetime as dt
 import difflib
 import getpass
 import os
+from collections.abc import Container
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -40,11 +41,14 @@ ConfigDir = Annotated[
     Path | None, typer.Option("--config-dir", help="The folder; without it, as the settings have it.")
 ]
 _HERE: Final = "config"
+_KEPT: Final = "versions are kept of agents with `runs: per_version` only"
 
 
 @agents.command("list")
 def list_agents(config_dir: ConfigDir = None, as_json: AsJson = False) -> None:
     """List the agents that ran: the version of each that ran last, and whether it is the one in config/.
+
+    Versions are kept of agents with `runs: per_version`; those of config/ with other runs are named on stderr.
 
     Examples:
 
@@ -56,12 +60,13 @@ def list_agents(config_dir: ConfigDir = None, as_json: AsJson = False) -> None:
     found = Versions(now.settings, now.policies.app).all()
     latest = {version.agent: version for version in reversed(found)}
     counts = {agent: sum(version.agent == agent for version in found) for agent in latest}
+    _say_others(now.policies, latest)
     if as_json:
         print_json([_facts(latest[agent], now) | {"versions": counts[agent]} for agent in sorted(latest)])
         return
     if not latest:
         where = shown(now.settings.tracking_uri)
-        typer.echo(f"No agent of {now.policies.app} has a run in {where} yet; `runs: off` makes none.")
+        typer.echo(f"No agent of {now.policies.app} has a version in {where} yet; {_KEPT}.")
         return
     rows = [(*_cells(latest[agent], now), counts[agent]) for agent in sorted(latest)]
     print_table(("agent", "tier", "version", "in config/", "brands", "models", "last ran (UTC)", "versions"), rows)
@@ -78,7 +83,7 @@ def history(agent: Agent, config_dir: ConfigDir = None, as_json: AsJson = False)
       tierlens agents history causal_impact --json
     """
     now = current(config_dir)
-    found = _versions(Versions(now.settings, now.policies.app), agent)
+    found = _versions(Versions(now.settings, now.policies.app), now.policies, agent)
     if as_json:
         print_json([_facts(version, now) for version in found])
         return
@@ -114,7 +119,7 @@ def diff(
       tierlens agents diff causal_impact b41939 7d02aa
     """
     now = whole(config_dir)
-    found = _versions(Versions(now.settings, now.policies.app), agent)
+    found = _versions(Versions(now.settings, now.policies.app), now.policies, agent)
     before, after = (_text(now.policies, found, agent, name).splitlines() for name in (old, new))
     lines = list(difflib.unified_diff(before, after, f"{agent} {old}", f"{agent} {new}", lineterm=""))
     if as_json:
@@ -141,7 +146,7 @@ def rollback(
     """
     now = current(config_dir)
     versions = Versions(now.settings, now.policies.app)
-    found = _versions(versions, agent)
+    found = _versions(versions, now.policies, agent)
     wanted = _named(found, agent, version)
     text = _yaml(wanted)
     path = now.file(agent)
@@ -159,11 +164,24 @@ def rollback(
         typer.echo(f"With the defaults of today it is version {restored}: what `defaults:` gives has changed since.")
 
 
-def _versions(versions: Versions, agent: str) -> list[Version]:
+def _versions(versions: Versions, policies: Policies, agent: str) -> list[Version]:
     found = versions.all(agent) if agent else []
-    if not found:
-        raise TierlensError(f"no run of an agent {agent!r} is there; `tierlens agents list` shows those there are")
-    return found
+    if found:
+        return found
+    if kind := _other_runs(policies).get(agent):
+        raise TierlensError(f"no version of an agent {agent!r} is there: it has `runs: {kind}`, and {_KEPT}")
+    raise TierlensError(f"no run of an agent {agent!r} is there; `tierlens agents list` shows those there are")
+
+
+def _other_runs(policies: Policies) -> dict[str, str]:
+    """Of agents that have no runs by version, what they have."""
+    return {one.agent: one.runs for one in policies.agents.values() if one.runs != "per_version"}
+
+
+def _say_others(policies: Policies, listed: Container[str]) -> None:
+    others = [f"{agent} ({kind})" for agent, kind in sorted(_other_runs(policies).items()) if agent not in listed]
+    if others:
+        typer.echo(plain(f"Not listed, since {_KEPT}: {', '.join(others)}"), err=True)
 
 
 def _named(found: list[Version], agent: str, name: str) -> Version:

@@ -57,7 +57,7 @@ def _stored(opened: Open) -> StatePolicy:
 
 
 def _has_state(opened: Open) -> bool:
-    """Whether a span's inputs and outputs are a graph's state or an agent's own, not what a function was called with."""
+    """Whether what went in and came out is a graph's state or an agent's own, not what a function was called with."""
     return not opened.is_call and (opened.kind in _STATEFUL or (opened.is_node and opened.kind != "TASK"))
 
 

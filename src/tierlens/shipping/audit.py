@@ -32,7 +32,7 @@ _IN_VAIN: Final = 5
 _NO_SUCH_QUESTION: Final = frozenset({404, 405, 501})
 
 
-class Keeper(Protocol):
+class Retention(Protocol):
     """Keeps the lines of spans that were taken until they are seen."""
 
     def keep(self, entry: Entry) -> None: ...
@@ -64,7 +64,7 @@ class Audit:
     def __init__(
         self,
         witness: Witness | None,
-        keeper: Keeper,
+        keeper: Retention,
         *,
         limits: Limits,
         clock: Clock,

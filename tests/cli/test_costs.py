@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.journals import JOURNAL
+from tests.cli.journals import JOURNAL, recorded
 from tests.cli.running import tierlens
 from tests.conftest import StoredMlflow
 from tests.sinks.traces import COST, Trace, agent_trace
@@ -22,6 +22,8 @@ from tierlens.errors import ConfigError
 from tierlens.journal.writer import Journal
 from tierlens.projection.prices import PriceBook
 from tierlens.spans import AttributeValue, Routing
+from tierlens.testing import MemorySink
+from tierlens.upkeep.drain import drain
 
 NOW = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
 UNCOUNTED = ("unpriced_calls", "uncounted_calls", "estimated_calls")
@@ -185,6 +187,21 @@ def test_a_brand_without_calls_in_that_time_spent_nothing(
     assert costs(tmp_path, *later, "--journal", JOURNAL)["rows"] == []
     tierlens(tmp_path, "ship", "--once", MLFLOW_TRACKING_URI=mlflow_server.uri)
     assert costs(tmp_path, *later, uri=mlflow_server.uri)["rows"] == []
+
+
+def test_a_folder_of_other_files_is_no_journal(tmp_path: Path) -> None:
+    (tmp_path / "hosts").touch()
+    asked = tierlens(tmp_path, "costs", "--journal", str(tmp_path))
+    assert (asked.code, asked.out) == (2, "")
+    assert f"{tmp_path} is no journal, and holds other files: give the folder of a journal" in asked.err
+
+
+def test_a_journal_that_nothing_was_written_to_yet_costs_nothing(tmp_path: Path) -> None:
+    (tmp_path / "lost+found").mkdir()
+    assert costs(tmp_path, "--journal", str(tmp_path))["total"]["calls"] == 0
+    recorded(tmp_path, "x")
+    drain(tmp_path / JOURNAL, MemorySink)
+    assert costs(tmp_path, "--journal", JOURNAL)["total"]["calls"] == 0
 
 
 def test_where_no_brand_is_known_none_is_wrong(tmp_path: Path) -> None:

@@ -15,11 +15,22 @@ import typer
 
 from tierlens import settings
 from tierlens.errors import ConfigError
+from tierlens.journal.segment import (
+    BLOBS,
+    CONFIGURATIONS,
+    DEAD_LETTER,
+    FORGOTTEN,
+    PAUSED,
+    SHIPPER_LOCK,
+    TOTALS,
+    writers,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 _PIPE_WIDTH: Final = 240
+_OURS: Final = (BLOBS, CONFIGURATIONS, DEAD_LETTER, FORGOTTEN, PAUSED, SHIPPER_LOCK, TOTALS)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
@@ -67,17 +78,29 @@ Patience = Annotated[
 
 
 def journal_directory(given: Path | None) -> Path:
-    """The journal that is meant.
+    """The journal that is meant; a folder that is still empty is one to be.
 
     Raises:
         ConfigError: there is none.
     """
     found = settings.load(journal_dir=given).journal_dir
+    where = "--journal-dir" if given else "TIERLENS_JOURNAL_DIR"
+    mend = "give the folder of a journal, or record something first"
     if not found.is_dir():
-        where = "--journal-dir" if given else "TIERLENS_JOURNAL_DIR"
         wrong = "is no folder" if found.exists() else "is not there"
-        raise ConfigError(where, "", f"{found}", f"{wrong}: give the folder of a journal, or record something first")
+        raise ConfigError(where, "", f"{found}", f"{wrong}: {mend}")
+    if not (_is_empty(found) or _is_journal(found)):
+        raise ConfigError(where, "", f"{found}", f"is no journal, and holds other files: {mend}")
     return found
+
+
+def _is_empty(directory: Path) -> bool:
+    # A volume comes with a folder of its file system's own.
+    return all(path.name.startswith(".") or path.name == "lost+found" for path in directory.iterdir())
+
+
+def _is_journal(directory: Path) -> bool:
+    return bool(writers(directory)) or any((directory / name).exists() for name in _OURS)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

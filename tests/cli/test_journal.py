@@ -80,6 +80,24 @@ def test_stat_knows_the_living_and_what_those_before_them_came_to(tmp_path: Path
     assert (found["writers_alive"], found["pending"], found["stored"]) == (1, 3, 6)
 
 
+@pytest.mark.parametrize("looked_at_before", [False, True])
+def test_stat_counts_what_dead_processes_left_unended(tmp_path: Path, *, looked_at_before: bool) -> None:
+    ended, unended = agent_trace().root, agent_trace().root
+    journal = Journal(tmp_path / JOURNAL, resource={})
+    for span in (ended, unended):
+        journal.append_start(span, Routing("x", root=True))
+    if looked_at_before:
+        drain(tmp_path / JOURNAL, MemorySink)
+    journal.append(ended, Routing("x", root=True))
+    alive = tierlens(tmp_path, "journal", "stat", "--json").json
+    journal.close()
+
+    dead = tierlens(tmp_path, "journal", "stat", "--json").json
+
+    assert (alive["open"], alive["writers"][0]["open"]) == (0, 1)
+    assert (dead["open"], dead["writers"][0]["open"], dead["pending"]) == (1, 1, 1)
+
+
 def test_stat_counts_what_was_refused_and_what_is_damaged(tmp_path: Path) -> None:
     journal = Journal(tmp_path / JOURNAL, resource={}, quota_bytes=4_000)
     accepted = written(journal)

@@ -76,6 +76,7 @@ def _summary(found: Survey, quota: int, now_ns: int) -> dict[str, Any]:
         "disk_free_bytes": found.free,
         "segments": sum(writer.segments for writer in found.writers),
         "pending": found.pending,
+        "open": found.open,
         "stored": found.stored,
         "refused": dict(found.refused),
         "damaged": found.damaged,

@@ -39,7 +39,7 @@ class WriterSurvey:
         refused_since_ns: when the last span before the first refusal of those still on record ended, Unix
             nanoseconds, 0 where that was the first of all; None where none is on record.
         damaged: damaged lines.
-        open: start records of spans that have not ended, as far as they were acknowledged.
+        open: spans whose start is on record, and not their end.
         oldest_ns: when the oldest pending span ended, Unix nanoseconds; None where none is pending.
         experiments: those that pending spans are for, by name.
     """
@@ -92,6 +92,11 @@ class Survey:
     @property
     def pending(self) -> int:
         return sum(writer.pending for writer in self.writers)
+
+    @property
+    def open(self) -> int:
+        """Spans that dead processes have left unended, and that have not been given out as such yet."""
+        return sum(writer.open for writer in self.writers if not writer.alive)
 
     @property
     def stored(self) -> int:
@@ -178,9 +183,12 @@ def _look_at(directory: Path, writer: Writer) -> WriterSurvey:
     chain = Chain(directory, writer.name, cursor.segment, cursor.offset)
     chain.look(writer.segments, complete=not alive)
     pending, oldest, experiments, refused = 0, None, set[str](), Counter(cursor.refused) + Counter(cursor.lost)
-    refusing, since, latest = False, None, 0
+    refusing, since, latest, begun = False, None, 0, set(cursor.open)
     for record in _records(chain):
-        if record.line.kind == "span":
+        if record.line.kind == "start":
+            begun.add(record.line.span)
+        elif record.line.kind == "span":
+            begun.discard(record.line.span)
             pending += 1
             experiments.add(record.line.experiment)
             latest = latest_ns(record.line)
@@ -201,7 +209,7 @@ def _look_at(directory: Path, writer: Writer) -> WriterSurvey:
         refusing,
         since,
         cursor.damaged + chain.damaged,
-        len(cursor.open),
+        len(begun),
         oldest,
         frozenset(experiments),
     )

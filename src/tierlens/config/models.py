@@ -121,7 +121,8 @@ class Flags(_Strict):
 
     mlflow_experiment: Template | None = Field(
         default=None,
-        description="Experiment of its traces. Fields: {app} {brand} {tier} {agent} {environment} {date}.",
+        description="Experiment of its runs, and of traces it is the root of. "
+        "Fields: {app} {brand} {tier} {agent} {environment} {date}.",
     )
     log_prompts: bool = Field(
         default=True,

@@ -11,7 +11,7 @@ class FlushReport:
     """The state of delivery at one moment.
 
     Attributes:
-        accepted: finished spans this process has appended to its journal.
+        accepted: finished spans this process has appended to its journal; one appended again, as retried, counts twice.
         stored: how many of them the sink has taken.
         pending: how many lie in the journal and will be sent, by this process or by whoever ships next.
         refused: how many were not accepted, or not taken by the sink, by reason.

@@ -6,12 +6,13 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from tierlens.errors import DamagedLine
 from tierlens.journal.chain import Chain
+from tierlens.journal.codec import Line
 from tierlens.journal.cursor import Cursor, Ends, read_cursor
 from tierlens.journal.lock import is_orphan
 from tierlens.journal.moments import latest_ns
@@ -182,37 +183,52 @@ def _look_at(directory: Path, writer: Writer) -> WriterSurvey:
     cursor = read_cursor(cursor_path(directory, writer.name)) or Cursor()
     chain = Chain(directory, writer.name, cursor.segment, cursor.offset)
     chain.look(writer.segments, complete=not alive)
-    pending, oldest, experiments, refused = 0, None, set[str](), Counter(cursor.refused) + Counter(cursor.lost)
-    refusing, since, latest, begun = False, None, 0, set(cursor.open)
+    unread = _Unread(set(cursor.open), Counter(cursor.refused) + Counter(cursor.lost))
     for record in _records(chain):
-        if record.line.kind == "start":
-            begun.add(record.line.span)
-        elif record.line.kind == "span":
-            begun.discard(record.line.span)
-            pending += 1
-            experiments.add(record.line.experiment)
-            latest = latest_ns(record.line)
-            oldest = min(oldest or latest, latest)
-        refusing = bool(record.line.refused)
-        if refusing and since is None:
-            since = latest
-        refused.update(record.line.refused or {})
-    sizes = [_size(segment_path(directory, writer.name, number)) for number in writer.segments]
+        unread.count(record.line)
     return WriterSurvey(
         writer.name,
         alive,
         len(writer.segments),
-        sum(sizes),
+        sum(_size(segment_path(directory, writer.name, number)) for number in writer.segments),
         cursor.stored,
-        pending,
-        {reason: count for reason, count in refused.items() if count},
-        refusing,
-        since,
+        unread.pending,
+        {reason: count for reason, count in unread.refused.items() if count},
+        unread.refusing,
+        unread.refused_since_ns,
         cursor.damaged + chain.damaged,
-        len(begun),
-        oldest,
-        frozenset(experiments),
+        len(unread.open),
+        unread.oldest_ns,
+        frozenset(unread.experiments),
     )
+
+
+@dataclass(slots=True)
+class _Unread:
+    """What the lines behind a cursor come to, with what the cursor itself knows; fields as `WriterSurvey` has them."""
+
+    open: set[str]
+    refused: Counter[str]
+    pending: int = 0
+    refusing: bool = False
+    refused_since_ns: int | None = None
+    oldest_ns: int | None = None
+    experiments: set[str] = field(default_factory=set)
+    latest_ns: int = 0
+
+    def count(self, line: Line) -> None:
+        if line.kind == "start":
+            self.open.add(line.span)
+        elif line.kind == "span":
+            self.open.discard(line.span)
+            self.pending += 1
+            self.experiments.add(line.experiment)
+            self.latest_ns = latest_ns(line)
+            self.oldest_ns = min(self.oldest_ns or self.latest_ns, self.latest_ns)
+        self.refusing = bool(line.refused)
+        if self.refusing and self.refused_since_ns is None:
+            self.refused_since_ns = self.latest_ns
+        self.refused.update(line.refused or {})
 
 
 def _dead_letters(letters: DeadLetters) -> Counter[str]:

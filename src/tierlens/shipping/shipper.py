@@ -129,8 +129,9 @@ class Shipper:
         parcel = self._next_parcel(now)
         if parcel is not None:
             self._delivery.attempt(parcel)
-        asked = not self.health.failing and self._audit.step()
+        # Before MLflow is asked anything: somebody may wait for the word that it was sent.
         self._save()
+        asked = not self.health.failing and self._audit.step()
         return 0.0 if read or parcel is not None or asked else self._quiet_s()
 
     def look(self) -> None:
@@ -178,6 +179,11 @@ class Shipper:
     def drained(self) -> bool:
         """Whether all that lay there at the last step has been stored or set aside."""
         return self._intake.drained and not (self._lull_s or self._gathering or self._outbox or self._runs)
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether something lies there unread since the agents write on."""
+        return self._lull_s > 0.0
 
     def hurry(self) -> None:
         """Be urgent: somebody waits for what is written by now."""

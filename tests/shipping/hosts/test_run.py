@@ -12,8 +12,11 @@ from tests.shipping.harness import BRAND, Scene, append_trace
 from tierlens.errors import Forbidden, Unavailable
 from tierlens.journal.lock import FileLock
 from tierlens.journal.segment import SHIPPER_LOCK
+from tierlens.shipping.handover import want_flush
 from tierlens.shipping.hosts.run import RunReport, run_forever, run_once
+from tierlens.sinks.base import Batch
 from tierlens.spans import Routing
+from tierlens.testing.clock import FakeClock
 from tierlens.testing.sinks import FlakySink, MemorySink
 
 
@@ -123,6 +126,34 @@ def test_for_ever_ends_by_itself_once_it_is_alone_and_all_is_delivered(scene: Sc
     report = run_forever(scene.directory, scene.sink, threading.Event(), alone_s=3_600, clock=scene.clock)
 
     assert report == RunReport(stored=3, drained=True)
+
+
+def test_for_ever_hears_at_once_who_flushes_amid_a_burst(scene: Scene) -> None:
+    journal, stop, waits = scene.journal(), threading.Event(), []
+    append_trace(journal, 0)
+
+    class Agent(FakeClock):
+        """Writes whenever the shipper waits, and flushes after 0.13 seconds."""
+
+        def wait(self, wake: threading.Event, seconds: float) -> bool:
+            append_trace(journal, len(self.waits) + 1)
+            before = self.monotonic()
+            stopped = super().wait(wake, seconds)
+            if before < began + 0.13 <= self.monotonic():
+                want_flush(scene.directory)
+            return stopped
+
+    class Stopping(MemorySink):
+        def send(self, batch: Batch) -> None:
+            super().send(batch)
+            waits.append(clock.monotonic() - began)
+            stop.set()
+
+    clock = Agent()
+    began = clock.monotonic()
+    run_forever(scene.directory, Stopping(), stop, clock=clock)
+
+    assert 0.125 <= waits[0] <= 0.15
 
 
 @pytest.mark.parametrize("took_s", [2.3, 2.6, 3.3, 4.6])

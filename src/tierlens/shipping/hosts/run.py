@@ -23,6 +23,8 @@ from tierlens.shipping.tally import OpenTally, no_tally
 from tierlens.sinks.base import Sink
 
 _POLL_S = 0.1
+# While a burst passes, what a flush asks for lies there unread: whoever flushes pays for every look too late.
+_POLL_IN_BURST_S = 0.01
 _HANDOVER_POLL_S = 0.25
 _STANDBY_S = 0.5
 _GRACE_S = 2.0
@@ -190,11 +192,18 @@ class _Service:
             quiet = self._shipper.step()
             if alone_s is not None and self._leaves(alone_s):
                 break
-            if quiet and not self._hurries():
-                self._clock.wait(stop, min(quiet, _POLL_S))
+            if quiet:
+                self._rest(stop, min(quiet, _POLL_S))
         else:
             self._finish()
         return RunReport(self._shipper.stored, self._shipper.drained, missing=self._shipper.missing)
+
+    def _rest(self, stop: threading.Event, seconds: float) -> None:
+        """Wait, unless somebody waits for what lies there."""
+        until = self._clock.monotonic() + seconds
+        while not self._hurries() and (left := until - self._clock.monotonic()) > 0:
+            if self._clock.wait(stop, min(left, _POLL_IN_BURST_S) if self._shipper.holds_back else left):
+                return
 
     def _finish(self) -> None:
         """Deliver what lies there when the end is near, as far as that goes quickly."""

@@ -20,7 +20,7 @@ from tierlens.journal import Journal
 def for_ever(orders: Orders, per_s: float, **arguments: Any) -> None:
     """Append at a steady pace until killed."""
     emitter = Emitter.under(orders, Journal(orders.journal, resource=RESOURCE), took_us=Histogram(), **arguments)
-    steadily(emitter, per_s, math.inf)
+    steadily(emitter.emit, 1 / per_s, math.inf)
 
 
 def for_a_while(orders: Orders, count: int, seconds: float, quota_bytes: int) -> None:

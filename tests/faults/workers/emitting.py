@@ -80,6 +80,21 @@ class Emitter:
             self.append(span, routing)
         return made[-1][0]
 
+    def emit_invocation(self, starts_us: Timings) -> None:
+        """Append what the recorder does of an invocation: first that its root has begun, last the root.
+
+        Args:
+            starts_us: takes what the first took.
+        """
+        made = list(itertools.islice(self._spans, self._spans_a_trace))
+        root, routing = made[-1]
+        begun = root._replace(end_ns=0, status="UNSET")
+        began = time.perf_counter_ns()
+        self._journal.append_start(begun, routing)
+        starts_us.append((time.perf_counter_ns() - began) / 1e3)
+        for each in made:
+            self.append(*each)
+
     def next(self) -> tuple[Span, Routing]:
         """The next span, which is the caller's to append."""
         return next(self._spans)

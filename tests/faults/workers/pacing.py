@@ -16,7 +16,7 @@ def paced(orders: Orders, told: Connection, per_s: float) -> None:
     emitter = Emitter.under(orders, Journal(orders.journal, resource=RESOURCE))
     while seconds := told.recv():
         emitter.took_us = took_us = list[float]()
-        steadily(emitter, per_s, seconds, pause=_spin_until)
+        steadily(emitter.emit, 1 / per_s, seconds, pause=_spin_until)
         told.send(took_us)
 
 
@@ -31,16 +31,12 @@ def _spin_until(due: float) -> None:
 
 
 def steadily(
-    emitter: Emitter,
-    per_s: float,
-    seconds: float,
-    pause: Callable[[float], None] = _sleep_until,
-    at_once: int = 1,
+    work: Callable[[], object], every_s: float, seconds: float, pause: Callable[[float], None] = _sleep_until
 ) -> None:
-    """Append at a steady pace: so many spans at once, and then a pause."""
+    """Do the same at a steady pace: at once, and then after each pause."""
     due = time.monotonic()
     until = due + seconds
     while due < until:
-        emitter.emit(at_once)
-        due += at_once / per_s
+        work()
+        due += every_s
         pause(due)

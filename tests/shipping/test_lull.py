@@ -131,37 +131,6 @@ def test_the_settings_say_how_long() -> None:
     assert limits_from({}) == Limits()
 
 
-def test_a_trace_whose_rest_lies_unread_is_not_torn(busy: Scene) -> None:
-    journal, shipper = busy.journal(), busy.shipper()
-    append_trace(journal, 1, root=False)
-    busy.run(shipper, 0.3)
-
-    append_trace(journal, 1, children=0)
-    for trace in range(2, 80):
-        append_trace(journal, trace)
-        busy.run(shipper, 0.1)
-        if busy.sink.batches:
-            break
-
-    assert {1_000, 1_001, 1_002} <= busy.stored()
-    assert [batch for batch in busy.sink.batches if len(batch.spans) < 3] == []
-
-
-def test_a_trace_read_in_two_halves_is_said_to_be_complete(tmp_path: Path) -> None:
-    scene = Scene(tmp_path / "journal", slice_bytes=400, traces_per_request=2)
-    journal = scene.journal()
-    for trace in range(1, 30):
-        append_trace(journal, trace, children=3)
-    shipper = scene.shipper()
-
-    shipper.urgent = True
-    scene.run(shipper)
-
-    assert len(scene.stored()) == 29 * 4
-    assert all(len(batch.spans) % 4 == 0 for batch in scene.sink.batches)
-    scene.close()
-
-
 def test_who_is_told_to_stop_delivers_what_lies_there(busy: Scene) -> None:
     stop = threading.Event()
     append_trace(busy.journal(), 1)

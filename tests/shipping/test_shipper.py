@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pytest
 from tests.journal.spans import EXPERIMENT, filled, span
 from tests.shipping.harness import BRAND, Scene, append_trace
 from tierlens.errors import DeliveryError, Forbidden, Rejected, TooLarge, Unavailable
-from tierlens.journal.segment import cursor_path, writers
+from tierlens.journal.segment import writers
 from tierlens.shipping.deadletter import DeadLetters
 from tierlens.sinks.base import Batch, Finish
 from tierlens.spans import Artifact, Routing, Span
@@ -57,63 +56,6 @@ def test_a_request_holds_what_is_answered_within_a_second(scene: Scene, a_trace_
     first, then, *_ = [len(batch.spans) // 3 for batch in scene.sink.batches]
     assert (first, then) == (20, held)
     assert len(scene.stored()) == 450
-
-
-def test_one_writers_backlog_keeps_no_other_waiting(scene: Scene) -> None:
-    journal = scene.journal()
-    for trace in range(1, 2_001):
-        append_trace(journal, trace)
-    shipper = scene.shipper()
-    scene.clock.turn(1.0)
-    for _ in range(5):
-        shipper.step()
-    late = append_trace(scene.journal(), 5_000)
-    scene.clock.turn(1.0)
-    sent = len(scene.sink.batches)
-
-    while not scene.stored() >= set(late):
-        shipper.step()
-
-    assert len(scene.sink.batches) - sent <= 8
-
-
-def test_many_writers_backlogs_keep_no_other_waiting(tmp_path: Path) -> None:
-    scene = Scene(tmp_path, bytes_per_request=100_000, slice_bytes=1)
-    old = {trace * 1_000 for trace in range(1, 401)}
-    for number in range(40):
-        journal = scene.journal()
-        for trace in range(number * 10 + 1, number * 10 + 11):
-            append_trace(journal, trace, children=0, text="x" * 40_000)
-    shipper = scene.shipper()
-    scene.clock.turn(1.0)
-    shipper.step()
-    late = append_trace(scene.journal(), 5_000, children=1)
-    scene.clock.turn(1.0)
-    sent = len(scene.sink.batches)
-
-    while not scene.stored() >= set(late):
-        shipper.step()
-
-    assert len(scene.sink.batches) - sent <= 5
-    scene.run(shipper)
-    assert scene.stored() >= old
-    scene.close()
-
-
-def test_little_that_keeps_coming_keeps_no_backlog_waiting(tmp_path: Path) -> None:
-    scene = Scene(tmp_path, bytes_per_request=1, slice_bytes=1)
-    behind, busy = scene.journal(), scene.journal()
-    for trace in range(1, 11):
-        append_trace(behind, trace, text="x" * 40_000)
-    shipper = scene.shipper()
-    scene.clock.turn(1.0)
-
-    for trace in range(100, 200):
-        append_trace(busy, trace, children=1)
-        shipper.step()
-
-    assert 5_000 in scene.stored()
-    scene.close()
 
 
 def test_a_request_has_a_size(tmp_path: Path) -> None:
@@ -233,22 +175,6 @@ def test_an_outage_is_waited_for_at_rest(scene: Scene) -> None:
         steps += 1
 
     assert steps < 400
-
-
-def test_memory_is_bounded_while_nothing_can_be_sent(tmp_path: Path) -> None:
-    scene = Scene(tmp_path, pending_bytes=100_000)
-    journal = scene.journal()
-    for trace in range(1, 200):
-        append_trace(journal, trace, text="x" * 1_000)
-    sink = FlakySink(scene.sink, rule=lambda request: Unavailable("down"))
-    shipper = scene.shipper(sink)
-    scene.run(shipper, seconds=60)
-
-    assert shipper.pending_bytes <= 100_000 + scene.limits.slice_bytes
-    sink.rule = lambda request: None
-    scene.run(shipper, seconds=30)
-    assert len(scene.stored()) == 597
-    scene.close()
 
 
 @pytest.mark.parametrize("wish", [2.0, 30.0])
@@ -595,45 +521,6 @@ def test_a_missing_artifact_keeps_nothing_back(scene: Scene, caplog: pytest.LogC
     assert scene.stored() == {1_000}
     assert scene.sink.metrics == {(f"{1_000:016x}", "m"): 1.0}
     assert "gone.png" in caplog.text
-
-
-def test_foreign_and_unreadable_files_are_left_alone(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
-    journal = scene.journal()
-    append_trace(journal, 1)
-    (scene.directory / "notes.txt").write_text("mine")
-    os.mkfifo(scene.directory / "20260101T000000-1-00000000.000001.jsonl")
-    (scene.directory / "20260101T000000-2-00000000.000001.jsonl").symlink_to(scene.directory / "notes.txt")
-
-    scene.run(scene.shipper(), seconds=5)
-
-    assert scene.stored() == {1_000, 1_001, 1_002}
-    assert "20260101T000000-1-00000000" in caplog.text
-    assert len(list(scene.directory.glob("*-00000000.000001.jsonl"))) == 2
-    assert (scene.directory / "notes.txt").read_text() == "mine"
-
-
-def test_a_missing_directory_is_no_reason_to_stop(scene: Scene) -> None:
-    shipper = scene.shipper()
-    scene.run(shipper, seconds=5)
-    append_trace(scene.journal(), 1)
-
-    scene.run(shipper, seconds=5)
-
-    assert len(scene.stored()) == 3
-
-
-def test_damaged_lines_are_counted_and_cost_nothing_else(scene: Scene) -> None:
-    journal = scene.journal()
-    append_trace(journal, 1)
-    (segment,) = scene.directory.glob("*.jsonl")
-    with segment.open("ab") as file:
-        file.write(b'{"tierlens":{"v":1,"crc":"00000000","kind":"span"\n')
-    append_trace(journal, 2)
-
-    scene.run(scene.shipper(), seconds=2)
-
-    assert len(scene.stored()) == 6
-    assert b'"damaged":1' in cursor_path(scene.directory, journal.writer).read_bytes()
 
 
 @pytest.mark.parametrize("days", [-1, 1])

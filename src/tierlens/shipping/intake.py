@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tierlens.journal.codec import Line
+from tierlens.journal.cursor import Ends
 from tierlens.journal.forgotten import subjects_of
 from tierlens.journal.lock import is_orphan
 from tierlens.journal.segment import Writer, lock_path, writers
@@ -79,6 +80,14 @@ class Intake:
                 self.feeds[name].remove()
                 self._forget(name)
         return entries
+
+    def ends(self) -> Ends:
+        """Where the lines of each writer end, just now."""
+        return {name: feed.chain.end() for name, feed in self.feeds.items()}
+
+    def is_past(self, ends: Ends) -> bool:
+        """Whether every line before these ends is settled."""
+        return all(self.feeds[name].settled_to >= end for name, end in ends.items() if name in self.feeds)
 
     @property
     def drained(self) -> bool:

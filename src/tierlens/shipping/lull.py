@@ -6,11 +6,10 @@ machine an agent that writes without pause was slowed by it threefold. So a burs
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import suppress
 
 from tierlens.journal.cursor import Ends
-from tierlens.shipping.feed import Feed
+from tierlens.shipping.intake import Intake
 from tierlens.shipping.limits import Limits
 
 
@@ -20,11 +19,11 @@ class Lull:
     What the dead left is not waited with, since nobody is in its way.
 
     Args:
-        feeds: of all writers, by name.
+        intake: all writers.
     """
 
-    def __init__(self, feeds: Mapping[str, Feed], limits: Limits) -> None:
-        self._feeds, self._limits = feeds, limits
+    def __init__(self, intake: Intake, limits: Limits) -> None:
+        self._intake, self._feeds, self._limits = intake, intake.feeds, limits
         self._ends: Ends = {}
         self._moved_at = self._since = float("-inf")
         self._goal: Ends = {}
@@ -38,7 +37,7 @@ class Lull:
         """
         if not self._limits.delay_s or any(feed.dead and not feed.drained for feed in self._feeds.values()):
             return 0.0
-        ends = {name: feed.chain.end() for name, feed in self._feeds.items()}
+        ends = self._intake.ends()
         if ends != self._ends:
             self._ends, self._moved_at = ends, now
         if self._behind(self._goal):

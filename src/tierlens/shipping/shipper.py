@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,20 +16,19 @@ from tierlens.shipping.blobrest import BlobRest
 from tierlens.shipping.clock import Clock, SystemClock
 from tierlens.shipping.deadletter import DeadLetters
 from tierlens.shipping.delivery import Delivery
-from tierlens.shipping.entry import Destination, Gathering
+from tierlens.shipping.entry import Destination
 from tierlens.shipping.feed import Feed
 from tierlens.shipping.finishes import Finishes
 from tierlens.shipping.health import Health
-from tierlens.shipping.intake import Intake
 from tierlens.shipping.keeping import KeptLines
 from tierlens.shipping.letters import Retries
 from tierlens.shipping.limits import Limits
-from tierlens.shipping.lull import Lull
 from tierlens.shipping.outbox import Outbox
 from tierlens.shipping.parcel import Parcel
 from tierlens.shipping.rootless import Rootless
 from tierlens.shipping.runs import RunLog
 from tierlens.shipping.sieve import Sieve
+from tierlens.shipping.supply import Supply
 from tierlens.shipping.tally import Tally
 from tierlens.sinks.base import Sink
 from tierlens.sinks.runs import run_sink_of
@@ -61,14 +59,13 @@ class Shipper:
         tell: Callable[[Health], None] = lambda health: None,
         tally: Tally | None = None,
     ) -> None:
-        self._tally = tally
         self._limits, self._clock = limits or Limits(), clock or SystemClock()
         rng = rng or random.Random()  # noqa: S311  # jitter and names are no secrets
+        self._tally, self._stored_lines = tally, list[Line]()
+        passed = self._stored_lines.append if tally is not None else None
         self._alarms = Alarms(self._clock)
-        self._stored_lines: list[Line] = []
-        self._intake = Intake(directory, self._alarms, self._stored_lines.append if tally is not None else None)
-        self._lull, self._lull_s = Lull(self._intake.feeds, self._limits), 0.0
-        self._gathering = Gathering(self._limits.root_patience_s)
+        self._supply = Supply(directory, self._limits, self._clock, self._alarms, passed)
+        self._intake, self._gathering = self._supply.intake, self._supply.gathering
         self._finishes = Finishes(directory, self._alarms, self._limits.metrics_patience_s)
         self._outbox = Outbox(self._limits, rng)
         self._runs = RunLog(run_sink_of(sink), directory, self._limits, self._alarms)
@@ -76,7 +73,15 @@ class Shipper:
         whose = self._intake.whose
         self._retries = Retries(self._letters, self._finishes, self._runs, self._limits, self._clock, whose)
         self._blobs = BlobRest(directory, self._limits.blob_rest_s)
-        self._audit = Audit(
+        self._audit = self._audit_of(sink, rng)
+        self._delivery = self._delivery_to(sink, Sieve(Forgotten(directory)), tell)
+        self._look_at = self._clock.monotonic()
+        self._new_next = True
+        self._awaited: Ends = {}
+        self.urgent = False
+
+    def _audit_of(self, sink: Sink, rng: random.Random) -> Audit:
+        audit = Audit(
             witness_of(sink),
             KeptLines(self._intake.feeds, self._gathering, self._retries, self._clock, self._alarms),
             limits=self._limits,
@@ -85,7 +90,12 @@ class Shipper:
             name=lambda: f"{rng.getrandbits(48):012x}",
             rootless=Rootless(self._clock, self._limits.rootless_s, self._is_over, self._intake.start_tags),
         )
-        self._delivery = Delivery(
+        for trace in self._retries.roots:
+            audit.expect_root(trace)
+        return audit
+
+    def _delivery_to(self, sink: Sink, sieve: Sieve, tell: Callable[[Health], None]) -> Delivery:
+        return Delivery(
             sink,
             self._intake.feeds,
             outbox=self._outbox,
@@ -94,20 +104,12 @@ class Shipper:
             retries=self._retries,
             runs=self._runs,
             blobs=self._blobs,
-            sieve=Sieve(Forgotten(directory)),
+            sieve=sieve,
             alarms=self._alarms,
             clock=self._clock,
             tell=tell,
             tally=self._stored_lines.extend,
         )
-        for trace in self._retries.roots:
-            self._audit.expect_root(trace)
-        self._look_at = self._clock.monotonic()
-        self._breath = threading.Event()
-        self._new_next = True
-        self._caught_up = False
-        self._awaited: Ends = {}
-        self.urgent = False
 
     def step(self) -> float:
         """Look, read, send at most one request, acknowledge.
@@ -118,11 +120,8 @@ class Shipper:
         """
         if self._clock.monotonic() >= self._look_at:
             self.look()
-        read = self._read()
+        read = self._supply.read(self._outbox, self.urgent)
         now = self._clock.monotonic()
-        if self._caught_up:
-            # Else the rest of a trace, its root included, may lie there unread.
-            self._gathering.ripen(now, self.urgent)
         # Traces first: until there are none to send, what they say to runs gathers into fewer calls.
         for records in self._runs.due(now, self.urgent and not read and not self._gathering):
             self._outbox.put(records)
@@ -140,8 +139,7 @@ class Shipper:
         self._look_at = now + self._limits.look_s
         for feed in self._intake.look():
             self._take_up(feed, now)
-        for entry in self._intake.bury():
-            self._gathering.add(entry, now)
+        self._supply.bury(now)
         for feed in self._intake.feeds.values():
             if feed.buried:
                 self._finishes.expedite(feed.writer, now)
@@ -178,24 +176,22 @@ class Shipper:
     @property
     def drained(self) -> bool:
         """Whether all that lay there at the last step has been stored or set aside."""
-        return self._intake.drained and not (self._lull_s or self._gathering or self._outbox or self._runs)
+        return self._supply.drained and not (self._outbox or self._runs)
 
     @property
     def holds_back(self) -> bool:
         """Whether something lies there unread since the agents write on."""
-        return self._lull_s > 0.0
+        return self._supply.holds_back
 
     def hurry(self) -> None:
         """Be urgent: somebody waits for what is written by now."""
         self.urgent = True
         self.look()
-        self._awaited = {name: feed.chain.end() for name, feed in self._intake.feeds.items()}
+        self._awaited = self._intake.ends()
 
     def calm_down(self) -> None:
         """Be urgent no longer than until what was to be hurried with has been stored or set aside."""
-        feeds = self._intake.feeds
-        past = all(feeds[name].settled_to >= end for name, end in self._awaited.items() if name in feeds)
-        self.urgent = self.urgent and not (past or self.drained)
+        self.urgent = self.urgent and not (self._intake.is_past(self._awaited) or self.drained)
 
     @property
     def settled(self) -> bool:
@@ -248,33 +244,6 @@ class Shipper:
             if not self._letters.holds(entry.line):
                 self._audit.recall(entry)
 
-    def _read(self) -> bool:
-        """Read one request's worth, in slices; whether there was anything.
-
-        No more than that: what is read waits its turn, and one writer's backlog would keep all others waiting.
-        """
-        self._lull_s = 0.0 if self.urgent else self._lull.wait_s(self._clock.monotonic())
-        self._caught_up = False
-        if self._lull_s:
-            return False
-        room = self._limits.pending_bytes - self.pending_bytes
-        wanted = min(room, self._limits.bytes_per_request)
-        # What there is no room for cannot be waited for.
-        self._caught_up = wanted <= 0
-        total, now = 0, self._clock.monotonic()
-        while total < wanted and not self._outbox.has_enough(self._gathering, now):
-            if not (entries := self._intake.read(self._limits.slice_bytes)):
-                self._caught_up = True
-                break
-            now = self._clock.monotonic()
-            for entry in entries:
-                self._gathering.add(entry, now)
-                total += entry.size
-            if self._limits.breath_s:
-                # The agent's threads want the interpreter too, and would wait a whole switch interval for it.
-                self._clock.wait(self._breath, self._limits.breath_s)
-        return total > 0
-
     def _next_parcel(self, now: float) -> Parcel | None:
         """New traces and returned parcels in turn, so that neither an outage nor poison keeps the other
         waiting."""
@@ -306,9 +275,6 @@ class Shipper:
 
     def _quiet_s(self) -> float:
         now = self._clock.monotonic()
-        times = [self._look_at, self._outbox.next_at(now), self._audit.next_at(), self._runs.next_at()]
-        if self._lull_s:
-            times.append(now + self._lull_s)
-        elif self._caught_up:
-            times.append(self._gathering.next_ripe_at())
+        parts = [self._supply.next_at(now), self._outbox.next_at(now), self._audit.next_at(), self._runs.next_at()]
+        times = [self._look_at, *parts]
         return max(min(at for at in times if at is not None) - now, 0.001)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import replace
 from typing import Final
 
-from tierlens.capture.trace import Context, Facts, Open, Origin, Trace
+from tierlens.capture.trace import Context, Facts, Open, Trace
 from tierlens.capture.withheld import Lost
 from tierlens.policy import AgentPolicy
 
@@ -93,11 +93,3 @@ class Ended:
 def unsaid(policy: AgentPolicy) -> AgentPolicy:
     """``policy``, with no text stored."""
     return replace(policy, log_prompts=False) if policy.log_prompts else policy
-
-
-def go_on(root: Open, origin: Origin) -> None:
-    """Have the root of a trace of its own say where its work was started, and keep what is private there."""
-    root.links += origin.links
-    if origin.lost:
-        root.trace.private = Lost()
-        root.policy = unsaid(root.policy)

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from tierlens.capture import current
-from tierlens.capture.recorder import Recorder, span_id_of
+from tierlens.capture.opening import span_id_of
+from tierlens.capture.recorder import Recorder
 from tierlens.capture.trace import Context, Open, Origin, Trace
 from tierlens.policy import AgentPolicy
 from tierlens.spans import Link

@@ -1,30 +1,25 @@
-"""Starts and ends of work in, spans into the journal out: the one place where a span is made.
-
-A span's ids are derived from LangChain's run ids, so that a parent is found by its run id alone: a root's
-run id is the trace id, the last 16 digits of a run's id are its span id.
-"""
+"""Starts and ends of work in, spans into the journal out: the one place where a span is made."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from time import perf_counter_ns
-from typing import Final, Protocol
+from typing import Protocol
 
 from tierlens import keys
 from tierlens.capture import files, invocations, outcomes, privacy, sampling
-from tierlens.capture.ended import Ended, facts_of, go_on, unsaid
+from tierlens.capture.ended import Ended, facts_of
+from tierlens.capture.opening import inherit, open_root, span_id_of
 from tierlens.capture.outcomes import Outcome
 from tierlens.capture.shield import Shield
 from tierlens.capture.tagging import list_agent, tag_start, tag_trace
-from tierlens.capture.trace import Context, Hold, Open, Trace
-from tierlens.errors import JournalRefused, UnknownBrand
+from tierlens.capture.trace import Context, Open
+from tierlens.errors import JournalRefused
 from tierlens.policy import AgentPolicy, Policies
 from tierlens.spans import NONE, AttributeValue, Routing, Span, Status
 
 Step = Callable[[Span], Span | None]
-_LOW_64: Final = 0xFFFFFFFFFFFFFFFF
 
 
 class Journal(Protocol):
@@ -82,7 +77,10 @@ class Recorder:
         its own, and not recorded.
         """
         if parent is None:
-            return self._start_root(key, name, kind, context, policy, agent)
+            root = open_root(key, name, kind, context, self.policies, self.shield, policy, agent)
+            self.open[key] = root
+            root.trace.open.add(root)
+            return root
         opened = Open(
             key,
             parent.trace,
@@ -96,8 +94,7 @@ class Recorder:
             parent.facts,
         )
         if policy is not None or not parent.recording or parent.hold or parent.own_hold:
-            self._inherit(opened, parent, policy, agent)
-            opened.facts = facts_of(opened)
+            inherit(opened, parent, policy, agent)
         self.open[key] = opened
         parent.trace.open.add(opened)
         if agent:
@@ -105,68 +102,10 @@ class Recorder:
             list_agent(opened)
         return opened
 
-    def _inherit(self, opened: Open, parent: Open, policy: AgentPolicy | None, agent: str) -> None:
-        opened.recording = parent.recording
-        opened.hold = parent.own_hold or parent.hold
-        if opened.trace.private.lost:
-            opened.policy = unsaid(opened.policy)
-        if policy is not None and parent.recording:
-            if policy.runs == "per_invocation" and not opened.trace.by_invocation:
-                opened.trace.by_invocation = True
-                # What is on record of the root's start does not know of its run, which waits for an end.
-                opened.root().start_recorded = False
-            self._sample(opened, agent)
-
-    def _start_root(
-        self, key: Hashable, name: str, kind: str, context: Context, policy: AgentPolicy | None, agent: str
-    ) -> Open:
-        policies, origin = self.policies, context.origin
-        if origin is not None:
-            policy, agent = policy or origin.policy, agent or origin.agent
-        policy = policy or policies.defaults
-        brand, rejected = self._brand(context)
-        experiment = policies.experiment(brand, policy)
-        trace_id = context.remote[0] if context.remote else trace_id_of(key)
-        trace = Trace(trace_id, context, brand, experiment)
-        parent_id = context.remote[1] if context.remote else None
-        facts = trace_id, policy, agent, None, True
-        opened = Open(key, trace, span_id_of(key), parent_id, None, name, kind, policy, agent, facts)
-        if origin is not None:
-            go_on(opened, origin)
-        trace.by_invocation = policy.runs == "per_invocation"
-        if trace.by_invocation or policies.by_invocation:
-            trace.inner_calls = []
-        if rejected or not context.sampled:
-            opened.recording = False
-        else:
-            self._sample(opened, "")
-        opened.facts = facts_of(opened)
-        self.open[key] = opened
-        trace.open.add(opened)
-        if agent:
-            list_agent(opened)
-        return opened
-
     def forget(self, root: Open) -> None:
         """Take back the start of a trace that is to be started anew, with the same ids."""
         self.open.pop(root.key, None)
         root.trace.open.discard(root)
-
-    def _brand(self, context: Context) -> tuple[str, bool]:
-        try:
-            return self.policies.brand(context.brand), False
-        except UnknownBrand as error:
-            self.shield.warn("brand", f"calls are not recorded: {error}")
-            return self.policies.default_brand, True
-
-    def _sample(self, opened: Open, unit: str) -> None:
-        policy = opened.policy
-        if sampling.sampled(opened.trace.trace_id, unit, policy.sample):
-            return
-        if sampling.wants_hold(policy):
-            opened.own_hold = Hold(opened.hold)
-        else:
-            opened.recording = False
 
     def started(self, opened: Open) -> None:
         """Say that the inputs are on the span. A root's start is journalled at once, that of other work by
@@ -216,16 +155,7 @@ class Recorder:
                 invocations.count(opened)
             self.rewrite(opened, outcome, end_ns or trace.clock_ns + perf_counter_ns())
             if opened.own_hold is not None:
-                self._decide(opened, opened.own_hold, outcome)
-
-    def _decide(self, opened: Open, hold: Hold, outcome: Outcome) -> None:
-        kept = opened.policy.keep.wants(outcome.status == "ERROR", (opened.end_ns - opened.start_ns) / 1e9)
-        if not kept:
-            opened.trace.spans -= hold.count
-        elif hold.lost:
-            held = f"of what sampling may still drop, {sampling.MAX_HELD} spans are held back"
-            self.shield.warn("held", f"{hold.lost} spans of {opened.name} are not recorded: {held}")
-        sampling.decide(hold, kept, self._write)
+                sampling.conclude(opened, opened.own_hold, outcome, self._write, self.shield)
 
     def rewrite(self, opened: Open, outcome: Outcome, end_ns: int) -> None:
         """Journal ``opened`` as ended so; for a span already journalled, the later record replaces the earlier."""
@@ -302,14 +232,6 @@ class Recorder:
         word = outcome.word if outcome.word == outcomes.CANCELLED else outcomes.ABANDONED
         for left in sorted(root.trace.open, key=lambda one: one.start_ns, reverse=True):
             self.finish(left, Outcome(word))
-
-
-def trace_id_of(key: Hashable) -> str:
-    return f"{key:032x}" if type(key) is int else os.urandom(16).hex()
-
-
-def span_id_of(key: Hashable) -> str:
-    return "%016x" % (key & _LOW_64) if type(key) is int else os.urandom(8).hex()
 
 
 def _nothing() -> None:

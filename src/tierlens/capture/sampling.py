@@ -5,8 +5,10 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 
-from tierlens.capture.trace import Hold
-from tierlens.policy import AgentPolicy, Keep
+from tierlens.capture.outcomes import Outcome
+from tierlens.capture.shield import Shield
+from tierlens.capture.trace import Hold, Open
+from tierlens.policy import Keep
 from tierlens.spans import Routing, Span
 
 Emit = Callable[[Span, Routing], None]
@@ -18,9 +20,16 @@ def sampled(trace_id: str, unit: str, share: float) -> bool:
     return share >= 1.0 or zlib.crc32(f"{trace_id}/{unit}".encode()) < share * 2**32
 
 
-def wants_hold(policy: AgentPolicy) -> bool:
-    """Whether spans that sampling drops must be held back: only where something might still have them kept."""
-    return policy.keep != Keep()
+def sample(opened: Open, unit: str = "") -> None:
+    """Decide of a unit that begins with ``opened`` whether it is recorded, dropped, or held back: the last only where
+    something might still have it kept."""
+    policy = opened.policy
+    if sampled(opened.trace.trace_id, unit, policy.sample):
+        return
+    if policy.keep != Keep():
+        opened.own_hold = Hold(opened.hold)
+    else:
+        opened.recording = False
 
 
 def emit(span: Span, routing: Routing, hold: Hold | None, write: Emit, *, last: bool = False) -> None:
@@ -37,6 +46,17 @@ def emit(span: Span, routing: Routing, hold: Hold | None, write: Emit, *, last: 
         hold.spans.append((span, routing))
     elif hold.decided is None:
         hold.lost += 1
+
+
+def conclude(opened: Open, hold: Hold, outcome: Outcome, write: Emit, shield: Shield) -> None:
+    """A unit has ended, with the span that it began with: release what it held back, or forget it."""
+    kept = opened.policy.keep.wants(outcome.status == "ERROR", (opened.end_ns - opened.start_ns) / 1e9)
+    if not kept:
+        opened.trace.spans -= hold.count
+    elif hold.lost:
+        held = f"of what sampling may still drop, {MAX_HELD} spans are held back"
+        shield.warn("held", f"{hold.lost} spans of {opened.name} are not recorded: {held}")
+    decide(hold, kept, write)
 
 
 def decide(hold: Hold, kept: bool, write: Emit) -> None:

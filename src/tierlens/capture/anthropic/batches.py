@@ -16,8 +16,9 @@ from typing import Any, ClassVar, Final
 from tierlens import keys
 from tierlens.capture import late, outcomes, payload
 from tierlens.capture.anthropic.call import NAME, Call, put_message
+from tierlens.capture.opening import span_id_of, trace_id_of
 from tierlens.capture.outcomes import FINE, Outcome
-from tierlens.capture.recorder import Recorder, span_id_of, trace_id_of
+from tierlens.capture.recorder import Recorder
 from tierlens.capture.shapes import fields
 from tierlens.capture.shield import shielded
 from tierlens.capture.trace import Context, Open

@@ -3,7 +3,6 @@ elsewhere."""
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
@@ -17,19 +16,15 @@ from tierlens.errors import JournalRefused
 from tierlens.journal import blobs
 from tierlens.journal.append import Appender, End, refusal
 from tierlens.journal.codec import cut, encode, encode_resource
-from tierlens.journal.files import WriterFiles, sync_and_close, sync_names
+from tierlens.journal.files import WriterFiles
 from tierlens.journal.forks import follow_forks
 from tierlens.journal.keeper import Keeper
 from tierlens.journal.quota import Allowance
 from tierlens.journal.segment import writer_name
+from tierlens.journal.syncing import Syncer
 from tierlens.spans import Routing, Span
 
-log = logging.getLogger("tierlens.journal")
-
 _CUTS: Final = (16_384, 256)
-_ALARM_SHARE: Final = 0.8
-_ALARM_EVERY_S: Final = 60.0
-
 _Kind = Literal["span", "start"]
 
 
@@ -105,11 +100,9 @@ class Journal:
             opened=self._opened,
         )
         self._accepted = self._started = self._truncated = self._starts_refused = self._blobs_refused = 0
-        self._synced = (0, 0)
-        self._new_blobs: list[str] = []
+        self._syncer = Syncer(self._files, self._lines, self._lock, self._written, self._monotonic)
         self._end = End("", 0, 0)
         self._keeper: Keeper | None = None
-        self._alarmed_at = self._monotonic() - _ALARM_EVERY_S
 
     @property
     def writer(self) -> str:
@@ -234,8 +227,7 @@ class Journal:
         if content and not granted:
             raise JournalRefused("quota", f"{self._quota} bytes are taken")
         blobs.write_blob(self.directory, sha256, content)
-        with self._lock:
-            self._new_blobs.append(sha256)
+        self._syncer.expect(sha256)
 
     def _opened(self) -> None:
         for call in self._when_opened:
@@ -245,49 +237,20 @@ class Journal:
         if self._closed:
             raise JournalRefused("closed")
         if self._keeper is None:
-            keeper = Keeper(self._sync, self._rest, self._interval_s)
+            keeper = Keeper(self._syncer.sync, self._rest, self._interval_s)
             self._keeper = keeper if keeper.start() else None
 
-    def _sync(self) -> bool:
-        with self._lock:
-            mark = (self._accepted + self._started, self._files.number)
-            if mark == self._synced and not self._new_blobs:
-                return False
-            new_blobs, self._new_blobs = self._new_blobs, []
-            if self._files.deleted():
-                log.error("journal %s was deleted while it was written to; a new one is begun", self._files.name)
-                self._files.forget()
-                self._lines.revoke_room()
-            descriptors = self._files.descriptors_to_sync()
-        try:
-            # Before the lines that name them, so that no power loss leaves a name without its file.
-            if new_blobs:
-                blobs.sync_blobs(self.directory, new_blobs)
-        finally:
-            sync_and_close(descriptors)
-        if mark[1] != self._synced[1]:
-            sync_names(self.directory)
-        self._synced = mark
-        self._alarm()
-        return True
+    def _written(self) -> int:
+        return self._accepted + self._started
 
     def _rest(self) -> bool:
         with self._lock:
-            if (self._accepted + self._started, self._files.number) != self._synced:
+            if not self._syncer.is_idle():
                 return False
             # No room makes the next append look for some, and that starts a new keeper.
             self._lines.revoke_room()
             self._keeper = None
             return True
-
-    def _alarm(self) -> None:
-        now = self._monotonic()
-        if now - self._alarmed_at < _ALARM_EVERY_S:
-            return
-        used, refused = self._lines.allowance.used_share, self._lines.losses.total
-        if used >= _ALARM_SHARE or refused:
-            self._alarmed_at = now
-            log.warning("journal %s: %.0f %% of its quota in use; refused: %s", self.directory, used * 100, refused)
 
     def before_fork(self) -> None:
         self._lock.acquire(timeout=1.0)

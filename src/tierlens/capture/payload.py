@@ -7,6 +7,7 @@ of theirs is imported here.
 from __future__ import annotations
 
 import hashlib
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,6 +23,7 @@ MAX_TEXT = 1_000_000
 MAX_DEPTH = 24
 MAX_ITEMS = 2_000
 MAX_NUMBERS = 10_000
+_NAME = re.compile(r"[\w.:/-]{1,80}")
 _NUMBERS = frozenset({"bool", "bool_", "float16", "float32", "float64"}) | {
     f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
 }
@@ -201,10 +203,15 @@ def shape(value: object) -> str:
     return f"<{type(value).__name__}>"
 
 
+def is_name(key: object) -> bool:
+    """Whether a mapping's key is a name, as states and arguments have them, and not text that somebody said."""
+    return isinstance(key, str) and _NAME.fullmatch(key) is not None
+
+
 def masked(value: object) -> object:
-    """``value`` with all text taken out: the keys of a state and the roles of messages stay, nothing else."""
+    """``value`` with all text taken out: names of keys and the roles of messages stay, nothing else."""
     if isinstance(value, Mapping):
-        return {key if isinstance(key, str) else "<key>": shape(item) for key, item in value.items()}
+        return {key if is_name(key) else "<key>": shape(item) for key, item in value.items()}
     if is_message(value):
         return {"role": as_message(value)["role"], "content": shape(getattr(value, "content", ""))}
     if isinstance(value, list | tuple):

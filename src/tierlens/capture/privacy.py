@@ -9,7 +9,7 @@ import orjson
 
 from tierlens import keys
 from tierlens.capture import payload
-from tierlens.capture.messages import content_text, is_message
+from tierlens.capture.messages import as_message, is_message
 from tierlens.capture.redaction import redactor
 from tierlens.capture.redaction.cuts import whole_words
 from tierlens.capture.trace import Open, Trace
@@ -56,10 +56,13 @@ def _given(opened: Open) -> frozenset[str]:
 
 def said(opened: Open, message: Mapping[str, Any]) -> None:
     """What the model of such an agent has said: its words, its thoughts, the arguments of the tools it called."""
+    _withhold(opened, _texts(_said_in(message)), said=True)
+
+
+def _said_in(message: Mapping[str, Any]) -> list[object]:
     calls = [call.get("function", call) for call in message.get("tool_calls", ()) if isinstance(call, Mapping)]
     arguments = [call.get("arguments") for call in calls]
-    texts = [message.get("content"), message.get("thinking"), *arguments, *map(_parsed, arguments)]
-    _withhold(opened, _texts(texts), said=True)
+    return [message.get("content"), message.get("thinking"), *arguments, *map(_parsed, arguments)]
 
 
 def _parsed(arguments: object) -> object:
@@ -196,9 +199,11 @@ def _withheld(key: str, value: str, without: Redactor, redact: Redactor) -> str:
 
 
 def _texts(root: object) -> Iterator[str]:
-    """All text in a value, however deep, mappings' keys below the first level included."""
+    """All text in a value, however deep, mappings' keys included; on the first level those that are no names."""
     seen: set[int] = set()
-    waiting: list[object] = [*root.values()] if isinstance(root, Mapping) else [root]
+    waiting: list[object] = [root]
+    if isinstance(root, Mapping):
+        waiting = [*root.values(), *(key for key in root if not payload.is_name(key))]
     while waiting:
         value = waiting.pop()
         if isinstance(value, str):
@@ -212,7 +217,9 @@ def _texts(root: object) -> Iterator[str]:
 
 def _parts(value: Any) -> Iterable[object]:
     if is_message(value):
-        return [content_text(value.content)]
+        return _said_in(as_message(value))
+    if type(value).__name__ == "Send":
+        return [getattr(value, "arg", None)]
     if isinstance(value, Mapping):
         return [*value.keys(), *value.values()]
     if isinstance(value, list | tuple | set | frozenset):

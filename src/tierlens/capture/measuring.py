@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tierlens import keys
-from tierlens.capture import payload
+from tierlens.capture import payload, privacy
 from tierlens.capture.paths import as_metric, lookup
 from tierlens.capture.recorder import Recorder
 from tierlens.capture.trace import Open
@@ -17,7 +17,7 @@ LONGEST = 250
 def measure(recorder: Recorder, opened: Open, name: str, value: object) -> None:
     """Put a metric on a span, or say there why not."""
     if why := _unnameable(name):
-        recorder.shield.warn(f"metric {name[:80]}", f"metric {name[:80]!r} was not recorded: {why}")
+        recorder.shield.warn(f"metric {name[:80]}", f"metric {privacy.in_log(opened, name)} was not recorded: {why}")
         return
     rule = opened.policy.metrics.get(name, _ANY)
     clean = as_metric(value)
@@ -27,7 +27,9 @@ def measure(recorder: Recorder, opened: Open, name: str, value: object) -> None:
             payload.safe_repr(value) if isinstance(value, int | float) else f"a value of type {type(value).__name__}"
         )
         opened.attributes[keys.METRIC_REFUSED + name] = f"{shown} {fault}"
-        recorder.shield.warn(f"metric {name}", f"metric {name!r} was not recorded: {shown} {fault}")
+        recorder.shield.warn(
+            f"metric {name}", f"metric {privacy.in_log(opened, name)} was not recorded: {shown} {fault}"
+        )
     elif clean is not None:
         opened.measure(name, clean)
         opened.attributes.pop(keys.METRIC_REFUSED + name, None)

@@ -110,7 +110,8 @@ def link_prompt(prompt: str | PromptVersion, version: int | str | None = None) -
         name, number = found[1], number or found[2]
     if not name or not number:
         recorder.shield.warn(
-            f"prompt {name}", f"prompt {name!r} was not linked: say which, as in link_prompt('gap', 1)"
+            f"prompt {name}",
+            f"prompt {privacy.in_log(here, name)} was not linked: say which, as in link_prompt('gap', 1)",
         )
         return
     named = {"name": privacy.redacted(here, name), "version": privacy.redacted(here, number)}
@@ -118,7 +119,8 @@ def link_prompt(prompt: str | PromptVersion, version: int | str | None = None) -
         linked = orjson.loads(str(span.attributes.get(key, "[]")))
         text = orjson.dumps([*linked, *([named] if named not in linked else [])]).decode()
         if len(text) > _LONGEST_TAG:
-            recorder.shield.warn("prompts", f"prompt {name[:80]!r} was not linked: a trace's tag has no more room")
+            said = privacy.in_log(here, name)
+            recorder.shield.warn("prompts", f"prompt {said} was not linked: a trace's tag has no more room")
             return
         span.attributes[key] = text
 
@@ -138,7 +140,8 @@ def artifact(name: str, content: Any) -> None:
     try:
         _attach(recorder, here.nearest_agent(), str(name), _bytes(str(name), content))
     except (JournalRefused, ValueError, OSError) as error:
-        log.warning("tierlens: artifact %r was not stored: %s", str(name)[:80], error)
+        why = error.strerror if isinstance(error, OSError) else privacy.cleaned(here, str(error))
+        log.warning("tierlens: artifact %s was not stored: %s", privacy.in_log(here, str(name)), why)
 
 
 def _file_name(name: str) -> str:

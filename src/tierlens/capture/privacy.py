@@ -26,6 +26,7 @@ _PLAIN: Final = frozenset({keys.SPAN_TYPE, keys.MODEL, keys.PROVIDER, keys.TOKEN
 }
 # Attributes' names can be anybody's as well: tags, metrics, what other libraries say.
 _PREFIXES: Final = (keys.TRACE_TAG, keys.METRIC)
+_LONGEST_IN_LOG: Final = 80
 _CONTENTS: Final = frozenset({keys.INPUTS, keys.OUTPUTS})
 _OUR_NAMES: Final = frozenset(value for value in vars(keys).values() if isinstance(value, str))
 # Said by the configuration and the caller, never by an agent, even where an agent has said the same word.
@@ -141,6 +142,12 @@ def _own_tag(opened: Open, text: str) -> str:
         return MARK
     asked.add(_given(opened), said=False)
     return asked.without(text)
+
+
+def in_log(opened: Open, said: str) -> str:
+    """A name that a span's code has given, as a log may quote it."""
+    text = opened.policy.log_prompts or payload.is_name(said)
+    return repr(cleaned(opened, said)[:_LONGEST_IN_LOG] if text else MARK)
 
 
 def clean_metrics(opened: Open) -> Mapping[str, Metric]:

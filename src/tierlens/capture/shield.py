@@ -11,6 +11,9 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final, TypeVar, cast
 
+from tierlens.capture import stacks
+from tierlens.errors import TierlensError
+
 log = logging.getLogger("tierlens")
 Function = TypeVar("Function", bound=Callable[..., Any])
 SILENCE_S = 60.0
@@ -38,7 +41,10 @@ class Shield:
         self._lock = threading.Lock()
 
     def report(self, where: str, error: Exception) -> None:
-        """Count ``error``; log it unless its cause was logged within the last minute.
+        """Count ``error``; log where it was raised unless its cause was logged within the last minute.
+
+        Its words are logged where they are tierlens's or the operating system's: those of others may quote what a
+        span was to say, and a handler that is given the exception itself may read its variables.
 
         Raises:
             Exception: ``error`` itself where the shield is strict.
@@ -48,11 +54,14 @@ class Shield:
         cause = f"{where}: {type(error).__name__}"
         self.failures[cause] += 1
         text = f"{where} failed and was skipped; the agent is not affected ({self.failures[cause]} times so far)"
-        self.warn(cause, text, error)
+        self._say(cause, text, stacks.place(error, words=isinstance(error, TierlensError | OSError)))
 
-    def warn(self, cause: str, text: str, error: Exception | None = None) -> None:
+    def warn(self, cause: str, text: str) -> None:
         """Log ``text``; if something of the same cause was logged within the last minute, only count it, and say next
         time how many there were."""
+        self._say(cause, text)
+
+    def _say(self, cause: str, text: str, place: str = "") -> None:
         with self._lock:
             now = self._clock()
             at, unsaid = self._said.get(cause, (float("-inf"), 0))
@@ -62,8 +71,8 @@ class Shield:
             if len(self._said) >= _CAUSES:  # some name what a user named
                 self._said = {said: what for said, what in self._said.items() if now - what[0] < self._silence_s}
             self._said[cause] = now, 0
-        more = f" (and {unsaid} more since the last warning)" if unsaid and error is None else ""
-        log.warning("tierlens: %s%s", text, more, exc_info=error)
+        more = f" (and {unsaid} more since the last warning)" if unsaid and not place else ""
+        log.warning("tierlens: %s%s%s", text, more, place)
 
 
 def shielded(method: Function) -> Function:

@@ -166,19 +166,21 @@ def fail(recorder: Recorder, opened: Open, error: BaseException) -> None:
         outcome = ended_as(opened, outcomes.of_exception(error))
         if outcome.word == outcomes.CANCELLED and opened.is_node and timeouts.is_handled(opened):
             outcome = timeouts.HANDLED
-        _put_failure(opened, error, outcome)
+        _put_failure(recorder, opened, error, outcome)
         if opened.recording and keys.OUTPUTS not in opened.attributes:
             _put_carried(recorder, opened, error, outcome)
     finally:
         recorder.finish(opened, outcome)
 
 
-def _put_failure(opened: Open, error: BaseException, outcome: Outcome) -> None:
+def _put_failure(recorder: Recorder, opened: Open, error: BaseException, outcome: Outcome) -> None:
     private = not opened.policy.log_prompts
     if private:
         privacy.remember(opened, outcomes.carried(error))
     if outcome.word == outcomes.ERROR:
-        opened.events += (outcomes.exception_event(error, opened.trace.now(), private=private),)
+        sources = privacy.shows_sources(opened, recorder.policies)
+        event = outcomes.exception_event(error, opened.trace.now(), private=private, sources=sources)
+        opened.events += (event,)
     # A cancelled node may turn out to have timed out, and be tried again.
     failed = outcome.word == outcomes.ERROR or (outcome.word == outcomes.CANCELLED and opened.is_node)
     if failed and opened.parent is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import traceback
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,7 +10,7 @@ import orjson
 from langgraph.constants import END
 from langgraph.errors import GraphBubbleUp, GraphInterrupt, ParentCommand
 
-from tierlens.capture import payload
+from tierlens.capture import payload, stacks
 from tierlens.spans import Event, Status
 
 OK: Final = "ok"
@@ -22,7 +21,6 @@ ABANDONED: Final = "abandoned"
 CANCELLED: Final = "cancelled"
 HANDED_OFF: Final = "handed_off"
 RETRIED: Final = "retried"
-MAX_STACK = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,16 +95,20 @@ def carried(error: BaseException) -> object:
     if isinstance(error, GraphInterrupt):
         return [getattr(one, "value", one) for one in first] if isinstance(first, list | tuple) else first
     if isinstance(error, ParentCommand):
-        return getattr(first, "update", None)
-    return _words(error)
+        return first
+    return list(stacks.all_said(error))
 
 
-def exception_event(error: BaseException, time_ns: int, *, private: bool) -> Event:
-    """OpenTelemetry's ``exception`` event; where text is private, its type alone."""
+def exception_event(error: BaseException, time_ns: int, *, private: bool, sources: bool) -> Event:
+    """OpenTelemetry's ``exception`` event; where text is private, its type alone.
+
+    Args:
+        sources: with the lines of code of its trace back.
+    """
     attributes = {"exception.type": f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")}
     if not private:
         attributes["exception.message"] = _words(error)
-        attributes["exception.stacktrace"] = _stack(error)
+        attributes["exception.stacktrace"] = stacks.trace_back(error, sources=sources)
     return Event("exception", time_ns, attributes)
 
 
@@ -115,11 +117,3 @@ def _words(error: BaseException) -> str:
         return payload.text(str(error), 4_096)
     except Exception:  # a hostile __str__
         return f"<{type(error).__name__} whose str raised>"
-
-
-def _stack(error: BaseException) -> str:
-    try:
-        stack = "".join(traceback.format_exception(error, limit=40))
-    except Exception:  # format_exception calls the exception's own __str__
-        stack = "".join(traceback.format_tb(error.__traceback__, limit=40))
-    return stack if len(stack) <= MAX_STACK else f"…{stack[-MAX_STACK:]}"

@@ -88,6 +88,12 @@ def kept(trace: Trace, policies: Policies) -> bool:
     )
 
 
+def shows_sources(opened: Open, policies: Policies) -> bool:
+    """Whether a trace back on a span may have the lines of code that were run: a prompt or a secret that stands in
+    one may stand there in pieces, which nobody recognises."""
+    return not opened.policy.redact and not kept(opened.trace, policies)
+
+
 def _withhold(opened: Open, texts: Iterable[str], *, said: bool) -> None:
     # Words out of the question, say, are no more its own than the question is.
     opened.trace.private.add(texts, said=said, given=_given(opened))

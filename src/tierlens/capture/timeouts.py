@@ -7,7 +7,7 @@ from typing import Final
 from langgraph.errors import NodeTimeoutError
 
 from tierlens import keys
-from tierlens.capture import outcomes
+from tierlens.capture import outcomes, privacy
 from tierlens.capture.outcomes import Outcome
 from tierlens.capture.recorder import Recorder
 from tierlens.capture.trace import Open
@@ -25,7 +25,8 @@ def put(recorder: Recorder, graph: Open, error: NodeTimeoutError) -> None:
     # Of several nodes of one name, Send's, the one that began when this one must have.
     began_ns = graph.trace.now() - int(error.elapsed * 1e9)
     node = min(tries, key=lambda one: abs(one.start_ns - began_ns))
-    node.events += (outcomes.exception_event(error, graph.trace.now(), private=not node.policy.log_prompts),)
+    private, sources = not node.policy.log_prompts, privacy.shows_sources(node, recorder.policies)
+    node.events += (outcomes.exception_event(error, graph.trace.now(), private=private, sources=sources),)
     outcome = outcomes.of_exception(error)
     if not node.end_ns:
         _end(recorder, node, outcome)

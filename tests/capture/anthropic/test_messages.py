@@ -94,6 +94,25 @@ def test_tools_are_shown_as_offered_called_and_answered(capture: Capture, wrappe
     assert prompt[2]["content"] == "Sunny."
 
 
+def test_a_tool_runner_runs_as_with_the_plain_client(
+    capture: Capture, plain: anthropic.Anthropic, wrapped: anthropic.Anthropic, endpoint: ClaudeEndpoint
+) -> None:
+    @anthropic.beta_tool
+    def get_weather(place: str) -> str:
+        """The weather of a place."""
+        return f"Sunny in {place}."
+
+    asked: Any = {**REQUEST, "messages": [{"role": "user", "content": "Get the weather of Basel."}]}
+    expected = [one.content for one in plain.beta.messages.tool_runner(**asked, tools=[get_weather])]
+    before = billed(endpoint)
+    said = [one.content for one in wrapped.beta.messages.tool_runner(**asked, tools=[get_weather])]
+    assert said == expected
+    assert [one[0].type for one in said] == ["tool_use", "text"]
+    calls = [span for span in capture.journal.spans.values() if keys.TOKEN_USAGE in span.attributes]
+    assert counted(*calls) == tuple(now - then for now, then in zip(billed(endpoint), before, strict=True))
+    assert len(calls) == len(said)
+
+
 def test_thinking_stands_beside_the_answer(capture: Capture, wrapped: anthropic.Anthropic) -> None:
     request: Any = {**REQUEST, "max_tokens": 2_000, "thinking": {"type": "enabled", "budget_tokens": 1_024}}
     message = wrapped.messages.create(**request)

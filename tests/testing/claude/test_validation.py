@@ -82,6 +82,7 @@ def result(*ids: str) -> dict[str, Any]:
             {"thinking": THINKS, "tools": [TOOL], "tool_choice": {"type": "any"}},
             "Thinking may not be enabled",
         ),
+        ({"thread": {"type": "create"}}, "keeps no message threads"),
         ({"cache_control": {"type": "forever"}}, "cache_control.type: Input should be 'ephemeral'"),
         (
             {"output_config": {"format": {"type": "json_schema"}}},

@@ -38,10 +38,12 @@ class Refusal(Exception):
     Attributes:
         status: HTTP status, 400 to 599.
         message: what the client reads.
+        details: what the client's own code reads, if anything.
     """
 
-    def __init__(self, status: int, message: str = "") -> None:
+    def __init__(self, status: int, message: str = "", details: Mapping[str, Any] | None = None) -> None:
         self.status = status
+        self.details = details
         self.message = message or MESSAGES.get(status, "The request failed.")
         super().__init__(f"{status}: {self.message}")
 
@@ -57,6 +59,8 @@ def error_type(status: int) -> str:
 
 
 def error_body(refusal: Refusal, request_id: str | None = None) -> dict[str, Any]:
-    """``{"type": "error", "error": {"type", "message"}, "request_id"}``."""
-    error = {"type": error_type(refusal.status), "message": refusal.message}
+    """``{"type": "error", "error": {"type", "message"}, "request_id"}``, with the refusal's ``details``, if any."""
+    error: dict[str, Any] = {"type": error_type(refusal.status), "message": refusal.message}
+    if refusal.details is not None:
+        error["details"] = refusal.details
     return {"type": "error", "error": error, "request_id": request_id}

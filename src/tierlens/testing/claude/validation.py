@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from tierlens.testing.claude.completion import signature
 from tierlens.testing.claude.prompt import PromptBlock, as_blocks
-from tierlens.testing.claude.refusal import invalid
+from tierlens.testing.claude.refusal import Refusal, invalid
 from tierlens.testing.claude.request import Json, MessagesRequest
 from tierlens.testing.claude.shape import check_shape
 
@@ -21,6 +21,7 @@ def checked(body: Any, *, counting: bool = False) -> MessagesRequest:
         Refusal: 400, naming the first thing that is wrong.
     """
     check_shape(body, counting=counting)
+    _check_thread(body)
     _check_order(body["messages"])
     _check_signatures(body["messages"])
     _check_tools(body)
@@ -43,6 +44,13 @@ def check_cache_marks(blocks: Sequence[PromptBlock]) -> None:
                 "ttl='5m' cache_control block. Note that blocks are processed in the following order: "
                 "`tools`, `system`, `messages`."
             )
+
+
+def _check_thread(body: Json) -> None:
+    """The endpoint keeps no conversations; told so, the client's tool runner sends all of one with each request."""
+    if body.get("thread"):
+        details = {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
+        raise Refusal(400, "thread: this endpoint keeps no message threads", details)
 
 
 def _check_order(messages: Sequence[Json]) -> None:

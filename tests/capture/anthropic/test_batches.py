@@ -61,6 +61,28 @@ def test_the_span_that_made_a_batch_links_to_its_results(capture: Capture, wrapp
         assert span.name != RESULT or span.parent_id == results.span_id
 
 
+def test_results_parsed_from_a_response_are_recorded_too(
+    capture: Capture, wrapped: anthropic.Anthropic, endpoint: ClaudeEndpoint
+) -> None:
+    raw = wrapped.messages.batches.with_raw_response.create(requests=REQUESTS).parse()
+    response = wrapped.messages.batches.with_raw_response.results(raw.id)
+    assert response.parse() is response.parse()
+    assert [one.custom_id for one in response.parse()] == ["good", "bad", "again"]
+    good, bad, again = (span for span in capture.journal.spans.values() if span.name == RESULT)
+    assert counted(good, again) == billed(endpoint)
+    assert bad.status == "ERROR"
+
+
+async def test_asynchronous_results_parsed_from_a_response_alike(
+    capture: Capture, async_wrapped: anthropic.AsyncAnthropic, endpoint: ClaudeEndpoint
+) -> None:
+    batch = await async_wrapped.messages.batches.create(requests=REQUESTS)
+    async with async_wrapped.messages.batches.with_streaming_response.results(batch.id) as response:
+        assert len([one async for one in await response.parse()]) == 3
+    good = [span for span in capture.journal.spans.values() if span.name == RESULT and span.status == "OK"]
+    assert counted(*good) == billed(endpoint)
+
+
 def test_results_read_twice_are_not_doubled(
     capture: Capture, wrapped: anthropic.Anthropic, endpoint: ClaudeEndpoint
 ) -> None:

@@ -11,7 +11,7 @@ from tierlens.capture import active, current
 from tierlens.capture.anthropic import routes
 from tierlens.capture.anthropic.batches import BatchCall, watched
 from tierlens.capture.anthropic.call import Call, under_way
-from tierlens.capture.anthropic.responses import settle
+from tierlens.capture.anthropic.responses import settle, when_parsed
 from tierlens.capture.anthropic.streams import observe
 from tierlens.capture.places import Place, here
 from tierlens.capture.recorder import Recorder
@@ -138,11 +138,17 @@ def _settle(own: Any, options: Any, place: Place, call: Call | None, result: Any
 
 def _watch_results(recorder: Recorder, own: Any, options: Any, place: Place, result: Any) -> None:
     batch_id = routes.batch_read(options)
-    if batch_id is None or not hasattr(result, "_iterator"):
+    if batch_id is None:
         return
     reader, context = place(recorder)
-    if (results := watched(recorder, batch_id, routes.provider_of(own), reader, context)) is not None:
-        observe(result, results)
+
+    def watch(lines: Any) -> None:
+        if hasattr(lines, "_iterator"):
+            results = watched(recorder, batch_id, routes.provider_of(own), reader, context)
+            if results is not None:
+                observe(lines, results)
+
+    when_parsed(result, watch, recorder.shield)
 
 
 def _try(request: Any, call_next: Callable[[Any], Any]) -> Any:

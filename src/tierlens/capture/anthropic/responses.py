@@ -13,7 +13,7 @@ from tierlens.capture import outcomes
 from tierlens.capture.anthropic.call import Call
 from tierlens.capture.anthropic.streams import MessageObserver, is_stream, observe
 from tierlens.capture.outcomes import FINE, Outcome
-from tierlens.capture.shield import shielded
+from tierlens.capture.shield import Shield, shielded
 
 
 def settle(call: Call, result: Any) -> None:
@@ -41,6 +41,25 @@ def _settle_raw(call: Call, response: Any) -> None:
     if hasattr(response, "close"):
         response.close = _after(response.close, unread.closed)
     weakref.finalize(response, unread.closed).atexit = False
+
+
+def when_parsed(result: Any, look: Callable[[Any], None], shield: Shield) -> None:
+    """Have ``look`` see ``result``, or, of a response that is still to be parsed, what its first parsing brings."""
+    if not hasattr(result, "parse"):
+        look(result)
+        return
+    seen = False
+
+    def once(parsed: Any) -> None:
+        nonlocal seen
+        try:
+            if not seen:
+                seen = True
+                look(parsed)
+        except Exception as error:
+            shield.report("reading what a response brought", error)
+
+    result.parse = _after(result.parse, once)
 
 
 class Unread:

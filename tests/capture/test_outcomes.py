@@ -14,6 +14,7 @@ from langchain.agents.middleware import wrap_tool_call
 from langchain_core.documents import Document
 from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.output_parsers import StrOutputParser
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import Runnable, RunnableLambda
 from langchain_core.tools import tool
@@ -22,7 +23,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, RetryPolicy
 
 from tests.capture.conftest import Capture
-from tests.capture.graphs import State, graph, model
+from tests.capture.graphs import Model, State, graph, model
 from tierlens import keys, span
 from tierlens.policy import AgentPolicy, Policies
 
@@ -117,6 +118,61 @@ def test_what_a_stream_was_left_in_the_middle_of_is_abandoned_with_it(capture: C
     stream.close()
     assert capture.outcomes("graph") == ["abandoned"]
     assert len(capture.journal.spans) == 3
+
+
+def chained() -> Runnable[Any, Any]:
+    return (model("one two three four five") | StrOutputParser()).with_config(run_name="chain")
+
+
+def test_a_chain_whose_stream_is_left_early_is_abandoned_and_its_call_is_what_it_came_to(capture: Capture) -> None:
+    stream = chained().stream("Why?", capture.config())
+    next(stream)
+    # From the outside in: the model, which LangChain reads to its end, ends after the chain.
+    stream.close()
+    assert capture.outcomes("chain") == ["abandoned"]
+    call = capture.journal.named("Model").attributes
+    assert keys.OUTCOME not in call
+    assert json.loads(str(call[keys.TOKEN_USAGE]))["total_tokens"] == 10
+    assert "onetwothreefourfive" in str(call[keys.OUTPUTS])
+
+
+async def test_so_it_is_where_it_is_asynchronous(capture: Capture) -> None:
+    stream = chained().astream("Why?", capture.config())
+    async for _ in stream:
+        break
+    await stream.aclose()
+    # LangChain leaves it to the loop to close what is inside.
+    await asyncio.get_running_loop().shutdown_asyncgens()
+    assert capture.outcomes("chain") == ["abandoned"]
+    assert capture.outcomes("Model") == ["abandoned"]
+
+
+def test_a_chain_whose_stream_is_read_to_its_end_is_ok(capture: Capture) -> None:
+    assert list(chained().stream("Why?", capture.config()))
+    assert capture.outcomes("chain") == ["ok"]
+
+
+async def test_a_call_that_nobody_awaited_is_what_it_came_to(capture: Capture) -> None:
+    asked, answer = asyncio.Event(), asyncio.Event()
+    tasks: list[asyncio.Task[Any]] = []
+
+    class Slow(Model):
+        async def _agenerate(self, *args: Any, **kwargs: Any) -> Any:
+            asked.set()
+            await answer.wait()
+            return self._generate(*args, **kwargs)
+
+    async def node(state: State) -> State:
+        tasks.append(asyncio.create_task(Slow(replies=[AIMessage("late")]).ainvoke("Why?")))
+        await asked.wait()
+        return {}
+
+    await one(node).ainvoke(QUESTION, capture.config())
+    assert capture.outcomes("Slow") == ["abandoned"]
+    answer.set()
+    await tasks[0]
+    assert capture.outcomes("Slow") == ["ok"]
+    assert json.loads(str(capture.attributes("Slow")[keys.TOKEN_USAGE]))["total_tokens"] == 10
 
 
 async def test_a_cancelled_task_is_cancelled_down_to_the_node_that_waited(capture: Capture) -> None:

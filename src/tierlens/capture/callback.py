@@ -19,8 +19,9 @@ from tierlens.capture.callback_models import ModelCallbacks
 from tierlens.capture.callback_runs import name_of
 from tierlens.capture.callback_tools import ToolCallbacks
 from tierlens.capture.ended import facts_of
-from tierlens.capture.graphs import calling_graph, max_attempts
+from tierlens.capture.graphs import calling_graph, is_left_early, max_attempts
 from tierlens.capture.inline import shuts_others_out
+from tierlens.capture.outcomes import ABANDONED, Outcome
 from tierlens.capture.shield import shielded
 from tierlens.spans import NONE
 
@@ -89,6 +90,8 @@ class MlflowCallbackHandler(ModelCallbacks, ToolCallbacks):
             if opened := self._recorder.open.get(run_id.int):
                 if inputs is not None:
                     chains.given(self._recorder, opened, inputs)
+                    if is_left_early():
+                        opened.outcome = opened.outcome or Outcome(ABANDONED)
                 chains.end(self._recorder, opened, outputs)
                 if opened.resumed_at:
                     resuming.moved_on(opened, self._pauses)

@@ -94,7 +94,7 @@ class ModelCallbacks(RunCallbacks):
 
     def on_llm_end(self, response: Any, *, run_id: UUID, **kwargs: Any) -> None:
         try:
-            if opened := self._recorder.open.get(run_id.int):
+            if opened := self._recorder.running(run_id.int):
                 try:
                     models.end(opened, response)
                 finally:
@@ -104,7 +104,7 @@ class ModelCallbacks(RunCallbacks):
 
     @shielded
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
-        if opened := self._recorder.open.get(run_id.int):
+        if opened := self._recorder.running(run_id.int):
             partial = kwargs.get("response")
             try:
                 if partial is not None and getattr(partial, "generations", None):

@@ -14,6 +14,7 @@ from tierlens.spans import NONE
 
 FRAMES = 12
 NEAR = 6
+_STREAMING = "_transform_stream_with_config"
 
 
 def calling_graph() -> Pregel[Any, Any, Any, Any] | None:
@@ -36,6 +37,13 @@ def streamed_input(told: object) -> object:
         return None
     found = (frame.f_locals.get("input") for frame in _callers() if frame.f_code.co_name in ("stream", "astream"))
     return next(found, None)
+
+
+def is_left_early() -> bool:
+    """Whether a chain that streams ends because nobody reads on, found in the same way: to LangChain that is an end
+    like any other, but what it streams from has more to say."""
+    found = (frame.f_locals.get("iterator") for frame in _callers(NEAR) if frame.f_code.co_name == _STREAMING)
+    return getattr(next(found, None), "gi_suspended", False) is True
 
 
 def tries_of_task() -> int:

@@ -12,6 +12,7 @@ from tierlens.capture import files, invocations, outcomes, privacy, sampling
 from tierlens.capture.ended import Ended, facts_of
 from tierlens.capture.opening import inherit, open_root, span_id_of
 from tierlens.capture.outcomes import Outcome
+from tierlens.capture.outliving import Outliving
 from tierlens.capture.shield import Shield
 from tierlens.capture.tagging import list_agent, tag_start, tag_trace
 from tierlens.capture.trace import Context, Open
@@ -45,6 +46,7 @@ class Recorder:
     Attributes:
         when_busy: called when a trace begins.
         ended: whose the spans were that have ended last.
+        outliving: the model calls whose trace has ended before them.
         batches: whose the batches of calls are that this process has made, by id; None of those it has read.
     """
 
@@ -57,6 +59,7 @@ class Recorder:
         self.open: dict[Hashable, Open] = {}
         self.when_busy: Callable[[], None] = _nothing
         self.ended = Ended()
+        self.outliving = Outliving()
         self.batches: dict[str, Context | None] = {}
         self._steps = tuple(steps)
 
@@ -139,8 +142,11 @@ class Recorder:
             self.journal.append_start(span, self._routing(opened), lambda: opened.key in self.open)
 
     def finish(self, opened: Open, outcome: Outcome, *, end_ns: int | None = None) -> None:
-        """End a span: build it, clean it, journal it. A second end of the same span is nothing."""
+        """End a span: build it, clean it, journal it. A second end of the same span is nothing, unless the first was
+        that of its trace and it is a model call: then it is journalled again."""
         if self.open.pop(opened.key, None) is None:
+            if self.outliving.pop(opened.key) is not None:
+                self.finish_late(opened, outcome)
             return
         trace = opened.trace
         trace.open.discard(opened)
@@ -156,6 +162,16 @@ class Recorder:
             self.rewrite(opened, outcome, end_ns or trace.clock_ns + perf_counter_ns())
             if opened.own_hold is not None:
                 sampling.conclude(opened, opened.own_hold, outcome, self._write, self.shield)
+
+    def finish_late(self, opened: Open, outcome: Outcome) -> None:
+        """End a span once more that was taken for abandoned, its trace having ended before it did."""
+        if opened.recording:
+            opened.attributes.pop(keys.OUTCOME, None)
+            self.rewrite(opened, outcome, opened.trace.now())
+
+    def running(self, key: Hashable) -> Open | None:
+        """The open span of that key, or the model call that has outlived its trace."""
+        return self.open.get(key) or self.outliving.get(key)
 
     def rewrite(self, opened: Open, outcome: Outcome, end_ns: int) -> None:
         """Journal ``opened`` as ended so; for a span already journalled, the later record replaces the earlier."""
@@ -232,6 +248,7 @@ class Recorder:
         word = outcome.word if outcome.word == outcomes.CANCELLED else outcomes.ABANDONED
         for left in sorted(root.trace.open, key=lambda one: one.start_ns, reverse=True):
             self.finish(left, Outcome(word))
+            self.outliving.add(left)
 
 
 def _nothing() -> None:

@@ -103,9 +103,8 @@ class Call:
         opened = self.opened
         if opened.key in self.recorder.open:
             self.recorder.finish(opened, outcome)
-        elif opened.recording:
-            opened.attributes.pop(keys.OUTCOME, None)
-            self.recorder.rewrite(opened, outcome, opened.trace.now())
+        else:
+            self.recorder.finish_late(opened, outcome)
 
     def _close(self, answer: object) -> bool:
         if self.done:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from tierlens.errors import DamagedLine
 from tierlens.journal.codec import Line
 from tierlens.journal.cursor import Place
 from tierlens.journal.reader import Record, SegmentReader
 from tierlens.journal.segment import segment_path
+
+_SLICE: Final = 1 << 20
+_NEVER: Final = (sys.maxsize, 0)
 
 
 class Chain:
@@ -64,6 +71,22 @@ class Chain:
                 break
         self.exhausted = True
         return []
+
+    def slices(self, about: int = _SLICE, *, before: tuple[int, int] = _NEVER) -> Iterator[list[Record]]:
+        """All lines from here on, ``about`` so many bytes at a time, as far as they can be read: a segment that cannot
+        be may be at the next look, and one that was unlinked meanwhile holds nothing that is needed.
+
+        Args:
+            before: segment and offset of the first line that is not wanted.
+        """
+        with suppress(OSError):
+            while self.position < before and (records := self.read(about)):
+                yield [record for record in records if (self.segment, record.start) < before]
+
+    def records(self, about: int = _SLICE, *, before: tuple[int, int] = _NEVER) -> Iterator[Record]:
+        """The same one by one, each from ``segment``: there may be more than memory holds."""
+        for records in self.slices(about, before=before):
+            yield from records
 
     @property
     def position(self) -> tuple[int, int]:

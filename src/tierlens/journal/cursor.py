@@ -52,6 +52,11 @@ class Cursor:
     lost: Mapping[str, int] = field(default_factory=dict)
     seen: tuple[int, int] = (0, 0)
 
+    @property
+    def position(self) -> tuple[int, int]:
+        """Segment and offset of the first byte that is not yet dealt with."""
+        return self.segment, self.offset
+
 
 def read_cursor(path: Path) -> Cursor | None:
     """The cursor, or None where there is none or it is damaged: the writer is then read from its

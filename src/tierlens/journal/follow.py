@@ -6,14 +6,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from tierlens.journal.chain import Chain
 from tierlens.journal.codec import Line
 from tierlens.journal.lock import is_orphan
 from tierlens.journal.segment import lock_path, writers
-
-_SLICE: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +67,5 @@ class Follower:
 
     def _new(self, name: str) -> Iterator[Written]:
         chain = self._chains[name]
-        # A segment that cannot be read just now may be at the next look.
-        with suppress(OSError):
-            while records := chain.read(_SLICE):
-                # A loss of nothing is what an erased line has become.
-                yield from (Written(name, r.line) for r in records if r.line.kind != "loss" or r.line.refused)
+        # A loss of nothing is what an erased line has become.
+        yield from (Written(name, r.line) for r in chain.records() if r.line.kind != "loss" or r.line.refused)

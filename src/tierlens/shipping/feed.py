@@ -55,7 +55,7 @@ class Feed:
         self.buried = False
         self._saved = read_cursor(cursor_path(directory, writer)) or Cursor()
         cursor = self._saved
-        self.chain = Chain(directory, writer, cursor.segment, cursor.offset)
+        self.chain = Chain(directory, writer, *cursor.position)
         self._stored, self._damaged, self._last_ns = cursor.stored, cursor.damaged, cursor.last_ns
         self._refused = Counter(cursor.refused)
         self._lost_before, self._losses = cursor.lost, list[tuple[Place, Mapping[str, int]]]()
@@ -168,15 +168,10 @@ class Feed:
         cursor = self._saved
         chain = Chain(self.directory, self.writer, *cursor.seen)
         chain.look(self.chain.numbers, self.dead)
-        with suppress(OSError):
-            while (chain.segment, chain.offset) < (cursor.segment, cursor.offset):
-                records = chain.read(_SLICE)
-                for record in records:
-                    place = (chain.segment, record.start, record.end - record.start)
-                    if record.line.kind == "span" and place[:2] < (cursor.segment, cursor.offset):
-                        yield Entry(record.line, self.writer, place, len(record.line.payload), STORED)
-                if not records:
-                    break
+        for record in chain.records(_SLICE, before=cursor.position):
+            if record.line.kind == "span":
+                place = (chain.segment, record.start, record.end - record.start)
+                yield Entry(record.line, self.writer, place, len(record.line.payload), STORED)
         chain.close()
 
     def redeem(self, outcome: str) -> None:

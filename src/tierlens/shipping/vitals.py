@@ -6,12 +6,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tierlens.errors import DamagedLine
 from tierlens.journal.chain import Chain
 from tierlens.journal.cursor import Cursor, read_cursor
 from tierlens.journal.moments import latest_ns
@@ -20,7 +19,6 @@ from tierlens.journal.segment import Writer, cursor_path, writers
 from tierlens.journal.totals import read_totals
 from tierlens.shipping.handover import state
 
-_SLICE: Final = 1 << 20
 _GLANCE: Final = 16 << 10
 _FRESH_S: Final = 0.5
 
@@ -73,16 +71,11 @@ class VitalSigns:
             return self._found[1] if self._found is not None else Vitals()
 
     def _look(self, now: int) -> Vitals:
-        found = {writer.name: writer for writer in writers(self._directory)}
-        for gone in self._writers.keys() - found.keys():
-            del self._writers[gone]
-        signs = [self._writers.setdefault(name, _WriterSigns(self._directory, name)) for name in found]
-        for one in signs:
-            one.look(found[one.name])
+        found = self._look_at_writers()
         past = read_totals(self._directory)
         refused = Counter(past.refused) + Counter(past.lost)
         # One whose counts are in the totals already, while its files are being taken away, is not counted twice.
-        signs = [one for one in signs if one.name != past.last]
+        signs = [one for one in found if one.name != past.last]
         for one in signs:
             refused.update(one.refused)
         self._most_refused |= refused
@@ -99,6 +92,15 @@ class VitalSigns:
             max(now - oldest, 0) / 1e9,
             bool(said and said.health.failing),
         )
+
+    def _look_at_writers(self) -> list[_WriterSigns]:
+        found = {writer.name: writer for writer in writers(self._directory)}
+        for gone in self._writers.keys() - found.keys():
+            del self._writers[gone]
+        signs = [self._writers.setdefault(name, _WriterSigns(self._directory, name)) for name in found]
+        for one in signs:
+            one.look(found[one.name])
+        return signs
 
 
 class _WriterSigns:
@@ -126,34 +128,25 @@ class _WriterSigns:
     def look(self, writer: Writer) -> None:
         """Count what was written since, or, where the cursor has overtaken us, from there on."""
         self.cursor = read_cursor(cursor_path(self._directory, self.name)) or Cursor()
-        position = self.cursor.segment, self.cursor.offset
         chain = self._chain
-        if chain is None or (chain.segment, chain.offset) <= position:
-            chain = self._chain = Chain(self._directory, self.name, *position)
+        if chain is None or chain.position <= self.cursor.position:
+            chain = self._chain = Chain(self._directory, self.name, *self.cursor.position)
             self._settled_before, self._spans, self._lost = _settled(self.cursor), 0, Counter(self.cursor.lost)
         chain.look(writer.segments, complete=False)
-        # A segment that has been unlinked meanwhile holds nothing that is pending.
-        with suppress(OSError, DamagedLine):
-            while records := chain.read(_SLICE):
-                for record in records:
-                    self._spans += record.line.kind == "span"
-                    self._lost.update(record.line.refused or {})
+        for record in chain.records():
+            self._spans += record.line.kind == "span"
+            self._lost.update(record.line.refused or {})
         chain.close()
 
     def oldest_ns(self) -> int:
         """When the first pending span ended, Unix nanoseconds; 0 where none is pending."""
         if not self.pending or self._chain is None:
             return 0
-        chain = Chain(self._directory, self.name, self.cursor.segment, self.cursor.offset)
+        chain = Chain(self._directory, self.name, *self.cursor.position)
         chain.look(self._chain.numbers, complete=False)
-        with suppress(OSError, DamagedLine):
-            while records := chain.read(_GLANCE):
-                ended = [latest_ns(record.line) for record in records if record.line.kind == "span"]
-                if ended:
-                    chain.close()
-                    return ended[0]
-        chain.close()
-        return 0
+        with closing(chain):
+            spans = (record.line for record in chain.records(_GLANCE) if record.line.kind == "span")
+            return next(map(latest_ns, spans), 0)
 
 
 def _settled(cursor: Cursor) -> int:

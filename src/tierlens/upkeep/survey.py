@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
 from tierlens.errors import DamagedLine
 from tierlens.journal.chain import Chain
@@ -17,13 +15,10 @@ from tierlens.journal.cursor import Cursor, Ends, read_cursor
 from tierlens.journal.lock import is_orphan
 from tierlens.journal.moments import latest_ns
 from tierlens.journal.quota import usage
-from tierlens.journal.reader import Record
 from tierlens.journal.segment import SHIPPER_LOCK, Writer, cursor_path, lock_path, segment_path, writers
 from tierlens.journal.totals import Totals, read_totals
 from tierlens.shipping.deadletter import DeadLetters
 from tierlens.shipping.handover import state
-
-_SLICE: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,11 +176,12 @@ def unread_bytes(directory: Path, until: Ends) -> int:
 def _look_at(directory: Path, writer: Writer) -> WriterSurvey:
     alive = not is_orphan(lock_path(directory, writer.name))
     cursor = read_cursor(cursor_path(directory, writer.name)) or Cursor()
-    chain = Chain(directory, writer.name, cursor.segment, cursor.offset)
+    chain = Chain(directory, writer.name, *cursor.position)
     chain.look(writer.segments, complete=not alive)
     unread = _Unread(set(cursor.open), Counter(cursor.refused) + Counter(cursor.lost))
-    for record in _records(chain):
+    for record in chain.records():
         unread.count(record.line)
+    chain.close()
     return WriterSurvey(
         writer.name,
         alive,
@@ -241,14 +237,6 @@ def _dead_letters(letters: DeadLetters) -> Counter[str]:
         except (OSError, DamagedLine):
             counted["damaged"] += 1
     return counted
-
-
-def _records(chain: Chain) -> Iterator[Record]:
-    # A segment that the shipper has unlinked meanwhile holds nothing that is pending.
-    with suppress(OSError):
-        while records := chain.read(_SLICE):
-            yield from records
-    chain.close()
 
 
 def _size(path: Path) -> int:

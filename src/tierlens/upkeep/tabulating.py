@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from tierlens.journal.chain import Chain
 from tierlens.journal.codec import Line
@@ -17,8 +17,6 @@ from tierlens.projection import instruments, measurements
 from tierlens.projection.measurements import Sample
 from tierlens.projection.prices import PriceBook
 from tierlens.shipping.tally import Tally
-
-_SLICE: Final = 1 << 20
 
 
 class Whose(NamedTuple):
@@ -107,6 +105,6 @@ def _lines(directory: Path) -> Iterator[list[Line]]:
         chain = Chain(directory, writer.name, 0, 0)
         with suppress(OSError):  # what is removed meanwhile is not there any more
             chain.look(writer.segments, complete=is_orphan(lock_path(directory, writer.name)))
-            while records := chain.read(_SLICE):
+            for records in chain.slices():
                 yield [record.line for record in records]
         chain.close()

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Final
 
 from tierlens.errors import TierlensError
 from tierlens.journal.chain import Chain
@@ -20,8 +18,6 @@ from tierlens.sinks.base import Sink
 from tierlens.sinks.witness import Witness, witness_of
 from tierlens.upkeep.drain import drain
 from tierlens.upkeep.postbox import put_back
-
-_SLICE: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +97,8 @@ def _delivered(directory: Path) -> Iterator[Line]:
     for writer in writers(directory):
         cursor = read_cursor(cursor_path(directory, writer.name)) or Cursor()
         chain = Chain(directory, writer.name, 0, 0)
-        chain.look(tuple(number for number in writer.segments if number <= cursor.segment), complete=False)
+        chain.look(writer.segments, complete=False)
         # The shipper may take a segment away meanwhile: what was in it has been seen.
-        with suppress(OSError):
-            while records := chain.read(_SLICE):
-                for record in records:
-                    if record.line.kind == "span" and (chain.segment, record.start) < (cursor.segment, cursor.offset):
-                        yield record.line
+        delivered = chain.records(before=cursor.position)
+        yield from (record.line for record in delivered if record.line.kind == "span")
         chain.close()

@@ -48,7 +48,7 @@ def _report(journal: Journal, until: End) -> FlushReport:
     refused = Counter(cursor.refused)
     left = accepted - cursor.stored - refused.total()
     # A damaged line is never counted as stored, but a position behind it leaves nothing to wait for.
-    acknowledged = (cursor.segment, cursor.offset) >= (until.segment, until.offset) > (0, 0)
+    acknowledged = cursor.position >= (until.segment, until.offset) > (0, 0)
     refused.update(journal.counts().refused)
     return FlushReport(accepted, cursor.stored, 0 if acknowledged else max(left, 0), dict(refused))
 

@@ -23,6 +23,7 @@ from tierlens.capture.graphs import calling_graph, is_left_early, max_attempts
 from tierlens.capture.inline import shuts_others_out
 from tierlens.capture.outcomes import ABANDONED, Outcome
 from tierlens.capture.shield import shielded
+from tierlens.capture.trace import Context
 from tierlens.spans import NONE
 
 
@@ -61,10 +62,7 @@ class MlflowCallbackHandler(ModelCallbacks, ToolCallbacks):
                 return
             parent, context = place
             if parent is None and autolog.take_over():
-                # autolog's tracer is in this call's callbacks already, and records it with all that runs inside.
-                theirs = recorder.start(key, "autolog", "CHAIN", parent=None, context=context)
-                theirs.recording = False
-                theirs.facts = facts_of(theirs)
+                self._leave_to_autolog(key, context)
                 return
             opened = chains.start(
                 recorder,
@@ -84,6 +82,12 @@ class MlflowCallbackHandler(ModelCallbacks, ToolCallbacks):
             recorder.started(opened)
         except Exception as error:
             self.shield.report("on_chain_start", error)
+
+    def _leave_to_autolog(self, key: int, context: Context) -> None:
+        """Its tracer is in this call's callbacks already, and records it with all that runs inside."""
+        theirs = self._recorder.start(key, "autolog", "CHAIN", parent=None, context=context)
+        theirs.recording = False
+        theirs.facts = facts_of(theirs)
 
     def on_chain_end(self, outputs: Any, *, run_id: UUID, inputs: Any = None, **kwargs: Any) -> None:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -57,19 +57,26 @@ def progress(directory: Path, *, show: bool) -> Iterator[None]:
 
     until = ends(directory)
     total = unread_bytes(directory, until)
-    done = threading.Event()
     columns = ("Delivering", BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=total)
-
-        def follow() -> None:
-            while not done.wait(_LOOK_S):
-                bar.update(task, completed=max(total - unread_bytes(directory, until), 0))
-
-        follower = threading.Thread(target=follow, daemon=True)
-        follower.start()
-        try:
+        with _meanwhile(lambda: bar.update(task, completed=max(total - unread_bytes(directory, until), 0))):
             yield
-        finally:
-            done.set()
-            follower.join()
+
+
+@contextlib.contextmanager
+def _meanwhile(look: Callable[[], None]) -> Iterator[None]:
+    """Call ``look`` now and then, from a thread of its own, until the block ends."""
+    done = threading.Event()
+
+    def follow() -> None:
+        while not done.wait(_LOOK_S):
+            look()
+
+    follower = threading.Thread(target=follow, daemon=True)
+    follower.start()
+    try:
+        yield
+    finally:
+        done.set()
+        follower.join()

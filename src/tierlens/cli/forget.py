@@ -124,16 +124,18 @@ def _said(done: Found, journal: Path, asked: str | None, erased: bool) -> Iterat
         mlflow = f", nor in MLflow at {asked}" if asked else ""
         yield f"There is nothing of it in {journal}{mlflow}.{noted}"
     if done.failure:
-        then = (
-            "what it has is still there, and nothing more of it is delivered" if erased else "what it has is not known"
-        )
-        gone = counted(done.held.traces, "trace") + " deleted there before that; " if done.held.traces else ""
-        yield f"MLflow could not be asked: {gone}{then}. It said: {done.failure}"
-        yield f"Run this again when {asked} can be asked, or with MLFLOW_TRACKING_URI set to the MLflow that is meant."
+        yield from _said_of_failure(done, asked, erased)
     if done.waiting:
         yield "A request was still under way, and may have brought some of it to MLflow: run this again in a minute."
     for location in done.held.left:
         yield f"Files at {location} cannot be deleted through MLflow: delete them there."
+
+
+def _said_of_failure(done: Found, asked: str | None, erased: bool) -> Iterator[str]:
+    then = "what it has is still there, and nothing more of it is delivered" if erased else "what it has is not known"
+    gone = counted(done.held.traces, "trace") + " deleted there before that; " if done.held.traces else ""
+    yield f"MLflow could not be asked: {gone}{then}. It said: {done.failure}"
+    yield f"Run this again when {asked} can be asked, or with MLFLOW_TRACKING_URI set to the MLflow that is meant."
 
 
 def _is_redacted(id_: str) -> bool:

@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -125,22 +125,25 @@ class MlflowServer:
                 log_ahead(self._database)
             port = self._port()
             self.uri = f"http://{_reachable(self._plan.host)}:{port}"
-            with self.log.open("ab") as log:
-                self._process = subprocess.Popen(  # noqa: S603  # our own interpreter, our own arguments
-                    ["/bin/sh", "-c", _TIED_TO_US, "sh", *command(self._plan, port, backend)],
-                    env=environment(os.environ),
-                    stdin=subprocess.PIPE,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    # A group of its own: Ctrl-C reaches us alone, and we end the whole group.
-                    start_new_session=True,
-                )
+            self._process = self._spawned(command(self._plan, port, backend))
             self._tenancy.note(self._process.pid, self.uri)
             self._await_health()
         except BaseException:
             self.stop()
             raise
         return self
+
+    def _spawned(self, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as log:
+            return subprocess.Popen(  # noqa: S603  # our own interpreter, our own arguments
+                ["/bin/sh", "-c", _TIED_TO_US, "sh", *arguments],
+                env=environment(os.environ),
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                # A group of its own: Ctrl-C reaches us alone, and we end the whole group.
+                start_new_session=True,
+            )
 
     def stop(self, grace_s: float = 10.0) -> None:
         """End the server with all its children, and the database after it."""

@@ -228,7 +228,7 @@ def test_what_a_generator_yielded_is_its_output(capture: Capture) -> None:
     assert list(tierlens.span("numbers")(lambda: (yield from range(3)))()) == [0, 1, 2]
     (words,) = [span for span in capture.journal.spans.values() if span.name == "words"]
     assert json.loads(str(words.attributes[keys.OUTPUTS]))["value"] == "abc"
-    assert read(capture, "numbers", keys.OUTPUTS)["value"] == [0, 1, 2]
+    assert read(capture, "numbers", keys.OUTPUTS) == [0, 1, 2]
 
 
 def test_a_generator_that_is_never_finished_is_abandoned(capture: Capture) -> None:

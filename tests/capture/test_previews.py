@@ -74,6 +74,14 @@ def test_a_list_without_end_has_no_text() -> None:
 def test_the_answer_is_the_last_text_and_a_number_only_where_there_is_none() -> None:
     assert previews.answer({"first": "No.", "last": "Yes.", "score": 0.8}, "outputs.answer") == "Yes."
     assert previews.answer({"ready": True, "score": 0.8}, "outputs.answer") == "0.8"
+    assert previews.answer(0.8, "outputs.answer") == "0.8"
+
+
+def test_the_last_of_several_numbers_is_no_answer() -> None:
+    assert previews.answer([[0, 1], [4, 9]], PATH) is None
+    assert previews.answer({"scores": [0.1, 0.9]}, PATH) is None
+    assert previews.answer({"words": "Yes.", "scores": [0.1, 0.9]}, PATH) == "Yes."
+    assert previews.question({"rows": [1, 2, 3], "zeal": "Why?"}, PATH) == "Why?"
 
 
 @pytest.mark.parametrize(
@@ -105,6 +113,8 @@ def test_a_command_that_resumes_nothing_has_no_question() -> None:
             '{"action_requests":[{"name":"mail","args":{"to":"bob"},"description":"…"},{"name":"stop","args":{}}]}',
             "Waiting for an answer: mail(to: bob), stop()",
         ),
+        ('[{"q":"Move it?"},{"q":"Keep it?"},"Stop?"]', "Waiting for an answer: Move it?; Keep it?; Stop?"),
+        ("null", "Waiting for an answer"),
         ('{"action_requests":["mail"]}', "Waiting for an answer: mail()"),
         ('{"action":"cut in the mid', 'Waiting for an answer: {"action":"cut in the mid'),
     ],

@@ -62,15 +62,22 @@ def waiting(asked: str) -> str:
     if asked in BREAKPOINTS:
         return BREAKPOINTS[asked]
     try:
-        wanted = orjson.loads(asked)
+        wanted = _wanted(orjson.loads(asked))
     except orjson.JSONDecodeError:  # it was cut
-        return f"Waiting for an answer: {asked[:LONGEST]}"
-    fields = wanted if isinstance(wanted, dict) else {}
+        wanted = asked
+    return f"Waiting for an answer: {wanted}"[:LONGEST] if wanted else "Waiting for an answer"
+
+
+def _wanted(asked: Any) -> str:
+    """What a person is asked, once or several times at once, in words."""
+    if isinstance(asked, list) and len(asked) > 1:
+        return "; ".join(map(_wanted, asked))
+    fields = asked if isinstance(asked, dict) else {}
     if isinstance(tools := fields.get("action_requests"), list):  # as HumanInTheLoopMiddleware asks
-        return f"Waiting for an answer: {', '.join(_call(tool) for tool in tools)}"[:LONGEST]
+        return ", ".join(map(_call, tools))
     texts = [*(fields.get(name) for name in ASKED), *fields.values()]
     first = next((text for text in texts if text and isinstance(text, str)), None)
-    return f"Waiting for an answer: {first or _words(wanted)}"
+    return "" if asked is None else first or _words(asked)
 
 
 def chat(state: Mapping[Any, object]) -> list[object] | None:
@@ -174,6 +181,8 @@ def _brief(value: object) -> str:
 
 
 def _text(value: object) -> str | None:
+    """Words, those of a list's last item too; a number where it stands by itself: the last of several says little."""
+    alone = not isinstance(value, list)
     for _ in range(payload.MAX_DEPTH):
         if not isinstance(value, list) or not value:
             break
@@ -184,6 +193,6 @@ def _text(value: object) -> str | None:
         return content_text(getattr(value, "content", None))[:LONGEST] or None
     if isinstance(value, Mapping) and "role" in value:
         return content_text(value.get("content"))[:LONGEST] or None
-    if isinstance(value, bool | int | float):
+    if alone and isinstance(value, bool | int | float):
         return str(value)
     return None

@@ -91,14 +91,15 @@ def test_an_id_is_asked_for_again_in_case_the_database_was_replaced(store):
     assert experiments.id_of("app/Kisqali") == "88"
 
 
-def test_a_forgotten_id_is_asked_for_again(store):
+def test_all_ids_are_asked_for_again_where_one_was_wrong(store):
     experiments = Experiments(store)
-    experiments.id_of("app/Kisqali")
-    store.found["app/Kisqali"] = Experiment("88", "app/Kisqali", active=True)
+    brands = ("app/Kisqali", "app/Fabhalta")
+    assert [experiments.id_of(brand) for brand in brands] == ["1", "2"]
+    store.found = {brands[1]: Experiment("1", brands[1], active=True)}
 
-    experiments.forget("app/Kisqali")
+    experiments.forget()
 
-    assert experiments.id_of("app/Kisqali") == "88"
+    assert [experiments.id_of(brand) for brand in brands] == ["2", "1"]
 
 
 def test_neither_found_nor_made_is_tried_again_later(store):

@@ -82,6 +82,17 @@ def test_nothing_is_imported_from_mlflow(stub):
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
+def test_the_experiment_is_asked_for_again_after_an_outage_since_another_database_may_be_there(stub, sink):
+    sent(stub, sink)
+    stub.then(Reply(close=True))
+    with pytest.raises(Unavailable):
+        sent(stub, sink)
+
+    sent(stub, sink)
+
+    assert sum("get-by-name" in request.path for request in stub.requests) == 2
+
+
 def test_the_experiment_is_asked_for_once(stub, sink):
     for _ in range(3):
         sent(stub, sink)

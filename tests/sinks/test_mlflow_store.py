@@ -152,3 +152,23 @@ def test_a_database_whose_file_was_deleted_is_made_anew(tmp_path, experiment):
     other = MlflowStoreSink(f"sqlite:///{file}")
     assert len(other.held([after.id])[after.id]) == 3
     other.close()
+
+
+def test_no_trace_lands_in_another_brands_experiment_where_the_database_was_replaced(tmp_path, experiment):
+    file, hers = tmp_path / "mlflow.db", agent_trace()
+    sink = MlflowStoreSink(f"sqlite:///{file}")
+    for brand in ("A", "B"):
+        sink.send(batch(f"{experiment}/{brand}", *agent_trace().spans))
+    for one in tmp_path.glob("mlflow.db*"):
+        one.unlink()
+
+    # In the new database the first experiment is B's, with the id that was A's.
+    sink.send(batch(f"{experiment}/B", *agent_trace().spans))
+    sink.send(batch(f"{experiment}/A", *hers.spans))
+    sink.close()
+
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    stored = SqlAlchemyStore(f"sqlite:///{file}", str(tmp_path))
+    wanted = stored.get_experiment_by_name(f"{experiment}/A")
+    assert stored.get_trace_info(f"tr-{hers.id}").experiment_id == (wanted and wanted.experiment_id)

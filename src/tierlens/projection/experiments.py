@@ -40,7 +40,8 @@ class Experiments:
     """Ids by name, asked for again every ``recheck_s``.
 
     MLflow takes spans for a deleted experiment without a word, and an id means another brand once the
-    database behind the server was replaced; asking again keeps both from lasting.
+    database behind the server was replaced; asking again keeps both from lasting. Whoever is told that an id is
+    unknown, or has had no answer, asks again at once.
 
     Args:
         store: where experiments are.
@@ -76,10 +77,10 @@ class Experiments:
                 self._known[name] = known
             return known[0]
 
-    def forget(self, name: str) -> None:
-        """Ask anew at the next use."""
+    def forget(self) -> None:
+        """Ask anew at the next use, whatever the name: with one id that is wrong, any other may be another brand's."""
         with self._lock:
-            self._known.pop(name, None)
+            self._known.clear()
 
     def _find_or_make(self, name: str) -> str:
         self._known.pop(name, None)

@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 
 from tierlens import keys
 from tierlens.attachments import attachment_id
-from tierlens.errors import Forbidden, Rejected
+from tierlens.errors import Forbidden, Rejected, Unavailable
 from tierlens.projection import trace
 from tierlens.projection.experiments import Experiments, ExperimentStore, UnknownExperiment
 from tierlens.projection.prices import PUBLISHED, PriceBook
@@ -140,8 +140,12 @@ class MlflowSink:
         try:
             act(self._experiments.id_of(name))
         except UnknownExperiment:
-            self._experiments.forget(name)
+            self._experiments.forget()
             act(self._experiments.id_of(name))
+        except Unavailable:
+            # What answers again may have another database.
+            self._experiments.forget()
+            raise
 
     def _store(self, spans: Spans, finishes: Sequence[Finish], experiment_id: str) -> None:
         request, shares = spans.request(), trace.shares(spans.spans)

@@ -51,7 +51,14 @@ def test_an_unknown_command_is_bad_usage(tmp_path: Path) -> None:
     ran = tierlens(tmp_path, "chek")
 
     assert ran.code == 2
-    assert "No such command 'chek'" in ran.err
+    assert "No such command 'chek'. Did you mean 'check'" in ran.err
+
+
+def test_a_value_that_is_none_of_the_choices_is_named_with_those_there_are(tmp_path: Path) -> None:
+    ran = tierlens(tmp_path, "costs", "--by", "agents")
+
+    assert ran.code == 2
+    assert "Invalid value for '--by': 'agents' is not one of 'call', 'agent', " in ran.err
 
 
 def test_bad_settings_end_in_one_line_and_not_in_a_traceback(tmp_path: Path) -> None:

@@ -46,15 +46,22 @@ def command(name: str) -> Any:
 class LazyGroup(TyperGroup):
     """Lists commands without importing them: some take half a second that ``--help`` should not cost."""
 
-    def list_commands(self, ctx: Any) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        return TyperCommand(cmd_name, help=COMMANDS[cmd_name][2]) if cmd_name in COMMANDS else None
+    def __init__(self, **named: Any) -> None:
+        super().__init__(**named)
+        # Their names are all that is asked of them: in lists, and of whoever mistypes one.
+        self.commands = {name: TyperCommand(name, help=about) for name, (_, _, about) in COMMANDS.items()}
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name, _, rest = super().resolve_command(ctx, args)
         return name, command(name) if name else None, rest
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            # What pydantic calls it, by which typer reads values.
+            error.message = error.message.removeprefix("Value error, ")
+            raise
 
 
 app = typer.Typer(cls=LazyGroup, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)

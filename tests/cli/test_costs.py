@@ -155,6 +155,16 @@ def test_mlflow_tells_the_same_also_when_delivered_again(
     assert costs(tmp_path, "--since", "2100-01-01", uri=mlflow_server.uri)["total"]["calls"] == 0
 
 
+def test_a_database_tells_the_same(tmp_path: Path) -> None:
+    three(tmp_path, "app/Kisqali", "Kisqali")
+    before = {by: costs(tmp_path, "--journal", JOURNAL, "--by", by) for by in ("agent", "call")}
+
+    ran = tierlens(tmp_path, "ship", "--once")
+    assert ran.code == 0, ran.err
+    for by, wanted in before.items():
+        assert costs(tmp_path, "--by", by, uri="sqlite:///mlflow.db") == wanted
+
+
 @pytest.mark.server
 @pytest.mark.parametrize("configured", [True, False])
 def test_a_brand_that_there_is_not_is_refused_with_those_there_are(

@@ -396,6 +396,14 @@ def test_an_answer_that_is_not_mlflows_is_not_taken_for_nothing(nowhere: Place) 
         assert ran.json["failure"]
 
 
+def test_a_refusal_says_what_to_set(nowhere: Place) -> None:
+    nowhere.recorded(somebodys(ANNA))
+    with HttpStub(otherwise=Reply(401, body=b"who is there?")) as stub:
+        ran = tierlens(nowhere.folder, "forget", "--user", ANNA, MLFLOW_TRACKING_URI=stub.uri)
+
+    assert "It said: 401: who is there?\nTo mend it: set MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME " in ran.out
+
+
 def test_a_pause_that_keeps_something_private_goes_on_keeping_it(nowhere: Place) -> None:
     hers = somebodys(ANNA)
     nowhere.recorded(hers)

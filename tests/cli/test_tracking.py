@@ -110,7 +110,9 @@ def test_a_server_that_goes_away_meanwhile_is_named(tmp_path: Path, arguments: t
     with HttpStub(Reply(), otherwise=Reply(503)) as server:
         said = asked(tmp_path, *arguments, uri=server.uri).err
 
-    assert said.startswith(f"tierlens: MLflow at {server.uri} cannot be asked: ")
+    assert said.startswith("tierlens: MLflow ")
+    assert "cannot be asked: " in said
+    assert server.uri in said
     assert said.count("\n") == 1
 
 

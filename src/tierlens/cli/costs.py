@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from tierlens import settings
-from tierlens.cli.output import AsJson, JournalDir, journal_directory, plain, print_json, print_table
+from tierlens.cli.output import AsJson, JournalDir, journal_directory, plain, print_json, print_table, telling
 from tierlens.errors import ConfigError
 
 if TYPE_CHECKING:
+    from tierlens.cli.output import Tell
     from tierlens.projection.spending import PricedCall, Spent
     from tierlens.settings import Settings
 
@@ -61,8 +62,9 @@ def costs(
 
     loaded = settings.load(journal_dir=journal_dir)
     start_ns = beginning_ns(since, dt.datetime.now(dt.UTC)) if since else 0
-    read = _calls(loaded, start_ns, brand, in_journal=journal_dir is not None)
-    calls = [call for call in read if call.start_ns >= start_ns and (brand is None or call.brand == brand)]
+    with telling(show=not as_json) as tell:
+        read = _calls(loaded, start_ns, brand, tell, in_journal=journal_dir is not None)
+        calls = [call for call in read if call.start_ns >= start_ns and (brand is None or call.brand == brand)]
     if brand is not None and not calls:
         _must_be_known(brand, loaded, in_journal=journal_dir is not None)
     rows, total = spent(calls, by), in_all(calls)
@@ -88,14 +90,15 @@ def beginning_ns(since: str, now: dt.datetime) -> int:
     return int((moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp() * 1e9)
 
 
-def _calls(loaded: Settings, start_ns: int, brand: str | None, *, in_journal: bool) -> Iterable[PricedCall]:
+def _calls(loaded: Settings, start_ns: int, brand: str | None, tell: Tell, *, in_journal: bool) -> Iterable[PricedCall]:
     from tierlens.cli.spans_read import from_journal, from_mlflow
     from tierlens.config.prices import own_prices
     from tierlens.projection.prices import PriceBook
 
+    tell("Going through the journal" if in_journal else "Asking MLflow", 0, 0)
     if in_journal:
         return from_journal(journal_directory(loaded.journal_dir), PriceBook(own_prices(loaded.config_dir)))
-    return from_mlflow(loaded, start_ns // 1_000_000, brand)
+    return from_mlflow(loaded, start_ns // 1_000_000, brand, tell)
 
 
 def _must_be_known(brand: str, loaded: Settings, *, in_journal: bool) -> None:

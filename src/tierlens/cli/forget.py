@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import re
-import sys
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from tierlens import settings
-from tierlens.cli.output import AsJson, JournalDir, counted, journal_directory, plain, print_json
+from tierlens.cli.mends import mend_of
+from tierlens.cli.output import AsJson, JournalDir, counted, journal_directory, plain, print_json, telling
 from tierlens.errors import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tierlens.journal.forgotten import Subject
-    from tierlens.upkeep.erasure import Erasure, Found, Tell
+    from tierlens.upkeep.erasure import Erasure, Found
 
 _TRACE: Final = re.compile(r"(?:tr-)?([0-9a-f]{32})")
 _LONGEST_SESSION: Final = 250
@@ -58,7 +58,7 @@ def forget(
         journal_directory(journal_dir)
     found = settings.load(journal_dir=journal_dir)
     stored = stored_traces(found)
-    with contextlib.closing(stored) if stored else contextlib.nullcontext(), _progress(show=not as_json) as tell:
+    with contextlib.closing(stored) if stored else contextlib.nullcontext(), telling(show=not as_json) as tell:
         done = _act(Erasure(found.journal_dir, stored, subjects, tell=tell), yes)
     asked = shown(found.tracking_uri) if stored else None
     elsewhere = [shown(where) for where in (found.otlp_endpoint, "" if stored else found.tracking_uri) if where]
@@ -100,7 +100,7 @@ def _act(erasure: Erasure, yes: bool) -> Found:
 
 
 def _as_json(done: Found, asked: str | None) -> dict[str, object]:
-    found = asdict(done)
+    found = {**asdict(replace(done, failure=None)), "failure": str(done.failure or "")}
     held = found.pop("held")
     found["mlflow"] = {"asked": asked, "traces": held["traces"], "runs": held["runs"], "files_left": held["left"]}
     return found
@@ -135,6 +135,8 @@ def _said_of_failure(done: Found, asked: str | None, erased: bool) -> Iterator[s
     then = "what it has is still there, and nothing more of it is delivered" if erased else "what it has is not known"
     gone = counted(done.held.traces, "trace") + " deleted there before that; " if done.held.traces else ""
     yield f"MLflow could not be asked: {gone}{then}. It said: {done.failure}"
+    if mend := mend_of(done.failure):
+        yield f"To mend it: {mend}."
     yield f"Run this again when {asked} can be asked, or with MLFLOW_TRACKING_URI set to the MLflow that is meant."
 
 
@@ -142,18 +144,3 @@ def _is_redacted(id_: str) -> bool:
     from tierlens.capture.redaction import RULES, redactor
 
     return redactor(RULES)(id_) != id_
-
-
-@contextlib.contextmanager
-def _progress(*, show: bool) -> Iterator[Tell]:
-    """A line on the terminal, where there is one, that says what is being done."""
-    if not (show and sys.stderr.isatty()):
-        yield lambda doing, done, of: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda doing, done, of: bar.update(task, description=doing, completed=done, total=of or None)

@@ -5,8 +5,10 @@ Much of it was said by others: by agents, by whoever talks to them, by servers. 
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Iterable, Sequence, Set
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -30,7 +32,13 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _PIPE_WIDTH: Final = 240
+# Columns of a table that only names its values: it can be folded, but not told in another way.
+_NAMED: Final = 2
+_ANY_WIDTH: Final = 100_000
 _OURS: Final = (BLOBS, CONFIGURATIONS, DEAD_LETTER, FORGOTTEN, PAUSED, SHIPPER_LOCK, TOTALS)
+
+Tell = Callable[[str, int, int], None]
+"""Told what is being done, how much of it is done, and of how much; 0 where nobody knows."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
@@ -103,16 +111,27 @@ def _is_journal(directory: Path) -> bool:
     return bool(writers(directory)) or any((directory / name).exists() for name in _OURS)
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A plain table; cells are text, never markup."""
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], where: Callable[[], Console] | None = None
+) -> None:
+    """A plain table; cells are text, never markup. Where it is too narrow for one, a block of lines for each row."""
     from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
-    table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
-    for row in rows:
-        table.add_row(*(Text(plain(str(cell))) for cell in row))
-    console().print(table)
+    out = (where or console)()
+    cells = [[plain(str(cell)) for cell in row] for row in rows]
+    table = Table(*(Column(name, overflow="fold") for name in columns), box=SIMPLE_HEAD, pad_edge=False)
+    for row in cells:
+        table.add_row(*map(Text, row))
+    needed = out.measure(table, options=out.options.update(max_width=_ANY_WIDTH)).minimum
+    if len(columns) <= _NAMED or needed <= out.width:
+        out.print(table)
+        return
+    longest = max(map(len, columns))
+    for row in cells:
+        lines = [f"{name:<{longest}}  {cell}" for name, cell in zip(columns, row, strict=True) if cell]
+        out.print(Text("\n".join(lines)), "", sep="\n", soft_wrap=True)
 
 
 def console() -> Console:
@@ -134,3 +153,18 @@ def counted(number: int, one: str, many: str = "") -> str:
 def megabytes(size: int) -> str:
     """A size for people: ``12.3 MB``."""
     return f"{size / 1_000_000:.1f} MB"
+
+
+@contextlib.contextmanager
+def telling(*, show: bool) -> Iterator[Tell]:
+    """A line on the terminal, where there is one, that says what is being done."""
+    if not (show and sys.stderr.isatty()):
+        yield lambda doing, done, of: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda doing, done, of: bar.update(task, description=doing, completed=done, total=of or None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -9,18 +10,18 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from tierlens import keys
-from tierlens.cli.tracking import asking, client_for, pages
+from tierlens.cli.tracking import must_be_ready
+from tierlens.errors import Unavailable
 from tierlens.projection.reading import said_by, usd
 from tierlens.projection.spending import PricedCall, SpanRead, calls_of
+from tierlens.sinks.databases import shown
+from tierlens.sinks.reading import ReadingBackend, TraceRead, every_trace, reading
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities import Trace
-
+    from tierlens.cli.output import Tell
     from tierlens.projection.prices import PriceBook
     from tierlens.settings import Settings
 
-_PAGE: Final = 100
 _LATEST: Final = 500
 _TEXTS: Final = frozenset({keys.INPUTS, keys.OUTPUTS})
 
@@ -65,24 +66,24 @@ def _of_line(span: Any) -> SpanRead:
     return SpanRead(span["spanId"], span.get("parentSpanId", ""), span.get("name", ""), began, said_by(span))
 
 
-def from_mlflow(loaded: Settings, since_ms: int, brand: str | None) -> Iterator[PricedCall]:
+def from_mlflow(
+    loaded: Settings, since_ms: int, brand: str | None, tell: Tell = lambda doing, done, of: None
+) -> Iterator[PricedCall]:
     """Those of all traces of a server or a database, with the cost they are stored with.
 
     Args:
         since_ms: only traces that began after it, Unix time in milliseconds; 0 means all.
         brand: only traces of it; None means all.
+        tell: told what is being done, how much of it is done, and of how much; 0 where nobody knows.
 
     Raises:
         TierlensError: it cannot be reached, or does not answer like MLflow.
     """
     wanted = [f"timestamp_ms >= {since_ms}"] if since_ms else []
     wanted += _of_brand(brand)
-    with asking(loaded.tracking_uri):
-        client = client_for(loaded)
-        for some in _locations(client):
-            arguments = {"locations": some, "filter_string": " AND ".join(wanted) or None, "max_results": _PAGE}
-            for trace in pages(client.search_traces, **arguments):
-                yield from _of_trace(trace)
+    with _reading(loaded) as backend:
+        for trace in every_trace(backend, " AND ".join(wanted), tell):
+            yield from _of_trace(trace)
 
 
 def brands_in_mlflow(loaded: Settings, brand: str) -> set[str]:
@@ -92,15 +93,23 @@ def brands_in_mlflow(loaded: Settings, brand: str) -> set[str]:
         TierlensError: as ``from_mlflow`` does.
     """
     found = set()
-    with asking(loaded.tracking_uri):
-        client = client_for(loaded)
-        for some in _locations(client):
-            for wanted, most in (([], _LATEST), (_of_brand(brand), 1)):
-                latest = client.search_traces(
-                    locations=some, filter_string=" AND ".join(wanted) or None, max_results=most, include_spans=False
-                )
-                found |= {str(trace.info.tags.get("brand", "")) for trace in latest}
+    with _reading(loaded) as backend:
+        for wanted, most in (([], _LATEST), (_of_brand(brand), 1)):
+            for info in backend.infos(" AND ".join(wanted), most):
+                found.add(str(info.get("tags", {}).get("brand", "")))
     return found
+
+
+@contextlib.contextmanager
+def _reading(loaded: Settings) -> Iterator[ReadingBackend]:
+    must_be_ready(loaded)
+    with contextlib.closing(reading(loaded)) as backend:
+        try:
+            yield backend
+        except Unavailable as error:
+            if not error.status:
+                raise
+            raise Unavailable(f"{shown(loaded.tracking_uri)}: {error.detail}", error.status) from error
 
 
 def _of_brand(brand: str | None) -> list[str]:
@@ -108,23 +117,12 @@ def _of_brand(brand: str | None) -> list[str]:
     return [f"tags.brand = '{brand}'"] if brand is not None and "'" not in brand else []
 
 
-def _locations(client: MlflowClient) -> Iterator[list[str]]:
-    """All experiments, as many at a time as one search takes."""
-    experiments = [one.experiment_id for one in pages(client.search_experiments, max_results=1_000)]
-    for first in range(0, len(experiments), _PAGE):
-        yield experiments[first : first + _PAGE]
-
-
-def _of_trace(trace: Trace) -> Iterator[PricedCall]:
-    seen = {
-        span.span_id: SpanRead(span.span_id, span.parent_id or "", span.name, span.start_time_ns, span.attributes)
-        for span in trace.data.spans
-    }
-    tags = trace.info.tags
+def _of_trace(trace: TraceRead) -> Iterator[PricedCall]:
+    seen = {span.span_id: span for span in trace.spans}
     yield from calls_of(
-        trace.info.trace_id.removeprefix("tr-"),
-        seen.values(),
-        brand=str(tags.get("brand", "")),
+        trace.id,
+        trace.spans,
+        brand=str(trace.tags.get("brand", "")),
         priced=lambda span_id: usd(seen[span_id].attributes.get(keys.COST)),
-        tags=tags,
+        tags=trace.tags,
     )

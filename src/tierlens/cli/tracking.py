@@ -26,8 +26,8 @@ _TIMEOUT: Final = httpx.Timeout(10, connect=5)
 _LONGEST: Final = 300
 
 
-def client_for(loaded: Settings) -> MlflowClient:
-    """MLflow's own client for the tracking URI, once its server has answered.
+def must_be_ready(loaded: Settings) -> None:
+    """Refuse to read what is no MLflow, or does not answer.
 
     Raises:
         TierlensError: the tracking URI is an OTLP endpoint.
@@ -47,6 +47,15 @@ def client_for(loaded: Settings) -> MlflowClient:
         _must_answer(loaded)
     else:
         must_exist(loaded)
+
+
+def client_for(loaded: Settings) -> MlflowClient:
+    """MLflow's own client for the tracking URI, once its server has answered.
+
+    Raises:
+        TierlensError: as ``must_be_ready`` does.
+    """
+    must_be_ready(loaded)
     # mlflow's client reads credentials from its own variables, which .env and YAML may have set for us. By itself
     # it would try seven times before it says that something is wrong, and be silent for minutes.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")

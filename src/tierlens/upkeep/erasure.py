@@ -42,7 +42,7 @@ class Found:
         lines: spans and start records in the journal's segments.
         dead_letters, files, pauses: beside the segments; files are artifacts that nobody else's spans refer to.
         held: what of it is in MLflow.
-        failure: why MLflow could not be asked, or not to the end; "" where it could.
+        failure: why MLflow could not be asked, or not to the end; None where it could.
         waiting: a request was still under way when patience ended, and may have brought something back.
     """
 
@@ -52,7 +52,7 @@ class Found:
     files: int = 0
     pauses: int = 0
     held: Held = field(default_factory=Held)
-    failure: str = ""
+    failure: DeliveryError | None = None
     waiting: bool = False
 
     def __bool__(self) -> bool:
@@ -125,7 +125,7 @@ class Erasure:
                 _leave(self._directory, ())
             return found
 
-    def _traces(self) -> tuple[set[str], str]:
+    def _traces(self) -> tuple[set[str], DeliveryError | None]:
         """All traces of the subjects, and why MLflow did not say which it has of them."""
         self._tell("Looking into the journal", 0, 0)
         traces = {subject.id for subject in self._subjects if subject.kind == "trace"}
@@ -134,12 +134,12 @@ class Erasure:
             traces |= traces_of(self._directory, self._subjects.__contains__)
             traces |= self._besides.traces_of(self._subjects.__contains__)
         if self._stored is None:
-            return traces, ""
+            return traces, None
         self._tell("Asking MLflow", 0, 0)
         try:
-            return traces.union(*(self._stored.of(subject) for subject in whose)), ""
+            return traces.union(*(self._stored.of(subject) for subject in whose)), None
         except DeliveryError as error:
-            return traces, str(error)
+            return traces, error
 
     def _in_journal(self, traces: Collection[str], *, write: bool) -> Found:
         self._tell("Going through the journal", 0, 0)
@@ -170,7 +170,7 @@ class Erasure:
                 held = held.plus(act(self._stored, some))
                 done += len(some)
         except DeliveryError as error:
-            return replace(found, held=held, failure=str(error))
+            return replace(found, held=held, failure=error)
         return replace(found, held=held)
 
     def _requests_ended(self) -> bool:

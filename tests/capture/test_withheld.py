@@ -127,3 +127,43 @@ def test_a_question_that_is_repeated_stays_whosever_it_was() -> None:
 
     assert withheld.without(asked) == asked
     assert withheld.without("Because of access to the clinics.") == MARK
+
+
+FIRST, SECOND = (f"The patient of ward {number} was seen in Winterthur with a relapse" for number in (19, 23))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        json.dumps({"text": FIRST, "n": 1}),
+        json.dumps({"text": FIRST, "n": 1}, indent=2),
+        json.dumps({"text": FIRST}, separators=(",", ":")),
+        json.dumps({"inner": json.dumps([{FIRST: 1}])}),
+        repr({"text": FIRST}),
+        f"- **{FIRST}**",
+        f'> "{FIRST}", she said',
+    ],
+)
+def test_what_stood_in_json_or_in_marks_is_known_without_them(said: str) -> None:
+    withheld = holding(said, SECOND)
+    for value in (FIRST, SECOND, [SECOND, FIRST], {"text": FIRST, "n": 1}, {"text": SECOND}, said, {SECOND: said}):
+        for state in (orjson.dumps(value).decode(), json.dumps(value), json.dumps(value, indent=2)):
+            cleaned = withheld.without(state)
+            assert "Winterthur" not in cleaned
+            assert type(orjson.loads(cleaned)) is type(value)
+
+
+@given(st.recursive(texts, lambda inner: st.lists(inner) | st.dictionaries(texts, inner)), st.booleans())
+def test_json_that_was_said_leaves_json_whole(said: object, indented: bool) -> None:
+    text = json.dumps(said, indent=2 if indented else None)
+    withheld = holding(text, json.dumps(text))
+    for value in (said, text, [said, text], {"a": said}):
+        for state in (orjson.dumps(value).decode(), json.dumps(value)):
+            orjson.loads(withheld.without(state))
+
+
+def test_what_two_texts_begin_with_hides_neither() -> None:
+    withheld = holding(f"Result: {FIRST}", SECOND)
+
+    assert withheld.without(f"Result: {SECOND}") == MARK
+    assert withheld.without(f"Result: {FIRST} {SECOND}") == f"{MARK} {MARK}"

@@ -21,6 +21,10 @@ SHORTEST: Final = 12
 SHORTEST_SAID: Final = 4
 _ANCHOR: Final = 24
 _WORD: Final = 8
+_DEPTH: Final = 4
+_MOST_SLASHES: Final = 64
+# What stands around a text in lists, in quotes, in JSON and in code.
+_AROUND: Final = " \t\"'`*_-#>|()[]{}<,;"
 _SENTENCE: Final = re.compile(r"(?<=[.!?:;])\s+")
 
 
@@ -76,10 +80,8 @@ class Withheld:
             texts = self.texts.copy()
             anchors = _by_anchor(texts)
             self._anchors = len(texts), anchors
-        for anchor, forms in anchors.items():
-            if anchor in text:
-                text = _cut_out(text, anchor, forms)
-        return text
+        found = [place for anchor, forms in anchors.items() if anchor in text for place in _places(text, anchor, forms)]
+        return _cut_out(text, found) if found else text
 
 
 class Lost(Withheld):
@@ -93,13 +95,33 @@ def _digest(piece: str) -> str:
     return hashlib.blake2b(piece.encode("utf-8", "replace"), digest_size=12).hexdigest()
 
 
-def _pieces(text: str) -> Iterator[str]:
-    """The text, its lines, and the sentences that are long enough not to be anybody's."""
+def _pieces(text: str, depth: int = 0) -> Iterator[str]:
+    """The text, its lines, and the sentences that are long enough not to be anybody's, without the marks around them;
+    of JSON, its strings as well."""
     yield text.strip()
     lines = text.splitlines() if "\n" in text else [text]
     for line in lines:
-        yield line.strip()
-        yield from (one for sentence in _SENTENCE.split(line) if len(one := sentence.strip()) >= _ANCHOR)
+        yield line.strip(_AROUND)
+        yield from (one for sentence in _SENTENCE.split(line) if len(one := sentence.strip(_AROUND)) >= _ANCHOR)
+    if depth < _DEPTH and text.lstrip()[:1] in ("{", "["):
+        for one in _strings(text):
+            yield from _pieces(one, depth + 1)
+
+
+def _strings(text: str) -> Iterator[str]:
+    """The strings in JSON, keys that are no names included."""
+    try:
+        waiting: list[object] = [orjson.loads(text)]
+    except orjson.JSONDecodeError:
+        return
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict):
+            waiting += [*value.values(), *(key for key in value if " " in key)]
+        elif isinstance(value, list):
+            waiting += value
 
 
 def _is_text(piece: str, said: bool) -> bool:
@@ -134,14 +156,49 @@ def _json(text: str) -> str:
     return orjson.dumps(text.encode("utf-8", "replace").decode())[1:-1].decode()
 
 
-def _cut_out(text: str, anchor: str, forms: _Forms) -> str:
+def _cut_out(text: str, places: Iterable[tuple[int, int]]) -> str:
+    """``text`` without what stands at ``places``, which may overlap: what two texts have in common hides neither."""
+    is_json = _is_json(text)
     parts: list[str] = []
-    done, at = 0, text.find(anchor)
-    while at >= 0:
-        parts += text[done:at], MARK
-        done = at + max(_common(text, at, form, len(anchor)) for form in _nearest(text, at, forms))
-        at = text.find(anchor, done)
+    done = 0
+    for start, end in sorted(places):
+        if is_json:
+            end = _in_string(text, start, end)
+        if end <= max(start, done):
+            continue
+        if start >= done:
+            parts += text[done:start], MARK
+        done = end
     return "".join([*parts, text[done:]])
+
+
+def _places(text: str, anchor: str, forms: _Forms) -> Iterator[tuple[int, int]]:
+    at = text.find(anchor)
+    while at >= 0:
+        end = at + max(_common(text, at, form, len(anchor)) for form in _nearest(text, at, forms))
+        yield at, end
+        at = text.find(anchor, end)
+
+
+def _is_json(text: str) -> bool:
+    if text[:1] not in ("{", "[", '"'):
+        return False
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def _in_string(text: str, start: int, end: int) -> int:
+    """``end``, unless a quote before it is JSON's own: then that, or ``start`` where what is left is but a key."""
+    quote = text.find('"', start, end)
+    while quote >= 0:
+        before = text[max(0, quote - _MOST_SLASHES) : quote]
+        if (len(before) - len(before.rstrip("\\"))) % 2 == 0:
+            return quote if quote - start >= _ANCHOR else start
+        quote = text.find('"', quote + 1, end)
+    return end
 
 
 def _nearest(text: str, at: int, forms: _Forms) -> list[str]:

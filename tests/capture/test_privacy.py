@@ -13,16 +13,18 @@ import pytest
 from langchain.agents import create_agent
 from langchain_core.callbacks import dispatch_custom_event
 from langchain_core.documents import Document
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, ChatMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command, interrupt
+from opentelemetry.sdk.trace import TracerProvider
 from pydantic import BaseModel
 
 import tierlens
 from tests.capture.conftest import Capture
 from tests.capture.graphs import Notes, State, graph, model
 from tierlens import keys
+from tierlens.capture.otel import span_processor
 from tierlens.policy import AgentPolicy, MetricRule, Policies, StatePolicy
 
 SECRET = 'The "true" uplift\nof Kisqali is 17 %; tell nobody — not even Zoë.\tEver.'
@@ -162,6 +164,38 @@ TAGS = {
     "facts": ({"patient": "Wilhelmina Oberhuber"}, "<private>"),
     "asked": ("record-8842-zurich", "<private>"),
 }
+
+
+def test_nor_in_what_others_name_after_it(capture: Capture) -> None:
+    provider = TracerProvider()
+    provider.add_span_processor(span_processor())
+
+    def public(state: State) -> State:
+        said = state["notes"][0].splitlines()[1]
+        model("fine").with_config(run_name=said).invoke("x")
+        dispatch_custom_event(said, {})
+        with provider.get_tracer("library").start_as_current_span(f"look up {said}") as span:
+            span.add_event(said)
+        return {}
+
+    run(capture, say, public)
+    assert not leaked(capture)
+    assert {"<private>", "look up <private>"} <= {span.name for span in capture.journal.spans.values()}
+
+
+def test_other_libraries_words_for_it_are_stored_and_their_texts_are_not(capture: Capture) -> None:
+    provider = TracerProvider()
+    provider.add_span_processor(span_processor())
+    told = {"gen_ai.request.model": "claude@20260101", "gen_ai.response.finish_reasons": ["stop", SECRET]}
+
+    def private(state: State) -> State:
+        with provider.get_tracer("library").start_as_current_span("chat", attributes=told):
+            model("fine").invoke([ChatMessage("x", role=SECRET)])
+        return {}
+
+    run(capture, private)
+    assert not leaked(capture)
+    assert capture.attributes("chat")["gen_ai.request.model"] == "claude@20260101"
 
 
 def test_its_own_tags_are_names_and_numbers_not_text(capture: Capture) -> None:

@@ -60,9 +60,7 @@ def _for_an_hour(blocks: Sequence[object], marks: Sequence[object]) -> bool:
 def put_messages(opened: Open, messages: Sequence[Mapping[str, object]]) -> None:
     """Store the prompt, and which retrieved documents stand in it."""
     if not opened.policy.log_prompts:
-        masked = [
-            {"role": message.get("role"), "content": payload.shape(message.get("content"))} for message in messages
-        ]
+        masked = [{"role": _role(message), "content": payload.shape(message.get("content"))} for message in messages]
         opened.attributes[keys.INPUTS] = payload.dumps({"messages": masked})
         return
     opened.attributes[keys.INPUTS] = payload.dumps({"messages": messages})
@@ -70,6 +68,11 @@ def put_messages(opened: Open, messages: Sequence[Mapping[str, object]]) -> None
         prompt = "\n".join(str(message.get("content", "")) for message in messages)
         if used := rag.context_of(opened.trace, prompt):
             opened.attributes[keys.CONTEXT_DOCUMENTS] = ", ".join(used)
+
+
+def _role(message: Mapping[str, object]) -> object:
+    role = message.get("role")
+    return role if payload.is_name(role) else payload.shape(role)
 
 
 def end(opened: Open, result: Any) -> None:

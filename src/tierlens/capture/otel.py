@@ -189,7 +189,12 @@ def _drop(name: str, private: bool) -> bool:
 def _value(name: str, value: Any, private: bool) -> AttributeValue:
     if isinstance(value, bool | int | float):
         return value
-    if private and not conventions.is_plain(name):
+    several = list(value) if isinstance(value, tuple | list) else [value]
+    if private and not (conventions.is_plain(name) and all(map(_is_word, several))):
         numbers = isinstance(value, tuple | list) and all(isinstance(one, int | float) for one in value)
         return payload.dumps(value) if numbers else payload.shape(value)
     return payload.text(value)
+
+
+def _is_word(value: Any) -> bool:
+    return not isinstance(value, str) or not any(map(str.isspace, value))

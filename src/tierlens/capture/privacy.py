@@ -108,14 +108,20 @@ def clean(span: Span, opened: Open) -> Span:
     if redact is without:
         return span
     return span._replace(
-        name=redact(span.name),
+        name=redact(span.name if _is_structure(opened) or payload.is_name(span.name) else without(span.name)),
         message=redact(without(span.message)),
         attributes=_map(span.attributes, without, redact),
         events=tuple(
-            Event(redact(event.name), event.time_ns, _map(event.attributes, without, redact)) for event in span.events
+            Event(redact(without(event.name)), event.time_ns, _map(event.attributes, without, redact))
+            for event in span.events
         ),
         links=tuple(Link(link.trace_id, link.span_id, _map(link.attributes, without, redact)) for link in span.links),
     )
+
+
+def _is_structure(opened: Open) -> bool:
+    """Whether a span is named by the graph, not by the code that runs in it."""
+    return opened.is_node or opened.kind == "AGENT" or opened.parent is None
 
 
 def cleaned(opened: Open, text: str) -> str:

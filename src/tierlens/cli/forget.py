@@ -13,7 +13,7 @@ import typer
 from tierlens import settings
 from tierlens.cli.mends import mend_of
 from tierlens.cli.output import AsJson, JournalDir, counted, journal_directory, plain, print_json, telling
-from tierlens.errors import ConfigError
+from tierlens.errors import ConfigError, DeliveryError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -124,18 +124,18 @@ def _said(done: Found, journal: Path, asked: str | None, erased: bool) -> Iterat
         mlflow = f", nor in MLflow at {asked}" if asked else ""
         yield f"There is nothing of it in {journal}{mlflow}.{noted}"
     if done.failure:
-        yield from _said_of_failure(done, asked, erased)
+        yield from _said_of_failure(done.failure, done, asked, erased)
     if done.waiting:
         yield "A request was still under way, and may have brought some of it to MLflow: run this again in a minute."
     for location in done.held.left:
         yield f"Files at {location} cannot be deleted through MLflow: delete them there."
 
 
-def _said_of_failure(done: Found, asked: str | None, erased: bool) -> Iterator[str]:
+def _said_of_failure(failure: DeliveryError, done: Found, asked: str | None, erased: bool) -> Iterator[str]:
     then = "what it has is still there, and nothing more of it is delivered" if erased else "what it has is not known"
     gone = counted(done.held.traces, "trace") + " deleted there before that; " if done.held.traces else ""
-    yield f"MLflow could not be asked: {gone}{then}. It said: {done.failure}"
-    if mend := mend_of(done.failure):
+    yield f"MLflow could not be asked: {gone}{then}. It said: {failure}"
+    if mend := mend_of(failure):
         yield f"To mend it: {mend}."
     yield f"Run this again when {asked} can be asked, or with MLFLOW_TRACKING_URI set to the MLflow that is meant."
 

@@ -11,7 +11,7 @@ import uuid
 from typing import Final
 from urllib.parse import urlencode
 
-from tierlens.spans import Artifact
+from tierlens.spans import Artifact, mlflow_id
 
 _NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_OID, "tierlens.attachment")
 
@@ -29,5 +29,6 @@ def attachment_uri(trace_id: str, span_id: str, artifact: Artifact) -> str:
         span_id: the span the file was attached to.
         artifact: the file.
     """
-    query = urlencode({"content_type": artifact.content_type, "trace_id": f"tr-{trace_id}", "size": str(artifact.size)})
+    trace = mlflow_id(trace_id)
+    query = urlencode({"content_type": artifact.content_type, "trace_id": trace, "size": str(artifact.size)})
     return f"mlflow-attachment://{attachment_id(trace_id, span_id, artifact)}?{query}"

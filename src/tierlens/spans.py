@@ -125,3 +125,13 @@ class Routing(NamedTuple):
     metrics: Mapping[str, Metric] = NONE
     artifacts: tuple[Artifact, ...] = ()
     invocation: Invocation | None = None
+
+
+def mlflow_id(trace_id: str) -> str:
+    """MLflow's id of an OpenTelemetry trace."""
+    return f"tr-{trace_id}"
+
+
+def trace_id_from(mlflow_id: str) -> str:
+    """The id (32 hex digits) of the OpenTelemetry trace that MLflow knows by its own."""
+    return mlflow_id.removeprefix("tr-")

@@ -119,7 +119,7 @@ def test_a_long_text_that_was_retrieved_is_read_back_as_it_was(capture: Capture)
 
 def test_a_list_that_holds_no_documents_is_stored_as_it_is(capture: Capture) -> None:
     retriever("search")(lambda query: [("why?", "because"), 3])("why?")
-    assert read(capture, "search", keys.OUTPUTS)["value"] == [["why?", "because"], 3]
+    assert read(capture, "search", keys.OUTPUTS) == [["why?", "because"], 3]
 
 
 def test_documents_that_did_not_reach_the_model_are_not_named(capture: Capture) -> None:

@@ -14,7 +14,7 @@ from tierlens.capture.recorder import Recorder
 from tierlens.capture.tagging import add_tags
 from tierlens.capture.trace import Context, Open
 from tierlens.journal.pauses import LAST, WAITING, Pause, Pauses
-from tierlens.spans import Link
+from tierlens.spans import Link, mlflow_id
 
 
 def of_thread(
@@ -66,11 +66,11 @@ def resumed(opened: Open, pauses: Pauses, checkpoint: str) -> None:
         # It was erased, and only what it kept private is still to be kept.
         return
     waited = round(max(opened.start_ns - pause.paused_ns, 0) / 1e9, 3)
-    opened.attributes[keys.RESUMED_FROM] = f"tr-{pause.trace_id}"
+    opened.attributes[keys.RESUMED_FROM] = mlflow_id(pause.trace_id)
     opened.attributes[keys.WAITED_S] = waited
     opened.links += (Link(pause.trace_id, pause.span_id, {keys.WAITED_S: waited}),)
     if opened.parent is None:
-        add_tags(opened.attributes, {"resumed_from": f"tr-{pause.trace_id}", "waited_s": waited})
+        add_tags(opened.attributes, {"resumed_from": mlflow_id(pause.trace_id), "waited_s": waited})
 
 
 def _pause_at(thread: str | None, pauses: Pauses, checkpoint: str) -> tuple[str, Pause | None]:

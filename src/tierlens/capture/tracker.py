@@ -10,7 +10,7 @@ from tierlens.capture.places import of_brand
 from tierlens.capture.recorder import Recorder
 from tierlens.capture.trace import Context, Open
 from tierlens.capture.usage import Usage
-from tierlens.spans import Metric
+from tierlens.spans import Metric, mlflow_id
 
 
 class ExperimentTracker:
@@ -90,7 +90,7 @@ class ExperimentTracker:
         except Exception as failure:
             recorder.shield.report("tierlens.ExperimentTracker.track_llm_call", failure)
             return None
-        return f"tr-{call.trace.trace_id}" if call.recording else None
+        return mlflow_id(call.trace.trace_id) if call.recording else None
 
     def _open(self, recorder: Recorder, model: str, latency_s: float) -> tuple[Open | None, Open]:
         parent, context = of_brand(recorder, self._context)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from tierlens.cli.output import AsJson, JournalDir, console, journal_directory, plain, print_json_line
+from tierlens.spans import mlflow_id
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -102,7 +103,7 @@ def _print(trace: TraceTree) -> None:
     ended = time.strftime("%H:%M:%S", time.localtime((root.start_ns + root.duration_s * 1e9) / 1e9))
     head = Text(f"{ended}  ", style="dim")
     head.append_text(_label(root, trace.tokens, trace.cost))
-    head.append(f"  {plain(trace.brand or trace.experiment)}  tr-{trace.trace_id}", style="dim")
+    head.append(f"  {plain(trace.brand or trace.experiment)}  {mlflow_id(trace.trace_id)}", style="dim")
     shown = Tree(head)
     _grow(shown, root)
     for stray in trace.roots[1:]:

@@ -23,7 +23,7 @@ from tierlens.projection.names import LONGEST_NAME, metric_name
 from tierlens.projection.prices import PriceBook
 from tierlens.projection.reading import said_by
 from tierlens.projection.work import SUMS, Work, how, totals, work_of
-from tierlens.spans import Metric
+from tierlens.spans import Metric, mlflow_id
 
 RUN: Final = "tierlens.run"
 APP: Final = "tierlens.app"
@@ -208,7 +208,7 @@ def _of_invocation(work: Work) -> Run:
         failed=work.failed,
         how=_how(work),
         params=_params(work),
-        tags={**_tags(work), **tags, "tierlens.trace": f"tr-{work.line.trace}"},
+        tags={**_tags(work), **tags, "tierlens.trace": mlflow_id(work.line.trace)},
     )
 
 

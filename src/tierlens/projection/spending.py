@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from tierlens import keys, usages
 from tierlens.projection.reading import counts, parsed
+from tierlens.spans import mlflow_id
 
 _MODELS: Final = frozenset({"CHAT_MODEL", "LLM", "EMBEDDING"})
 FIGURES: Final = {
@@ -142,7 +143,7 @@ def calls_of(
             continue
         whose = _whose(span, found)
         yield PricedCall(
-            f"tr-{trace_id}/{span.span_id}",
+            f"{mlflow_id(trace_id)}/{span.span_id}",
             str(whose.attributes.get(keys.AGENT) or whose.name) if whose else "",
             str(whose.attributes.get(keys.TIER, "")) if whose else "",
             brand,

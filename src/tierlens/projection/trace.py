@@ -18,6 +18,7 @@ from typing import Any, Final
 from tierlens import keys
 from tierlens.projection.finish import Finding, Finish
 from tierlens.projection.names import LONGEST_NAME
+from tierlens.spans import mlflow_id
 
 Json = Mapping[str, Any]
 
@@ -53,11 +54,6 @@ def shares(spans: Sequence[Json]) -> dict[str, Share]:
             elif attribute["key"] == keys.COST:
                 cost.add(trace_id)
     return {trace_id: Share(trace_id in rooted, trace_id in tokens, trace_id in cost) for trace_id in every}
-
-
-def mlflow_id(trace_id: str) -> str:
-    """MLflow's id of an OpenTelemetry trace."""
-    return f"tr-{trace_id}"
 
 
 def assessment_id(trace_id: str, finding: Finding) -> str:

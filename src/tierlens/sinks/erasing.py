@@ -11,7 +11,6 @@ from tierlens import keys
 from tierlens.errors import Rejected, SettingsError
 from tierlens.journal.forgotten import Subject
 from tierlens.projection.runs import MODE
-from tierlens.projection.trace import mlflow_id
 from tierlens.sinks.answers import Answer
 from tierlens.sinks.channel import Channel
 from tierlens.sinks.configured import credentials_for
@@ -19,6 +18,7 @@ from tierlens.sinks.mlflow import accepted
 from tierlens.sinks.mlflow_http import RestBackend
 from tierlens.sinks.mlflow_store import StoreBackend, as_answers
 from tierlens.sinks.opening import open_sink
+from tierlens.spans import mlflow_id, trace_id_from
 
 if TYPE_CHECKING:
     from tierlens.settings import Settings
@@ -110,7 +110,7 @@ class StoredTraces:
 
     def of(self, subject: Subject) -> set[str]:
         """Ids (32 hex digits) of a session's or a user's traces."""
-        return {str(info["trace_id"]).removeprefix("tr-") for info in self._backend.traces_where(condition(subject))}
+        return {trace_id_from(str(info["trace_id"])) for info in self._backend.traces_where(condition(subject))}
 
     def count(self, trace_ids: Sequence[str]) -> Held:
         """What there is of these traces."""

@@ -11,6 +11,7 @@ from tierlens.settings import Settings
 from tierlens.sinks.channel import Channel
 from tierlens.sinks.configured import credentials_for
 from tierlens.sinks.mlflow_http import RestBackend
+from tierlens.spans import mlflow_id
 
 # A link is asked for on an agent's own thread: better none than a long wait.
 _TIMEOUT: Final = httpx.Timeout(2.0)
@@ -37,4 +38,4 @@ class TraceLinks:
             DeliveryError: the server does not say which experiment that is.
         """
         identity = self._experiments.id_of(experiment)
-        return f"{self._shown}/#/experiments/{identity}/traces?selectedEvaluationId=tr-{trace_id}"
+        return f"{self._shown}/#/experiments/{identity}/traces?selectedEvaluationId={mlflow_id(trace_id)}"

@@ -21,6 +21,7 @@ from tierlens.sinks.encoding import Spans, parsed
 from tierlens.sinks.parallel import in_parallel
 from tierlens.sinks.runs import RunBackend, RunBook
 from tierlens.sinks.witness import Incomplete, Request, Told
+from tierlens.spans import mlflow_id, trace_id_from
 
 Json = Mapping[str, Any]
 
@@ -117,11 +118,11 @@ class MlflowSink:
 
     def held(self, trace_ids: Sequence[str]) -> Mapping[str, Set[str]]:
         """As ``Witness`` has it."""
-        return {trace_id: self._backend.span_ids(trace.mlflow_id(trace_id)) for trace_id in trace_ids}
+        return {trace_id: self._backend.span_ids(mlflow_id(trace_id)) for trace_id in trace_ids}
 
     def told(self, trace_id: str) -> Told | None:
         """As ``Witness`` has it."""
-        return next(map(_told, self._backend.trace_infos([trace.mlflow_id(trace_id)])), None)
+        return next(map(_told, self._backend.trace_infos([mlflow_id(trace_id)])), None)
 
     def incomplete(self, limit: int) -> Sequence[Incomplete]:
         """As ``Witness`` has it."""
@@ -131,7 +132,7 @@ class MlflowSink:
         """As ``Witness`` has it."""
         try:
             for key, value in tags.items():
-                self._backend.set_tag(trace.mlflow_id(trace_id), key, value)
+                self._backend.set_tag(mlflow_id(trace_id), key, value)
         except Forbidden as e:
             # It was deleted meanwhile, which says nothing of what else can be asked.
             raise Rejected(e.detail, e.status) if e.status == 404 else e from e
@@ -161,8 +162,8 @@ class MlflowSink:
     def _recount(self, spans: Spans, shares: Mapping[str, Share], experiment_id: str) -> None:
         """Have tokens and costs counted that came after their trace's totals were frozen."""
         late = {i: s for i, s in shares.items() if not s.rooted and (s.tokens or s.cost)}
-        infos = self._backend.trace_infos([trace.mlflow_id(i) for i in late]) if late else ()
-        frozen = {info["trace_id"].removeprefix("tr-"): info for info in infos if trace.is_finalized(info)}
+        infos = self._backend.trace_infos([mlflow_id(i) for i in late]) if late else ()
+        frozen = {trace_id_from(info["trace_id"]): info for info in infos if trace.is_finalized(info)}
         for trace_id, info in frozen.items():
             self._backend.start_trace(trace.reopened(info, late[trace_id]))
         if frozen:
@@ -181,7 +182,7 @@ class MlflowSink:
         self._attach(finishes)
 
     def _attach(self, finishes: Sequence[Finish]) -> None:
-        wanted = {trace.mlflow_id(f.trace_id): f for f in finishes if f.attached}
+        wanted = {mlflow_id(f.trace_id): f for f in finishes if f.attached}
         infos = self._backend.trace_infos(list(wanted)) if wanted else ()
         locations = {info["trace_id"]: info.get("tags", {}).get("mlflow.artifactLocation") for info in infos}
         for trace_id, finish in wanted.items():

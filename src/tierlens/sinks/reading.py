@@ -18,6 +18,7 @@ from tierlens.sinks.configured import credentials_for
 from tierlens.sinks.mlflow import accepted
 from tierlens.sinks.mlflow_http import RestBackend
 from tierlens.sinks.mlflow_store import StoreBackend, as_answers
+from tierlens.spans import trace_id_from
 
 if TYPE_CHECKING:
     from tierlens.settings import Settings
@@ -186,7 +187,7 @@ def _of_rest(trace: Json) -> TraceRead:
         )
         for span in trace.get("spans", ())
     ]
-    return TraceRead(info["trace_id"].removeprefix("tr-"), info.get("tags", {}), spans)
+    return TraceRead(trace_id_from(info["trace_id"]), info.get("tags", {}), spans)
 
 
 def _of_store(trace: Any) -> TraceRead:
@@ -194,7 +195,7 @@ def _of_store(trace: Any) -> TraceRead:
         SpanRead(span.span_id, span.parent_id or "", span.name, span.start_time_ns, span.attributes)
         for span in trace.data.spans
     ]
-    return TraceRead(trace.info.trace_id.removeprefix("tr-"), trace.info.tags, spans)
+    return TraceRead(trace_id_from(trace.info.trace_id), trace.info.tags, spans)
 
 
 def _hex(encoded: str) -> str:

@@ -11,11 +11,11 @@ from typing import Final, Protocol
 from tierlens.errors import Rejected
 from tierlens.projection.experiments import UnknownExperiment
 from tierlens.projection.runs import MODE, MODEL, RUN, Point, Record, Run, variant, yaml_tags
-from tierlens.projection.trace import mlflow_id
 from tierlens.projection.work import is_how
 from tierlens.sinks.base import RunSink, Sink
 from tierlens.sinks.fanout import FanOut
 from tierlens.sinks.parallel import in_parallel
+from tierlens.spans import mlflow_id
 
 _POINTS: Final = 1_000
 _LINKS: Final = 100

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import orjson
 
 from tierlens.keys import TRACE_TAG
+from tierlens.spans import trace_id_from
 from tierlens.testing.http_stub import OK, HttpStub, Recorded, Reply
 
 _FILTER = re.compile(r"trace\.tag\.`(.+)` = '(.+)'")
@@ -99,7 +100,7 @@ def _count_spans(contents: _Contents, request: Recorded) -> Reply:
 
 
 def _trace(contents: _Contents, request: Recorded) -> Reply:
-    trace_id = parse_qs(urlsplit(request.path).query)["trace_id"][0].removeprefix("tr-")
+    trace_id = trace_id_from(parse_qs(urlsplit(request.path).query)["trace_id"][0])
     spans = [span["spanId"] for span in contents.spans.values() if span["traceId"] == trace_id]
     if not spans:
         return _json({"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "none"}, 404)
@@ -107,7 +108,7 @@ def _trace(contents: _Contents, request: Recorded) -> Reply:
 
 
 def _set_tag(contents: _Contents, request: Recorded) -> Reply:
-    trace_id = urlsplit(request.path).path.split("/")[-2].removeprefix("tr-")
+    trace_id = trace_id_from(urlsplit(request.path).path.split("/")[-2])
     said = request.json()
     contents.tags.setdefault(trace_id, {})[said["key"]] = said["value"]
     return _json({})

@@ -14,6 +14,7 @@ from tierlens.projection.prices import PUBLISHED, PriceBook
 from tierlens.projection.tags import spans_stored, trace_tags
 from tierlens.sinks.base import Batch, Finish, Record, RunSink, Sink
 from tierlens.sinks.witness import Incomplete, Request, Told
+from tierlens.spans import mlflow_id
 
 
 class MemorySink:
@@ -120,7 +121,7 @@ class KnowingSink(MemorySink):
         self._ask()
         lacking = [one for one, tags in self.tags.items() if tags.get(keys.COMPLETE) == "false"]
         counts = ((one, *spans_stored(self.tags[one])) for one in lacking[:limit])
-        return [Incomplete(f"tr-{one}", "", "", started, stored) for one, stored, started in counts]
+        return [Incomplete(mlflow_id(one), "", "", started, stored) for one, stored, started in counts]
 
     def tag(self, trace_id: str, tags: Mapping[str, str]) -> None:
         self.tags.setdefault(trace_id, {}).update(tags)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from urllib.parse import quote, urlsplit
@@ -18,18 +18,16 @@ from tierlens.sinks.mlflow import accepted
 from tierlens.sinks.mlflow_http import RestBackend
 from tierlens.sinks.mlflow_store import StoreBackend, as_answers
 from tierlens.sinks.opening import open_sink
+from tierlens.sinks.rest import Json, many, places
 from tierlens.spans import mlflow_id, trace_id_from
 
 if TYPE_CHECKING:
     from tierlens.settings import Settings
 
-Json = Mapping[str, Any]
-
 _METADATA: Final = {"user": "mlflow.trace.user", "session": "mlflow.trace.session"}
 _LOCATION: Final = "mlflow.artifactLocation"
 _RUN_OF: Final = "tierlens.trace"
 _PERSONAL: Final = (keys.SESSION, keys.USER, keys.OUTCOME_DETAIL, "label.")
-_MANY: Final = 100
 _PAGE: Final = 500
 _LONGEST: Final = 64 * 1024 * 1024
 
@@ -168,14 +166,13 @@ class RestErasing(RestBackend):
         return self._ask("/api/3.0/mlflow/traces/batchGetInfos", body).objects("trace_infos")
 
     def traces_where(self, condition: str) -> Iterator[Json]:
-        for some in many(list(self._all_experiments())):
-            locations = [{"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": one}} for one in some]
-            body: Json = {"locations": locations, "filter": condition, "max_results": _PAGE}
-            yield from self._pages("/api/3.0/mlflow/traces/search", body, "traces")
+        for some in self._everywhere():
+            body: Json = {"locations": places(some), "filter": condition, "max_results": _PAGE}
+            yield from self._pages("/api/3.0/mlflow/traces/search", body, "traces", limit=_LONGEST)
 
     def runs_where(self, condition: str, limit: int) -> list[InvocationRun]:
         found: list[InvocationRun] = []
-        for some in many(list(self._all_experiments())):
+        for some in self._everywhere():
             body: Json = {"experiment_ids": some, "filter": condition, "max_results": limit}
             found += map(_run, self._ask("/api/2.0/mlflow/runs/search", body).objects("runs"))
         return found
@@ -196,18 +193,9 @@ class RestErasing(RestBackend):
     def untag_run(self, run_id: str, key: str) -> None:
         accepted(self._post("/api/2.0/mlflow/runs/delete-tag", {"run_id": run_id, "key": key}))
 
-    def _all_experiments(self) -> Iterator[str]:
-        body = {"max_results": 1_000, "view_type": "ALL"}
-        for one in self._pages("/api/2.0/mlflow/experiments/search", body, "experiments"):
-            yield str(one["experiment_id"])
-
-    def _pages(self, path: str, body: Json, field: str) -> Iterator[Json]:
-        page = ""
-        while True:
-            answer = self._ask(path, {**body, "page_token": page})
-            yield from answer.objects(field)
-            if not (page := answer.json().get("next_page_token", "")):
-                return
+    def _everywhere(self) -> Iterator[list[str]]:
+        """All experiments, deleted ones too."""
+        return many(list(self._experiments("ALL", limit=_LONGEST)))
 
     def _ask(self, path: str, body: Json) -> Answer:
         return accepted(self._post(path, body, limit=_LONGEST))
@@ -258,11 +246,6 @@ class StoreErasing(StoreBackend):
         from mlflow.entities import ViewType
 
         return [str(one.experiment_id) for one in self._store.search_experiments(view_type=ViewType.ALL)]
-
-
-def many(ids: Sequence[str]) -> Iterator[list[str]]:
-    """At most 100 at a time."""
-    return (list(ids[at : at + _MANY]) for at in range(0, len(ids), _MANY))
 
 
 def _is_personal(tag: str) -> bool:

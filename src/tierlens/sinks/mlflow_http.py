@@ -15,21 +15,17 @@ from tierlens.errors import Rejected, Unavailable
 from tierlens.projection.experiments import Experiment
 from tierlens.projection.prices import PUBLISHED, PriceBook
 from tierlens.projection.runs import MODEL, RUN, Point, Run, agent_version
-from tierlens.sinks.answers import Answer
-from tierlens.sinks.channel import DEFAULT_TIMEOUT, SMALL, Channel
+from tierlens.sinks.channel import DEFAULT_TIMEOUT, Channel
 from tierlens.sinks.credentials import Credentials
 from tierlens.sinks.encoding import CONTENT_TYPE
 from tierlens.sinks.mlflow import MlflowSink, accepted
+from tierlens.sinks.rest import INFOS, Json, Rest, many, places
 from tierlens.sinks.runs import Stored, how_of
-
-Json = Mapping[str, Any]
 
 # Measured with 3 metrics a trace, on 1 and on 4 server processes: 2 at once reach 0.69-0.72 of the server's OTLP
 # limit, 1 at once 0.63-0.69, 4 at once 0.50-0.65, since they wait for the database's one writer.
 WIDTH: Final = 2
 _TRACE: Final = 64 * 1024 * 1024
-_INFOS: Final = 4 * 1024 * 1024
-_EXPERIMENTS: Final = 100
 _PAGE: Final = 500
 _RUNS: Final = 1_000
 _TAKEN: Final = "RESOURCE_ALREADY_EXISTS"
@@ -70,11 +66,8 @@ class MlflowHttpSink(MlflowSink):
         super().__init__(RestBackend(channel), artifact_location=artifact_location, width=width, prices=prices)
 
 
-class RestBackend:
+class RestBackend(Rest):
     """``sinks.mlflow.Backend`` over MLflow's REST and OTLP endpoints."""
-
-    def __init__(self, channel: Channel) -> None:
-        self._channel = channel
 
     def experiment_named(self, name: str) -> Experiment | None:
         query = urlencode({"experiment_name": name})
@@ -115,7 +108,7 @@ class RestBackend:
 
     def trace_infos(self, trace_ids: Sequence[str]) -> Sequence[Json]:
         body = {"trace_ids": list(trace_ids)}
-        answer = accepted(self._post("/api/3.0/mlflow/traces/batchGetInfos", body, limit=_INFOS))
+        answer = accepted(self._post("/api/3.0/mlflow/traces/batchGetInfos", body, limit=INFOS))
         found: Sequence[Json] = answer.json().get("trace_infos", ())
         return found
 
@@ -150,25 +143,15 @@ class RestBackend:
 
     def traces_tagged(self, tag: str, value: str, limit: int) -> Sequence[Json]:
         found: list[Json] = []
-        experiments = list(self._experiments())
-        for some in (experiments[at : at + _EXPERIMENTS] for at in range(0, len(experiments), _EXPERIMENTS)):
+        for some in many(list(self._experiments())):
             body = {
-                "locations": [{"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": i}} for i in some],
+                "locations": places(some),
                 "filter": f"tags.`{tag}` = '{value}'",
                 "max_results": min(limit, _PAGE),
                 "order_by": ["timestamp_ms DESC"],
             }
-            found += accepted(self._post("/api/3.0/mlflow/traces/search", body, limit=_INFOS)).objects("traces")
+            found += accepted(self._post("/api/3.0/mlflow/traces/search", body, limit=INFOS)).objects("traces")
         return sorted(found, key=lambda info: str(info["request_time"]), reverse=True)[:limit]
-
-    def _experiments(self) -> Iterator[str]:
-        page = ""
-        while True:
-            body = {"max_results": 1000, "page_token": page}
-            answer = accepted(self._post("/api/2.0/mlflow/experiments/search", body, limit=_INFOS))
-            yield from (str(one["experiment_id"]) for one in answer.objects("experiments"))
-            if not (page := answer.json().get("next_page_token", "")):
-                return
 
     def attach(self, location: str, name: str, path: str) -> None:
         """As ``Backend`` has it.
@@ -256,13 +239,6 @@ class RestBackend:
 
     def attach_to_run(self, run: Stored, name: str, path: str) -> None:
         self._put(run.artifacts, name, _pieces(Path(path)))
-
-    def close(self) -> None:
-        self._channel.close()
-
-    def _post(self, path: str, body: Json, *, limit: int = SMALL) -> Answer:
-        headers = {"Content-Type": "application/json"}
-        return self._channel.request("POST", path, orjson.dumps(body), headers, limit=limit)
 
 
 def _stored(run: Json) -> Stored:

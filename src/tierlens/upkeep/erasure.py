@@ -24,7 +24,8 @@ from tierlens.journal.lock import FileLock, is_orphan
 from tierlens.journal.pauses import Pauses
 from tierlens.journal.segment import FORGET_LEFT, FORGET_LOCK, PAUSED, SHIPPER_LOCK, create_directory, replace_durably
 from tierlens.shipping import handover
-from tierlens.sinks.erasing import Held, StoredTraces, many
+from tierlens.sinks.erasing import Held, StoredTraces
+from tierlens.sinks.rest import many
 from tierlens.upkeep.besides import Besides
 
 _LOOK_S: Final = 0.1

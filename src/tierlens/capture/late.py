@@ -3,6 +3,9 @@
 What LangChain says was started in a run goes below that run, in its trace, where that is still known. All other
 such work, and that which has its handler from its own call, is a trace of its own: a thread may live on and serve
 others. It has the policy, the agent, the brand, the user and the session of where it was started, and a link there.
+
+What is still known of the span that has ended says `ended`. Here it becomes the place of the work, or the context of
+its trace, whose `Origin` the root takes over where it is opened, in `opening`.
 """
 
 from __future__ import annotations

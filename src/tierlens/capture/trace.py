@@ -18,7 +18,7 @@ from tierlens.spans import NONE, Artifact, AttributeValue, Event, Link, Metric, 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Whose work is that makes a trace of its own although it was started in another, which is over.
+    """Whose work is that makes a trace of its own although it was started in another, which is over: see `late`.
 
     Attributes:
         policy, agent: those of the span it was started in.

@@ -255,6 +255,19 @@ def test_where_children_end_in_error_a_thread_ships(
     beside.end()
 
 
+def test_a_journal_that_cannot_be_looked_into_is_told_of_and_keeps_nobody_from_starting(
+    tmp_path: Path, mlflow: MlflowStub, caplog: pytest.LogCaptureFixture
+) -> None:
+    circle = tmp_path / "journal"
+    circle.symlink_to(circle)
+
+    beside = agent(circle, mlflow.uri)
+    beside.shipping.start()
+
+    eventually(lambda: "whether anybody ships cannot be seen" in caplog.text)
+    beside.end()
+
+
 def test_an_exit_waits_for_a_backend_that_takes_it(directory: Path, mlflow: MlflowStub) -> None:
     beside = agent(directory, mlflow.uri)
     append_trace(beside.journal, 1)

@@ -17,7 +17,7 @@ from tierlens.shipping.hosts.run import RunReport, run_forever, run_once
 from tierlens.sinks.base import Batch
 from tierlens.spans import Routing
 from tierlens.testing.clock import FakeClock
-from tierlens.testing.sinks import FlakySink, MemorySink
+from tierlens.testing.sinks import FlakySink, MemorySink, Said
 
 
 def test_once_delivers_what_lies_there_and_the_deads_open_spans(scene: Scene) -> None:
@@ -61,6 +61,22 @@ def test_once_gives_up_on_a_sink_that_takes_nothing(scene: Scene) -> None:
 
     assert report == RunReport(stored=0, drained=False)
     assert 20 <= scene.clock.monotonic() - before < 30
+
+
+def test_once_gives_up_on_a_sink_that_keeps_silent_after_its_first_silence(scene: Scene) -> None:
+    append_trace(scene.journal(), 1)
+
+    def silence(request: Said) -> Unavailable:
+        scene.clock.wait(threading.Event(), 60.0)
+        return Unavailable("timed out")
+
+    sink = FlakySink(scene.sink, rule=silence)
+    before = scene.clock.monotonic()
+
+    report = run_once(scene.directory, sink, patience_s=3.0, clock=scene.clock)
+
+    assert report == RunReport(stored=0, drained=False)
+    assert scene.clock.monotonic() - before < 70
 
 
 def test_once_ends_at_a_refusal_when_all_else_is_delivered(scene: Scene) -> None:

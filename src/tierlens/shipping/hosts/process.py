@@ -87,7 +87,12 @@ class ShippingProcess:
 
     def start(self) -> None:
         """Have what lies there delivered, if anything does; the first append starts it as well."""
-        if writers(self._directory):
+        try:
+            anything = bool(writers(self._directory))
+        except OSError:
+            # Whoever watches says what is wrong with the folder, and goes on looking: that is no reason not to run.
+            anything = True
+        if anything:
             self._watch()
 
     def flush(self, timeout_s: float) -> FlushReport:

@@ -112,7 +112,7 @@ def _taken_over(directory: Path, lock: FileLock, clock: Clock) -> bool:
 
 def _drain(shipper: Shipper, clock: Clock, patience_s: float) -> RunReport:
     never = threading.Event()
-    taken, since = -1, clock.monotonic()
+    taken, since = shipper.stored, clock.monotonic()
     shipper.settle()
     shipper.look()
     shipper.look()

@@ -3,7 +3,11 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
+import os
+import shutil
 import socket
+import sqlite3
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -20,8 +24,10 @@ from tierlens.errors import JournalRefused
 from tierlens.journal.segment import DEAD_LETTER
 from tierlens.journal.writer import Journal
 from tierlens.local.ports import free_port
+from tierlens.local.postgres import Postgres
 from tierlens.projection.prices import PUBLISHED
 from tierlens.shipping.metrics import open_tally
+from tierlens.sinks.databases import tables_of
 from tierlens.sinks.metrics_plan import MetricsPlan
 from tierlens.testing.http_stub import HttpStub, Recorded, Reply
 
@@ -103,15 +109,20 @@ def test_a_server_that_is_down_fails_in_a_table_too(tmp_path: Path) -> None:
         (200, b"<html>hello</html>", "does not answer like MLflow", "set MLFLOW_TRACKING_URI"),
         (401, b"", "answers 401", "set MLFLOW_TRACKING_TOKEN"),
         (200, b"2.9.1", "MLflow 2.9.1", "upgrade it to MLflow 3.17"),
+        (404, b"no such page", "answers 404: no such page", "set MLFLOW_TRACKING_URI to the address of an MLflow"),
+        (502, b"bad gateway", "answers 502: bad gateway", "start it (`tierlens up`), or set MLFLOW_TRACKING_URI"),
     ],
 )
 def test_a_server_that_will_not_do_fails(tmp_path: Path, status: int, body: bytes, found: str, mend: str) -> None:
     with HttpStub(otherwise=Reply(status, body=body)) as server:
         checks = doctor(tmp_path, server.uri)
 
-    assert checks["server"][0]["status"] == "fail"
-    assert found in checks["server"][0]["found"]
-    assert mend in checks["server"][0]["mend"]
+    told = checks["server"]
+    assert told[0]["status"] == "fail"
+    assert found in told[0]["found"]
+    assert mend in told[0]["mend"]
+    # Nothing more is asked of what is no MLflow, so nothing contradicts that finding.
+    assert len(told) == 1 or "MLflow 2" in found
 
 
 def test_a_password_in_the_address_is_not_shown(tmp_path: Path) -> None:
@@ -200,6 +211,24 @@ def test_a_journal_that_cannot_be_written_fails(tmp_path: Path) -> None:
     assert doctor(tmp_path)["journal"][0]["status"] == "fail"
 
 
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="root without its rights takes setpriv")
+def test_a_journal_of_somebody_elses_fails_and_the_rest_is_looked_at(tmp_path: Path) -> None:
+    closed = tmp_path / "theirs"
+    (closed / "journal").mkdir(parents=True)
+    closed.chmod(0)
+    without_rights = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.geteuid() == 0 else []
+    environ = {**os.environ, "TIERLENS_JOURNAL_DIR": str(closed / "journal"), "MLFLOW_TRACKING_URI": NOWHERE}
+    command = [*without_rights, sys.executable, "-m", "tierlens", "doctor", "--json"]
+
+    ran = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
+
+    closed.chmod(0o700)
+    assert ran.returncode == 1
+    found = findings(Ran(ran.returncode, ran.stdout, ran.stderr))
+    assert found["journal"][0]["found"] == f"{closed / 'journal'} cannot be read: Permission denied"
+    assert found["server"]
+
+
 def test_a_journal_larger_than_its_disk_fails_or_warns(tmp_path: Path) -> None:
     found = doctor(tmp_path, TIERLENS_JOURNAL_QUOTA_MB=str(1 << 30))["disk"][0]
     assert (found["status"], found["mend"]) == ("warn", "lower TIERLENS_JOURNAL_QUOTA_MB, or make room")
@@ -213,6 +242,44 @@ def test_a_database_is_looked_at_without_being_made(tmp_path: Path) -> None:
     assert found["database"][0]["found"] == "mlflow.db will be made at the first delivery"
     assert not (tmp_path / "mlflow.db").exists()
     assert "process" in found["shipper"][0]["found"]
+
+
+@pytest.mark.postgres
+def test_an_empty_database_stays_empty(tmp_path: Path) -> None:
+    postgres = Postgres(tmp_path / "postgres")
+    uri = postgres.start()
+    try:
+        [found] = doctor(tmp_path, uri)["database"]
+        for command in (("costs",), ("journal", "incomplete"), ("forget", "--user", "ana")):
+            ran = tierlens(tmp_path, *command, MLFLOW_TRACKING_URI=uri)
+            assert ran.code == 1
+            assert "has no tables yet: the first delivery makes them" in ran.out + ran.err
+        assert tables_of(uri) == set()
+    finally:
+        postgres.stop()
+
+    assert found["status"] == "ok"
+    assert found["found"].endswith("is empty; the first delivery makes its tables")
+
+
+def test_a_database_of_an_older_mlflow_is_not_upgraded_by_looking_at_it(tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "mlflow.db")) as older:
+        older.execute("CREATE TABLE experiments (experiment_id INTEGER)")
+
+    [found] = doctor(tmp_path, "sqlite:///mlflow.db")["database"]
+    ran = tierlens(tmp_path, "costs", MLFLOW_TRACKING_URI="sqlite:///mlflow.db")
+
+    assert found["status"] == "fail"
+    assert "is an older MLflow's: back it up, then `mlflow db upgrade`" in found["found"]
+    assert (ran.code, "is an older MLflow's" in ran.err) == (1, True)
+    with contextlib.closing(sqlite3.connect(tmp_path / "mlflow.db")) as older:
+        assert older.execute("SELECT name FROM sqlite_master").fetchall() == [("experiments",)]
+
+
+def test_what_is_wrong_with_the_second_destination_is_what_is_to_be_set(tmp_path: Path) -> None:
+    [found] = doctor(tmp_path, OTEL_EXPORTER_OTLP_HEADERS="foo")["destination"]
+
+    assert (found["status"], found["mend"]) == ("fail", "set OTEL_EXPORTER_OTLP_HEADERS right")
 
 
 def test_a_clock_that_is_wrong_is_a_warning() -> None:

@@ -91,7 +91,7 @@ def main() -> None:
     except Unavailable as error:
         _fail(f"MLflow cannot be asked: {error}; start it (`tierlens up`), or set MLFLOW_TRACKING_URI", 1)
     except DeliveryError as error:
-        from tierlens.cli.mends import mend_of
+        from tierlens.sinks.mends import mend_of
 
         mend = mend_of(error)
         _fail(f"MLflow refuses to be asked: {error}{mend and f'; {mend}'}", 1)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from tierlens.cli.mends import mend_of
 from tierlens.cli.output import counted, plain, print_json
+from tierlens.sinks.mends import mend_of
 
 if TYPE_CHECKING:
     from tierlens.shipping.hosts.run import RunReport

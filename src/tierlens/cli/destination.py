@@ -15,21 +15,23 @@ from typing import Final
 import httpx
 
 from tierlens.cli.finding import Finding
-from tierlens.cli.mends import mend_of
 from tierlens.errors import DeliveryError, Forbidden, Rejected, SettingsError
 from tierlens.policy import Policies
 from tierlens.projection.experiments import ExperimentStore
 from tierlens.settings import Settings
+from tierlens.sinks.answers import Answer, describe
 from tierlens.sinks.channel import Channel
 from tierlens.sinks.configured import credentials_for, sink_for
 from tierlens.sinks.credentials import Credentials
-from tierlens.sinks.databases import shown, sqlite_file
+from tierlens.sinks.databases import is_empty, shown, sqlite_file, tables_of
+from tierlens.sinks.mends import mend_of
 from tierlens.sinks.mlflow_http import RestBackend
-from tierlens.sinks.mlflow_store import StoreBackend
+from tierlens.sinks.mlflow_store import StoreBackend, as_answers
 from tierlens.sinks.opening import with_path
 from tierlens.sinks.otlp import parse_headers
 
 _OLDEST: Final = (3, 17)
+_START: Final = "start it (`tierlens up`), or set MLFLOW_TRACKING_URI; spans wait in the journal meanwhile"
 _SKEW_S: Final = 30.0
 _TIMEOUT: Final = httpx.Timeout(10, connect=5)
 _NOT_PERMITTED: Final = 403
@@ -46,7 +48,7 @@ def destination_findings(loaded: Settings, policies: Policies, waiting: Collecti
     try:
         sink_for(loaded).close()
     except SettingsError as error:
-        yield Finding("destination", "fail", str(error), "set MLFLOW_TRACKING_URI")
+        yield Finding("destination", "fail", str(error), f"set {error.where} right")
         return
     scheme = loaded.tracking_uri.partition(":")[0].lower()
     brands = policies.brands or (policies.default_brand,)
@@ -67,10 +69,8 @@ def _server(loaded: Settings, experiments: Collection[str]) -> Iterator[Finding]
             started = time.time()
             answer = channel.request("GET", "/version")
             took_ms = (time.time() - started) * 1000
-            if answer.status in (401, 403):
-                # Who may not even ask for its version has not said who he is.
-                mend = mend_of(Forbidden("", 401))
-                yield Finding("server", "fail", f"{channel.shown} answers {answer.status}", mend)
+            if (refusal := _refusal(channel.shown, answer)) is not None:
+                yield refusal
                 return
             yield _version(channel.shown, answer.body.decode("utf-8", "replace").strip(), took_ms)
             yield from clock(answer.headers.get("date", ""), started)
@@ -80,14 +80,27 @@ def _server(loaded: Settings, experiments: Collection[str]) -> Iterator[Finding]
         found = f"{shown(loaded.tracking_uri)} tells its version, and refuses what delivery asks for: {error}"
         yield Finding("server", "fail", found, mend_of(error))
     except (DeliveryError, SettingsError) as error:
-        mend = "start it (`tierlens up`), or set MLFLOW_TRACKING_URI; spans wait in the journal meanwhile"
-        yield Finding("server", "fail", str(error), mend)
+        yield Finding("server", "fail", str(error), _START)
+
+
+def _refusal(shown: str, answer: Answer) -> Finding | None:
+    """Why nothing more need be asked of what stands there."""
+    status = answer.status
+    if status >= 500 or status == 429:
+        return Finding("server", "fail", f"{shown} answers {status}: {describe(answer)}", _START)
+    if status != 200:
+        # Who may not even ask for its version has not said who he is.
+        mend = mend_of(Forbidden("", 401 if status == 403 else status)) or "set MLFLOW_TRACKING_URI"
+        return Finding("server", "fail", f"{shown} answers {status}: {describe(answer)}", mend)
+    parts = answer.body.decode("utf-8", "replace").strip().split(".")
+    if len(parts) < 2 or not all(part.isdecimal() for part in parts[:2]):
+        mend = "set MLFLOW_TRACKING_URI to the address of an MLflow server, behind any log-in"
+        return Finding("server", "fail", f"{shown} does not answer like MLflow", mend)
+    return None
 
 
 def _version(shown: str, text: str, took_ms: float) -> Finding:
     parts = text.split(".")
-    if len(parts) < 2 or not all(part.isdecimal() for part in parts[:2]):
-        return Finding("server", "fail", f"{shown} does not answer like MLflow", "set MLFLOW_TRACKING_URI")
     found = f"{shown}: MLflow {text}, answers in {took_ms:.0f} ms"
     if (int(parts[0]), int(parts[1])) < _OLDEST:
         return Finding("server", "fail", found, "upgrade it to MLflow 3.17 or later")
@@ -166,12 +179,18 @@ def _database(loaded: Settings, experiments: Collection[str]) -> Iterator[Findin
     if path is not None and not path.exists():
         yield _new_file(path)
         return
-    store = StoreBackend(uri)
+    store = StoreBackend(uri, made=False)
     try:
+        with as_answers():
+            tables = tables_of(uri)
+        if is_empty(tables):
+            yield Finding("database", "ok", f"{shown(uri)} is empty; the first delivery makes its tables")
+            return
         yield from _experiments(store, experiments)
         yield Finding("database", "ok", str(path) if path else "reachable")
     except DeliveryError as error:
-        yield Finding("database", "fail", str(error), "start it, or set MLFLOW_TRACKING_URI")
+        mend = "set MLFLOW_TRACKING_URI" if isinstance(error, Forbidden) else "start it, or set MLFLOW_TRACKING_URI"
+        yield Finding("database", "fail", str(error), mend)
     finally:
         store.close()
 

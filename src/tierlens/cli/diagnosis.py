@@ -95,7 +95,11 @@ def _unknown_brand(brand: str, policies: Policies) -> Finding:
 def _journal(loaded: Settings) -> Iterator[tuple[Finding, Survey | None]]:
     """What there is to say of the journal, with what lies there where that can be read."""
     directory = loaded.journal_dir
-    nearest = next(path for path in (directory, *directory.parents) if path.exists())
+    try:
+        nearest = next(path for path in (directory, *directory.parents) if path.exists())
+    except OSError as error:
+        yield _unreadable(directory, error), None
+        return
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         mend = "give this user write permission, or set TIERLENS_JOURNAL_DIR"
         yield Finding("journal", "fail", f"{nearest} cannot be written to", mend), None
@@ -107,14 +111,18 @@ def _journal(loaded: Settings) -> Iterator[tuple[Finding, Survey | None]]:
         try:
             state = survey(directory)
         except OSError as error:
-            mend = "mend its permissions"
-            yield Finding("journal", "fail", f"{directory} cannot be read: {error.strerror}", mend), None
+            yield _unreadable(directory, error), None
             return
         for finding in _contents(loaded, state):
             yield finding, state
     else:
         yield Finding("journal", "ok", f"{directory} will be made at the first span"), None
     yield _delivery(loaded), None
+
+
+def _unreadable(directory: Path, error: OSError) -> Finding:
+    mend = "mend its permissions, or run this as the user whose agents write there"
+    return Finding("journal", "fail", f"{directory} cannot be read: {error.strerror}", mend)
 
 
 def _space(loaded: Settings, place: Path) -> Finding:

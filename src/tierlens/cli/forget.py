@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from tierlens import settings
-from tierlens.cli.mends import mend_of
 from tierlens.cli.output import AsJson, JournalDir, counted, journal_directory, plain, print_json, telling
 from tierlens.errors import ConfigError, DeliveryError
+from tierlens.sinks.mends import mend_of
 
 if TYPE_CHECKING:
     from pathlib import Path

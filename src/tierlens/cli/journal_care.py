@@ -141,12 +141,12 @@ def incomplete(
 
       tierlens journal incomplete --json
     """
-    from tierlens.cli.tracking import must_exist
+    from tierlens.cli.tracking import must_be_ready
     from tierlens.sinks.configured import sink_for
     from tierlens.sinks.witness import incomplete_traces
 
     loaded = settings.load()
-    must_exist(loaded)
+    must_be_ready(loaded)
     found = incomplete_traces(sink_for(loaded), limit)
     if as_json:
         print_json([asdict(one) for one in found])

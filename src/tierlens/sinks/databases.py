@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import re
+from collections.abc import Set
 from pathlib import Path
 from typing import Any, Final
 
 from tierlens.errors import Forbidden, Unavailable
 
 _KINDS: Final = ("sqlite", "postgresql", "mysql", "mssql")
+_FIRST: Final = "experiments"
 _TIMEOUT: Final = "connect_timeout"
 _TIMEOUT_S: Final = "5"
 _KNOW_A_TIMEOUT: Final = frozenset({"mysqldb", "psycopg", "psycopg2", "pymysql"})
@@ -67,30 +69,57 @@ def must_answer(uri: str, *, made: bool = True) -> None:
     """Ask whether there is a database, before MLflow does: it would ask again and again, for nearly two minutes.
 
     Args:
-        made: an SQLite file that is not there is as good, for MLflow makes it.
+        made: one that is not there, or has no tables yet, is as good, for MLflow makes it.
 
     Raises:
         Unavailable: it is not there, or does not answer.
-        Forbidden: it knows no such user, password or database.
+        Forbidden: it knows no such user, password or database, or is an older MLflow's.
         ImportError: a driver is not installed.
     """
-    if uri.lower().startswith("sqlite"):
-        path = sqlite_file(uri)
-        if not (made or path is None or path.exists()):
-            raise Unavailable(f"{shown(uri)} is not there (no file {path.absolute()})")
+    path = sqlite_file(uri)
+    if not (made or path is None or path.exists()):
+        raise Unavailable(f"{shown(uri)} is not there (no file {path.absolute()})")
+    if made and uri.lower().startswith("sqlite"):
         return
+    tables = tables_of(uri)
+    if made:
+        return
+    if is_empty(tables):
+        raise Unavailable(f"{shown(uri)} has no tables yet: the first delivery makes them")
+    if _expected() - tables:
+        raise Forbidden(f"{shown(uri)} is an older MLflow's: back it up, then `mlflow db upgrade`")
+
+
+def is_empty(tables: Set[str]) -> bool:
+    """Whether a database with these tables has none of MLflow's yet."""
+    return _FIRST not in tables
+
+
+def tables_of(uri: str) -> Set[str]:
+    """Names of the tables there are. MLflow's own store would make them, or upgrade them, only to look.
+
+    Raises:
+        Unavailable, Forbidden, ImportError: as ``must_answer`` does.
+    """
+    from sqlalchemy import inspect
     from sqlalchemy.exc import DBAPIError
 
     utils: Any = importlib.import_module("mlflow.store.db.utils")
     engine = utils.create_sqlalchemy_engine(_impatient(with_driver(uri)))
     try:
-        engine.connect().close()
+        return frozenset(inspect(engine).get_table_names())
     except DBAPIError as error:
         said = (str(error.orig).splitlines() or [""])[0]
         kind = Forbidden if _NO_ENTRY.search(said) else Unavailable
         raise kind(f"{shown(uri)}: {said}") from error
     finally:
         engine.dispose()
+
+
+def _expected() -> Set[str]:
+    """The tables of the MLflow that is installed."""
+    utils: Any = importlib.import_module("mlflow.store.db.utils")
+    return frozenset(utils.Base.metadata.tables)
 
 
 def _impatient(uri: str) -> str:

@@ -1,4 +1,4 @@
-"""What to do about what MLflow answers, for all commands that hear it."""
+"""What to do about what MLflow answers, for all who hear it."""
 
 from __future__ import annotations
 

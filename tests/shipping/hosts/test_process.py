@@ -368,6 +368,7 @@ def test_what_the_child_has_to_say_is_in_the_hosts_log(
 
     eventually(lambda: "nothing can be stored in 'app/Kisqali' until this is mended: 401" in caplog.text)
 
+    assert "401: no such token; set MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and" in caplog.text
     assert {record.levelno for record in caplog.records if "401" in record.message} == {logging.WARNING}
     beside.end()
 

@@ -59,6 +59,16 @@ def test_stat_says_what_waits_and_for_how_long(tmp_path: Path) -> None:
     assert (writer["alive"], writer["pending"], writer["experiments"]) == (False, 6, ["x"])
 
 
+@pytest.mark.parametrize(("bound", "value"), [("--max-share", "80"), ("--max-lag", "nan"), ("--max-lag", "-1")])
+def test_a_bound_that_nothing_could_pass_is_bad_usage(tmp_path: Path, bound: str, value: str) -> None:
+    recorded(tmp_path, "x")
+
+    ran = tierlens(tmp_path, "journal", "stat", bound, value)
+
+    assert (ran.code, ran.out) == (2, "")
+    assert f"Invalid value for '{bound}'" in ran.err
+
+
 def test_a_file_is_said_to_be_no_journal(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 

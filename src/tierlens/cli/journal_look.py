@@ -32,8 +32,12 @@ _FOLLOW_S: Final = 0.2
 def stat(
     journal_dir: JournalDir = None,
     as_json: AsJson = False,
-    max_lag: Annotated[float | None, typer.Option(help="Exit with 1 if a span has waited for more seconds.")] = None,
-    max_share: Annotated[float | None, typer.Option(help="Exit with 1 above this share of the quota, 0 to 1.")] = None,
+    max_lag: Annotated[
+        float | None, typer.Option(min=0, help="Exit with 1 if a span has waited for more seconds.")
+    ] = None,
+    max_share: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Exit with 1 above this share of the quota, 0 to 1.")
+    ] = None,
 ) -> None:
     """Say who writes, what waits, what was stored and what was not.
 

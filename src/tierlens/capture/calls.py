@@ -105,6 +105,8 @@ def _open(recorder: Recorder, kind: str, name: str, inputs: Mapping[str, Any]) -
     try:
         if opened.recording:
             _describe(recorder, opened, inputs)
+            if parent is not None and parent.failed:
+                chains.count_retry(recorder, opened)
         recorder.started(opened)
     except Exception as error:  # the span is open, and has to be ended
         recorder.shield.report(f"describing the span of {name}", error)

@@ -18,6 +18,7 @@ from tierlens.spans import Event
 
 MAX_EVENTS = 128
 _RETRY = "retry:attempt:"
+_ASKED = (keys.SPAN_TYPE, keys.INPUTS, keys.MODEL, keys.PARAMS)
 _KINDS = {"retriever": "RETRIEVER", "reranker": "RERANKER", "tool": "TOOL", "agent": "AGENT"} | {
     "embedding": "EMBEDDING",
     "guardrail": "GUARDRAIL",
@@ -111,24 +112,45 @@ def mark_retried(recorder: Recorder, opened: Open) -> None:
         recorder.rewrite(failed, Outcome(outcomes.RETRIED, detail), failed.end_ns)
 
 
-def count_retry(recorder: Recorder, opened: Open, tags: Iterable[str] | None) -> None:
+def count_retry(recorder: Recorder, opened: Open, tags: Iterable[str] | None = None) -> None:
     """``with_retry`` says by a tag which try a run is, an error handler by its name whose; that it had failed before is
     known from its parent."""
     if opened.name.startswith(timeouts.HANDLER):
         timeouts.handled(recorder, opened)
-    attempts = (tag.removeprefix(_RETRY) for tag in tags or () if tag.startswith(_RETRY))
-    if not (attempt := next(attempts, "")).isdigit():
-        return
-    opened.attributes[keys.ATTEMPT] = int(attempt)
     failed = opened.parent.failed if opened.parent is not None else None
-    if failed and (before := failed.get(_task(opened))):
-        before.attributes[keys.ATTEMPT] = int(attempt) - 1
+    before = failed.get(_task(opened)) if failed else None
+    attempts = (tag.removeprefix(_RETRY) for tag in tags or () if tag.startswith(_RETRY))
+    if (said := next(attempts, "")).isdigit():
+        attempt = int(said)
+    elif before is not None and _is_again(opened, before):
+        attempt = int(before.attributes.get(keys.ATTEMPT, 1)) + 1
+    else:
+        return
+    opened.attributes[keys.ATTEMPT] = attempt
+    if before is not None:
+        before.attributes[keys.ATTEMPT] = attempt - 1
         mark_retried(recorder, opened)
 
 
+def _is_again(opened: Open, before: Open) -> bool:
+    """Whether it is what had failed, though nobody says so: a tool call has an id; a model, or a decorated function, is
+    asked the same again. Others of one name may be others, as a retriever's fallback is."""
+    if keys.TOOL_CALL_ID in opened.attributes:
+        return True
+    known = opened.is_call or keys.MODEL in opened.attributes
+    return (
+        known
+        and opened.policy.log_prompts
+        and all(opened.attributes.get(key) == before.attributes.get(key) for key in _ASKED)
+    )
+
+
 def _task(opened: Open) -> str:
-    """What a try shares with the next one: a node's namespace, or a run's name."""
-    return opened.namespace if opened.is_node and opened.namespace else opened.name
+    """What a try shares with the next one: a node's namespace, or a run's name, with its call's id if it has one."""
+    if opened.is_node and opened.namespace:
+        return opened.namespace
+    call = opened.attributes.get(keys.TOOL_CALL_ID)
+    return f"{opened.name} {call}" if call else opened.name
 
 
 def given(recorder: Recorder, opened: Open, inputs: object) -> None:

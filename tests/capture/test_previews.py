@@ -77,6 +77,14 @@ def test_the_answer_is_the_last_text_and_a_number_only_where_there_is_none() -> 
     assert previews.answer(0.8, "outputs.answer") == "0.8"
 
 
+@pytest.mark.parametrize(("result", "stored"), [(None, None), ("", '""')])
+def test_where_nothing_is_answered_no_answer_is_made_up(capture: Capture, result: Any, stored: str | None) -> None:
+    RunnableLambda(lambda asked: result).invoke("Why?", capture.config())
+    (root,) = capture.journal.roots()
+    assert root.attributes.get(keys.OUTPUTS) == stored
+    assert capture.whole(root, "outputs") == result
+
+
 def test_the_last_of_several_numbers_is_no_answer() -> None:
     assert previews.answer([[0, 1], [4, 9]], PATH) is None
     assert previews.answer({"scores": [0.1, 0.9]}, PATH) is None

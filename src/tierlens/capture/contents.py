@@ -114,7 +114,10 @@ def put_resumed(opened: Open) -> None:
 def put_outputs(recorder: Recorder, opened: Open, output: object) -> None:
     """Store a run's outputs as its policy allows, and the custom metrics its policy finds in them."""
     try:
-        opened.attributes[keys.OUTPUTS] = _outputs(recorder, opened, output)
+        outputs = _outputs(recorder, opened, output)
+        # MLflow's list of traces would show the word.
+        if opened.parent is not None or outputs != "null":
+            opened.attributes[keys.OUTPUTS] = outputs
     except Exception as error:  # whatever a foreign object's own code raises
         opened.attributes[keys.OUTPUTS] = UNREADABLE
         recorder.shield.report("reading the outputs of a run", error)

@@ -137,7 +137,7 @@ def _at(value: object, path: str, side: str) -> str | None:
 
 def _guess(value: object, names: Iterable[str], *, first: bool) -> str | None:
     if isinstance(value, str):
-        return value[:LONGEST]
+        return value[:LONGEST] or None
     if not isinstance(value, Mapping):
         return _text(value)
     for name in names:

@@ -7,6 +7,7 @@ import json
 import random
 import re
 import string
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -84,6 +85,30 @@ TOKENS: Mapping[str, Maker] = {
     "private key": _pem,
 }
 
+OTHER_TOKENS: Mapping[str, Maker] = {
+    "Amazon Bedrock": lambda r: f"ABSKQmVkcm9ja0FQSUtleS{word(r, ALNUM + '+/', 106)}=",
+    "Docker": lambda r: f"dckr_pat_{word(r, ALNUM + '-_', 26)}Z",
+    "Doppler": lambda r: f"dp.pt.{word(r, ALNUM, 43)}",
+    "ElevenLabs": lambda r: f"sk_{word(r, HEX, 48)}",
+    "Figma": lambda r: f"figd_{word(r, ALNUM + '-_', 39)}Z",
+    "Grafana": lambda r: f"glsa_{word(r, ALNUM, 32)}_{word(r, HEX, 8)}",
+    "Heroku": lambda r: f"HRKU-{uuid.UUID(int=r.getrandbits(128))}",
+    "Jina": lambda r: f"jina_{word(r, HEX, 32)}{word(r, ALNUM, 28)}",
+    "Linear": lambda r: f"lin_api_{word(r, ALNUM, 40)}",
+    "New Relic": lambda r: f"NRAK-{word(r, UPPER, 27)}",
+    "NVIDIA": lambda r: f"nvapi-{word(r, ALNUM + '-_', 63)}Z",
+    "Postman": lambda r: f"PMAK-{word(r, HEX, 24)}-{word(r, HEX, 34)}",
+    "Replicate": lambda r: f"r8_{word(r, ALNUM, 37)}",
+    "Sentry": lambda r: f"sntrys_{word(r, ALNUM, 60)}",
+    "Supabase": lambda r: f"sbp_{word(r, HEX, 40)}",
+    "Telegram": lambda r: f"{word(r, string.digits, 10)}:AA{word(r, ALNUM + '-_', 32)}Z",
+    "Terraform": lambda r: f"atlasv1.{word(r, ALNUM, 67)}",
+    "Twilio": lambda r: f"SK{word(r, HEX, 32)}",
+    "Vault batch": lambda r: f"hvb.{word(r, ALNUM + '-_', 91)}Z",
+    "Voyage": lambda r: f"pa-{word(r, ALNUM + '-_', 42)}Z",
+    "Weights & Biases": lambda r: f"wandb_v1_{word(r, ALNUM, 77)}",
+}
+
 # {} is the value; braces of JSON are doubled.
 SENTENCES = (
     "{}", "the key is {}, keep it", "({})", "curl -H 'x-token: {}' https://api.example.org",
@@ -102,6 +127,8 @@ PASSWORDS = (
     "host=db user=u password={} dbname=shop", "The password is {}", "password was: {}",
     "client_secret={}8&grant_type=x", '{{"client_secret": "{}"}}', "x-api-key: {}5", '{{"apiKey":"{}"}}',
     "api_key = '{}'", "access_token={}4", '"refresh_token": "{}6"', "Authorization: Basic {}", "passphrase: {}",
+    "Passwort: {}", "set password to {}", "| password | {} |", '{{"name": "DB_PASSWORD", "value": "{}"}}',
+    "- name: DB_PASSWORD\n  value: {}", '<add key="Password" value="{}"/>', "curl -s -u anna:{} https://example.org",
     "credentials={}", 'log.info("login", password="{}")', "password%3D{}", "private_key='{}'", "encryption key: {}3",
 )  # fmt: skip
 
@@ -152,6 +179,7 @@ PHONES: Mapping[str, Maker] = {
     "CH": lambda r: f"0{r.randint(1, 9)}{r.randint(1, 9)} {_digits(r, 3, 2, 2)}",
     "BE": lambda r: f"04{_digits(r, 2, 2, 2, 2)}",
     "AU": lambda r: f"(02) {r.randint(1, 9)}{_digits(r, 3, 4)}",
+    "DE spaced": lambda r: f"+49 (0) 1{_digits(r, 2)} / {_digits(r, 3, 2, 2)}",
     "JP": lambda r: f"0{r.randint(1, 9)}-{_digits(r, 4, 4, between='-')}",
     "IN": lambda r: f"+91 {r.randint(6, 9)}{_digits(r, 4, 5)}",
     "BR": lambda r: f"+55 (11) 9{_digits(r, 4)}-{_digits(r, 4)}",
@@ -174,7 +202,17 @@ def _npi(r: random.Random) -> str:
 
 
 RECORDS: Mapping[str, tuple[Maker, tuple[str, ...]]] = {
-    "MRN": (lambda r: _digits(r, 8), ("MRN: {}", "mrn {} admitted", '{{"patient_id": {}}}', "Patient ID is {}.")),
+    "MRN": (
+        lambda r: _digits(r, 8),
+        (
+            "MRN: {}",
+            "mrn {} admitted",
+            "patient #{} came",
+            "Patientennummer: {}",
+            '{{"patient_id": {}}}',
+            "Patient ID is {}.",
+        ),
+    ),
     "NPI": (_npi, ("prescriber {} in Ohio", "NPI {}", '{{"npi": "{}"}}')),
     "SSN": (lambda r: f"{r.randint(100, 665)}-{r.randint(10, 99)}-{r.randint(1000, 9999)}", ("{}", "SSN {}", "no {}.")),
     "card": (_card, ("paid with {}", '{{"card": "{}"}}', "card {} declined")),
@@ -192,6 +230,11 @@ def planted(seed: int = 3) -> list[Planted]:
         Planted(kind, value := make(r), sentence.format(value))
         for kind, make in TOKENS.items()
         for sentence in SENTENCES
+    ]
+    found += [
+        Planted(kind, value := make(r), sentence.format(value))
+        for kind, make in OTHER_TOKENS.items()
+        for sentence in SENTENCES[:2]
     ]
     found += [Planted("AWS secret key", value := word(r, ALNUM + "/+", 40), f"{TOKENS['AWS key id'](r)}, {value}")]
     for kind, make, sentences in (
@@ -220,6 +263,8 @@ def pieces(value: str) -> list[str]:
         value = value.partition("/services/")[2]
     if "PRIVATE KEY" in value:
         value = "".join(value.splitlines()[1:-1])
+    # The number before it names the bot.
+    value = re.sub(r"^\d{10}:", "", value)
     if len(value) <= 10:
         return [value]
     return sorted({value[at : at + 10] for at in (*range(0, len(value) - 10, 5), len(value) - 10)})

@@ -11,15 +11,17 @@ from tierlens.capture.redaction.text import Range, Text
 # What may close a name and stand between it and its value, and the quote that opens the value.
 _GAP: Final = (
     r"(?:\\*+[\"'])?"
-    r"(?:\s{0,8}(?:={1,3}>?|:=?|%3d)\s{0,8}(?:[|>][+-]?(?:\s|\\++[nr]){1,16})?|(?P<tag>>)|(?P<space>\s{1,4})(?P<verb>(?:is|was):?\s{1,4})?)"
+    r"(?:(?P<pair>[,;]?(?:\s|\\++[nr]){0,12}(?:\\*+[\"'])?value(?:\\*+[\"'])?\s{0,4}[:=]\s{0,4})"
+    r"|\s{0,8}(?:={1,3}>?|:=?|%3d)\s{0,8}(?:[|>][+-]?(?:\s|\\++[nr]){1,16})?|(?P<tag>>)"
+    r"|(?P<space>\s{0,4}(?:\||-{1,2}>)\s{0,4}|\s{1,4})(?P<verb>(?:is|was|to):?\s{1,4})?)"
     r"(?P<quote>\\*+[\"'])?(?P<scheme>)"
 )
 _SCHEME: Final = r"(?P<scheme>(?:basic|bearer|digest|negotiate|token|apikey)\s{1,4})?"
 # Each word with what may go on with it, and the characters that then can follow it.
 _NAMED: Final = tuple(
-    (word, frozenset("\"'\\:=>% \t\r\n" + letters), re.compile(pattern + gap, re.ASCII))
+    (word, frozenset("\"'\\:=>%|, \t\r\n" + letters), re.compile(pattern + gap, re.ASCII))
     for word, letters, pattern, gap in (
-        ("pass", "wpcs_", r"pass(?P<whole>word|wd|phrase|code)?(?:_?hash|s)?", _GAP),
+        ("pass", "wpcs_", r"pass(?P<whole>word|wort|wd|phrase|code)?(?:_?hash|s)?", _GAP),
         ("pwd", "", r"(?P<whole>pwd)", _GAP),
         ("secret", "ak_-", r"(?P<whole>secret)(?:[_-]?(?:access[_-]?)?key)?", _GAP),
         ("credential", "s", r"(?P<whole>credential)s?", _GAP),
@@ -30,7 +32,8 @@ _NAMED: Final = tuple(
 )
 # `key` alone names a dictionary's key far more often than a secret.
 _KINDS_OF_KEY: Final = re.compile(
-    r"(?:api|access|private|account|secret|shared|encryption|signing|auth|subscription|master|license|deploy)[ _-]?$"
+    r"(?:api|access|private|account|secret|shared|encryption|signing|auth|subscription|master|license|deploy|functions)"
+    r"[ _-]?$"
 )
 # Words of prose and of a model's bookkeeping, of which only what looks generated is taken: for the first ones
 # always, for the others where no quotes mark them as a name and its value.
@@ -101,7 +104,7 @@ def _is_secret(text: Text, word: str, match: re.Match[str], value: str) -> bool:
         return False
     if _speaks_for_itself(text, word, match, value):
         return True
-    if match["space"] and match["whole"] not in ("word", "wd", "pwd"):
+    if match["space"] and match["whole"] not in ("word", "wort", "wd", "pwd"):
         return False
     generated = _UNLIKE_WORDS.search(value) is not None and not _NUMBER.fullmatch(value)
     generated = generated or (word in ("pass", "pwd") and _ODD_CASE.search(value) is not None)

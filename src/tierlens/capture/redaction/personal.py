@@ -83,7 +83,8 @@ _SOCIAL_SECURITY: Final = re.compile(
     NUMBER_START + r"(?!000|666|9)\d{3}-(?!00)\d\d-(?!0000)\d{4}" + NUMBER_END, re.ASCII
 )
 _ANNOUNCED_RECORD: Final = re.compile(
-    NAME_START + r"(?:mrn|npi|ssn|(?:record|patient|subject|member)[ _-]?(?:number|num|no\.?|nr\.?|id|\#))"
+    NAME_START
+    + r"(?:mrn|npi|ssn|(?:record|patient(?:en)?|subject|member)[ _-]?(?:nummer|number|num|no\.?|nr\.?|id|(?=\#)))"
     r"(?:(?:\\*+[\"'])?\s{0,4}[:=#]|\s{1,4}is\b|\s)\s{0,4}(?:\\*+[\"'])?"
     r"([a-z]{0,4}-?\d[a-z\d-]{2,19}\d)(?!\w|\.\d)",
     re.ASCII,

@@ -21,13 +21,16 @@ _NATIONAL: Final = re.compile(
     rf"{NUMBER_START}(?:{_NORTH_AMERICAN}|{_TRUNK}|{_PAIRS}|{_ABROAD}){NUMBER_END}(?! \d{{2,5}}(?!\w))", re.ASCII
 )
 _INTERNATIONAL: Final = re.compile(START + r"\+(?=[1-9])", re.ASCII)
-_GROUP: Final = re.compile(r" ?[ (./-]?(\d++)\)?", re.ASCII)
+_GROUP: Final = re.compile(r" ?[ (./-]? ?(\d++)\)?", re.ASCII)
 _DECIMAL: Final = re.compile(r"\+\d+\.\d+(?![.\d])", re.ASCII)
 _ANNOUNCED: Final = re.compile(
     NAME_START + r"(?:phone|mobile?|cell|tel|fax|whatsapp|handy)\.?(?:[ _-]?(?:number|no|nr|num)\.?)?"
     r"(?:\\*+[\"'])?(?:\s{0,4}[:=#]\s{0,4}|\s{1,4})(?:\\*+[\"'])?[+(]?\d{0,3}[ ()./-]?$",
     re.ASCII,
 )
+# A paper's name may go on like a telephone number: 10.1016/0304-4076(90)90014-K.
+_DOI: Final = re.compile(r"\b10\.\d{4,9}/$", re.ASCII)
+_LONGEST_DOI: Final = 14
 _LOOK_BACK: Final = 40
 _BEFORE: Final = 6
 _FIRST: Final = re.compile(r"[+(]?\d")
@@ -45,7 +48,8 @@ def phone(text: Text) -> Iterator[Range]:
     if not text.numbers:
         return
     for match in matches(text, _NATIONAL, rows=(), groups=range(9, 16)):
-        yield match.span()
+        if not _DOI.search(text.raw, max(0, match.start() - _LONGEST_DOI), match.start()):
+            yield match.span()
     for start, _, _ in text.numbers:
         before = text.lower[max(0, start - _LOOK_BACK) : start]
         if _may_announce(before) and _ANNOUNCED.search(before):

@@ -11,7 +11,8 @@ import pytest
 from tests.sinks.traces import agent_trace
 from tierlens import keys
 from tierlens.journal.otlp import span_json
-from tierlens.projection.rewriting import rewritten_finish, rewritten_payload, rewritten_span
+from tierlens.projection.rewriting import rewritten_finish, rewritten_payload, rewritten_record, rewritten_span
+from tierlens.projection.runs import Record, Run
 from tierlens.spans import Event, Link, Span
 
 ANNA = 'Anna "A" Smith'
@@ -82,3 +83,10 @@ def test_labels_and_the_root_that_speaks_for_a_trace_are_rewritten() -> None:
 
     assert [finding.value for finding in found.findings] == ["N.N.", 0.5]
     assert "Anna" not in json.dumps(found.root)
+
+
+def test_labels_that_a_run_counts_are_rewritten() -> None:
+    metrics = {f"verdict/{ANNA}": 1.0, "outcome/error": 1.0, "latency_s": 2.0}
+    told = Record("x", "7" * 32, Run("version/1", "gap", 1, 2), 1, metrics)
+
+    assert rewritten_record(told, anonymous).metrics == {"verdict/N.N.": 1.0, "outcome/error": 1.0, "latency_s": 2.0}

@@ -109,6 +109,7 @@ def test_by_invocation_the_graphs_run_holds_those_of_its_agents():
     assert (root.run.parent, agent.run.parent) == ("", root.run.key)
     assert (root.metrics["model_calls"], agent.metrics["model_calls"]) == (3.0, 1.0)
     assert agent.run.tags["label.verdict"] == "uplift"
+    assert "verdict/uplift" not in agent.metrics
     assert [point.step for point in agent.points(0)] == [0] * len(agent.metrics)
 
 

@@ -10,6 +10,7 @@ import orjson
 
 from tierlens import keys
 from tierlens.projection.finish import Finding, Finish
+from tierlens.projection.names import metric_name
 from tierlens.projection.runs import Record
 
 Rewrite = Callable[[str], str]
@@ -57,12 +58,18 @@ def rewritten_finish(finish: Finish, rewrite: Rewrite) -> Finish:
 
 
 def rewritten_record(record: Record, rewrite: Rewrite) -> Record:
-    """The tags of a run that name somebody or hold text."""
+    """The tags of a run that name somebody or hold text, and the labels that its metrics count."""
     tags = {
         key: rewrite(value) if key in _RUN_TAGS or key.startswith("label.") else value
         for key, value in record.run.tags.items()
     }
-    return replace(record, run=replace(record.run, tags=tags))
+    metrics = {_counted(name, rewrite): value for name, value in record.metrics.items()}
+    return replace(record, run=replace(record.run, tags=tags), metrics=metrics)
+
+
+def _counted(name: str, rewrite: Rewrite) -> str:
+    metric, _, label = name.rpartition("/")
+    return metric_name(f"{metric}/{rewrite(label)}") if metric and metric != "outcome" else name
 
 
 def rewritten_tags(tags: Mapping[str, str], rewrite: Rewrite) -> dict[str, str]:

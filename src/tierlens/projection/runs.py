@@ -23,7 +23,7 @@ from tierlens.projection.names import LONGEST_NAME, metric_name
 from tierlens.projection.prices import PriceBook
 from tierlens.projection.reading import said_by
 from tierlens.projection.work import SUMS, Work, how, totals, work_of
-from tierlens.spans import Metric, mlflow_id
+from tierlens.spans import mlflow_id
 
 RUN: Final = "tierlens.run"
 APP: Final = "tierlens.app"
@@ -130,7 +130,7 @@ def _measured(work: Work, prices: PriceBook) -> dict[str, float]:
         **({metric_name(f"outcome/{work.outcome}"): 1.0} if work.outcome != "ok" else {}),
         **totals(work.calls, prices),
         **({"refused_metrics": float(refused)} if refused else {}),
-        **{f"own/{name}" if _ours(name) else name: value for name, value in _own(work.line.metrics or {}).items()},
+        **{f"own/{name}" if _ours(name) else name: value for name, value in _own(work).items()},
     }
 
 
@@ -235,12 +235,13 @@ def _application(resource: bytes) -> str:
     return str(said_by(orjson.loads(resource)).get("service.name", ""))
 
 
-def _own(metrics: Mapping[str, Metric]) -> dict[str, float]:
-    """Custom metrics. A label counts as 1 below its name, so that sums over a run are counts."""
+def _own(work: Work) -> dict[str, float]:
+    """Custom metrics. A label counts as 1 below its name, so that sums over a run are counts; where a run is of one
+    invocation, it is a tag alone, since MLflow takes tags back and metrics never."""
     found: dict[str, float] = {}
-    for name, value in metrics.items():
+    for name, value in (work.line.metrics or {}).items():
         if not isinstance(value, str):
             found[metric_name(name)] = float(value)
-        elif len(value) <= _LONGEST_LABEL:
+        elif len(value) <= _LONGEST_LABEL and work.told.runs != "per_invocation":
             found[metric_name(f"{name}/{value}")] = 1.0
     return found

@@ -179,7 +179,8 @@ def test_attached_files_and_runs_of_their_own_go_from_mlflow_too(place: Place) -
             sha256 = journal.store_blob(trace.root.span_id.encode())
             files = (Artifact("report.txt", sha256, 16, "text/plain"),)
             told = Invocation("abc123", "per_invocation")
-            journal.append(trace.root, Routing(place.experiment, root=True, artifacts=files, invocation=told))
+            routing = Routing(place.experiment, root=True, artifacts=files, invocation=told)
+            journal.append(trace.root, routing._replace(metrics={"verdict": trace.root.span_id}))
     place.deliver()
     assert runs(place) == {f"tr-{hers.id}", f"tr-{his.id}"}
     texts = {trace.root.span_id.encode() for trace in (hers, his)}
@@ -191,6 +192,20 @@ def test_attached_files_and_runs_of_their_own_go_from_mlflow_too(place: Place) -
     assert runs(place) == {f"tr-{his.id}"}
     assert place.stored() == {his.id}
     assert hers.root.span_id.encode() not in files_below(place)
+    assert his.root.span_id.encode() in place.bytes()
+    assert hers.root.span_id.encode() not in place.bytes()
+    assert hers.root.span_id not in said_of_deleted_runs(place)
+
+
+def said_of_deleted_runs(place: Place) -> str:
+    from mlflow import MlflowClient
+    from mlflow.entities import ViewType
+
+    client = MlflowClient(place.uri)
+    experiment = client.get_experiment_by_name(place.experiment)
+    deleted = client.search_runs([experiment.experiment_id], run_view_type=ViewType.DELETED_ONLY)
+    assert deleted
+    return "".join(f"{run.data.metrics} {run.data.params} {run.data.tags['tierlens.runs']}" for run in deleted)
 
 
 def runs(place: Place) -> set[str]:

@@ -18,7 +18,10 @@ from tierlens.journal.lock import FileLock
 from tierlens.journal.segment import SHIPPER_LOCK
 from tierlens.shipping.handover import ShipperState, put_state
 from tierlens.shipping.health import Health
+from tierlens.spans import Artifact
+from tierlens.testing.sinks import MemorySink
 from tierlens.upkeep.besides import Besides
+from tierlens.upkeep.drain import drain
 from tierlens.upkeep.erasure import Erasure
 
 ANNA = Subject("user", "anna")
@@ -123,3 +126,20 @@ def test_an_artifact_that_somebody_stored_again_meanwhile_is_kept(journal: Journ
 
     assert not besides.remove_blob(sha256, seen[sha256], write=True)
     assert blob_path(journal.directory, sha256).exists()
+
+
+def test_artifacts_that_rest_after_their_delivery_go_too_unless_they_are_others_as_well(journal: Journal) -> None:
+    hers, common, again = (journal.store_blob(content) for content in (b"hers", b"common", b"stored again"))
+    for number, files in ((7, (hers, common, again)), (8, (common,))):
+        artifacts = tuple(Artifact(f"{sha256}.txt", sha256, 4, "text/plain") for sha256 in files)
+        journal.append(span(number, trace=number), ROOT._replace(artifacts=artifacts))
+    journal.close()
+    assert drain(journal.directory, MemorySink).drained
+    assert not list(segments(journal.directory))
+    os.utime(blob_path(journal.directory, again), ns=(1, 1))
+
+    looked = Erasure(journal.directory, None, [Subject("trace", GONE)]).look()
+    found = Erasure(journal.directory, None, [Subject("trace", GONE)]).erase()
+
+    assert looked.files == found.files == 1
+    assert [blob_path(journal.directory, one).exists() for one in (hers, common, again)] == [False, True, True]

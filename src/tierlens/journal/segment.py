@@ -13,6 +13,7 @@
     forgotten.jsonl           who and what was erased, by digest
     forget.lock  forget.left  locked while somebody erases; traces that MLflow may still have
     put-back-<writer>.….jsonl lines on their way back into the journal
+    blobs-delivered           of which traces artifacts were that rest after their delivery
     blobs/  dead-letter/      artifacts by SHA-256; lines that no sink would take
     configurations/           agents' files and flags, by version
     paused/                   which trace paused at which checkpoint
@@ -32,6 +33,7 @@ from pathlib import Path
 from typing import Final
 
 BLOBS: Final = "blobs"
+BLOBS_DELIVERED: Final = "blobs-delivered"
 DEAD_LETTER: Final = "dead-letter"
 CONFIGURATIONS: Final = "configurations"
 PAUSED: Final = "paused"

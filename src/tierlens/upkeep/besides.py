@@ -11,6 +11,7 @@ from typing import Final
 from tierlens.journal.blobs import blob_path, identity, remove_untouched
 from tierlens.journal.codec import Line
 from tierlens.journal.forgotten import OWNERS, Subject, subjects_of
+from tierlens.journal.resting import resting
 from tierlens.journal.segment import BLOBS, DEAD_LETTER
 from tierlens.shipping.deadletter import DeadLetters, Letter
 
@@ -46,6 +47,11 @@ class Besides:
             with suppress(FileNotFoundError):
                 found[path.name] = identity(path)
         return found
+
+    def resting(self, gone: Callable[[str], bool]) -> dict[str, tuple[int, int]]:
+        """Artifacts that rest after their delivery for these traces alone, and what each was then."""
+        found = resting(self._directory).items()
+        return {sha256: one.seen for sha256, one in found if one.traces and all(map(gone, one.traces))}
 
     def remove_blob(self, sha256: str, seen: tuple[int, int], *, write: bool) -> bool:
         """Whether it was, or would be, removed."""

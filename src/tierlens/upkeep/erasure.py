@@ -156,7 +156,9 @@ class Erasure:
         letters = self._besides.letters(gone)
         for path in letters if write else ():
             path.unlink(missing_ok=True)
-        wanted = ((erased.blobs | theirs) - erased.kept_blobs - others) & seen.keys()
+        # Of what was delivered no line tells any more; stored again since, it may be anybody's.
+        rest = {sha256 for sha256, was in self._besides.resting(gone).items() if seen.get(sha256) == was}
+        wanted = ((erased.blobs | theirs | rest) - erased.kept_blobs - others) & seen.keys()
         files = [sha256 for sha256 in wanted if self._besides.remove_blob(sha256, seen[sha256], write=write)]
         pauses = Pauses(self._directory / PAUSED).erase(gone, write=write)
         return Found(tuple(sorted(traces)), erased.lines, len(letters), len(files), pauses)

@@ -176,7 +176,8 @@ def test_whoever_delivers_prices_by_the_file(tmp_path: Path) -> None:
 
     counted = json.loads(told[keys.TOKEN_USAGE])
     assert json.loads(told[keys.COST])["total_cost"] == pytest.approx(counted["input_tokens"] / 1000)
-    assert json.loads(told[keys.PRICE])["source"] == "config/prices.yaml"
+    day = dt.datetime.now(dt.UTC).date().isoformat()
+    assert (told[keys.PRICE], told[keys.PRICE_SOURCE]) == (day, "config/prices.yaml")
 
 
 def journalled(directory: Path) -> Journal:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import importlib.metadata
 import json
 import secrets
 import tracemalloc
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from tierlens.testing import MemorySink
 from tierlens.upkeep.drain import drain
 
 NOW = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
+PUBLISHED = f"genai-prices {importlib.metadata.version('genai-prices')}"
 UNCOUNTED = ("unpriced_calls", "uncounted_calls", "estimated_calls")
 
 
@@ -60,6 +63,18 @@ def three(folder: Path, experiment: str, brand: str) -> tuple[Trace, ...]:
     return plain, unpriced, odd
 
 
+def days(*traces: Trace) -> list[str]:
+    """The first and the last on which a call was made, UTC."""
+    starts = [span.start_ns for trace in traces for span in trace.spans if span.name.startswith("model-")]
+    return sorted({dt.datetime.fromtimestamp(ns / 1e9, dt.UTC).date().isoformat() for ns in (min(starts), max(starts))})
+
+
+def calls_to(model: str, traces: Iterable[Trace]) -> set[str]:
+    """As ``costs --by call`` names them."""
+    spans = (span for trace in traces for span in trace.spans)
+    return {f"tr-{span.trace_id}/{span.span_id}" for span in spans if span.attributes.get(keys.MODEL) == model}
+
+
 def costs(folder: Path, *arguments: str, uri: str = "", **variables: str) -> Any:
     ran = tierlens(folder, "costs", "--json", *arguments, MLFLOW_TRACKING_URI=uri or "sqlite:///x.db", **variables)
     assert ran.code == 0, ran.err
@@ -67,7 +82,7 @@ def costs(folder: Path, *arguments: str, uri: str = "", **variables: str) -> Any
 
 
 def test_calls_are_summed_up_from_the_journal(tmp_path: Path) -> None:
-    three(tmp_path, "app/Kisqali", "Kisqali")
+    traces = three(tmp_path, "app/Kisqali", "Kisqali")
 
     found = costs(tmp_path, "--journal", JOURNAL)
 
@@ -75,6 +90,7 @@ def test_calls_are_summed_up_from_the_journal(tmp_path: Path) -> None:
         "calls": 6, "input": 500, "cache_read": 300, "cache_write": 50, "cache_write_1h": 50, "output": 100,
         "reasoning": 5, "cost_usd": pytest.approx(4 * COST["total_cost"]),
         "unpriced_calls": 1, "uncounted_calls": 1, "estimated_calls": 1,
+        "price_dates": days(*traces), "price_sources": [PUBLISHED],
     }  # fmt: skip
     assert {row["model"]: row["calls"] for row in found["rows"]} == {"claude-sonnet-4-5": 5, "in-house-7b": 1}
 
@@ -85,6 +101,9 @@ def test_every_way_of_summing_up_comes_to_the_same_total(tmp_path: Path, by: str
 
     found = costs(tmp_path, "--journal", JOURNAL, "--by", by)
 
+    prices = {name: found["total"].pop(name) for name in ("price_dates", "price_sources")}
+    for name, total in prices.items():
+        assert sorted({one for row in found["rows"] for one in row[name]}) == total
     for name, total in found["total"].items():
         figures = [row[name] for row in found["rows"] if row[name] is not None]
         assert (sum(figures) if figures else None) == (total if total is None else pytest.approx(total))
@@ -133,6 +152,51 @@ def test_prices_of_ones_own_count(tmp_path: Path) -> None:
 
     assert found["total"]["unpriced_calls"] == 0
     assert found["total"]["cost_usd"] == pytest.approx(4 * COST["total_cost"] + (100 * 10 + 20 * 100) / 1e6)
+
+
+@pytest.mark.server
+def test_each_call_says_of_which_day_and_from_where_its_price_is(
+    tmp_path: Path, mlflow_server: StoredMlflow, experiment: str
+) -> None:
+    brand = f"brand-{secrets.token_hex(4)}"
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "prices.yaml").write_text("prices: [{model: in-house-*, input: 10, output: 100}]\n")
+    traces = three(tmp_path, experiment, brand)
+    (day, *_) = days(*traces)
+
+    waiting = costs(tmp_path, "--by", "call", "--journal", JOURNAL)["rows"]
+    assert tierlens(tmp_path, "ship", "--once", MLFLOW_TRACKING_URI=mlflow_server.uri).code == 0
+    stored = costs(tmp_path, "--by", "call", "--brand", brand, uri=mlflow_server.uri)["rows"]
+    shown = tierlens(tmp_path, "costs", "--by", "call", "--brand", brand, MLFLOW_TRACKING_URI=mlflow_server.uri).out
+    summed = tierlens(tmp_path, "costs", "--brand", brand, MLFLOW_TRACKING_URI=mlflow_server.uri).out
+
+    in_house = calls_to("in-house-7b", traces)
+    for row in waiting:
+        source = "config/prices.yaml" if row["call"] in in_house else PUBLISHED
+        said = ([], []) if row["cost_usd"] is None else ([day], [source])
+        assert (row["price_dates"], row["price_sources"]) == said
+    assert (len(in_house), stored) == (1, waiting)
+    assert all(row["call"] in shown for row in waiting)
+    assert f"{day}    {PUBLISHED}" in shown
+    assert f"prices of {day}: config/prices.yaml, {PUBLISHED}" in summed
+
+
+@pytest.mark.server
+def test_what_mlflow_puts_on_a_call_without_a_price_is_no_cost_of_ours(
+    tmp_path: Path, mlflow_server: StoredMlflow, experiment: str
+) -> None:
+    brand = f"brand-{secrets.token_hex(4)}"
+    of_tier = {keys.MODEL: "gpt-4o", keys.PROVIDER: "openai", keys.SERVICE_TIER: "flex"}
+    itself = told(agent_trace(), "model-0", mlflow__llm__cost='{"total_cost": 0.25}')
+    written(tmp_path, experiment, brand, told(agent_trace(), "model-0", **of_tier), itself)
+
+    waiting = costs(tmp_path, "--by", "call", "--journal", JOURNAL)
+    assert tierlens(tmp_path, "ship", "--once", MLFLOW_TRACKING_URI=mlflow_server.uri).code == 0
+
+    assert costs(tmp_path, "--by", "call", "--brand", brand, uri=mlflow_server.uri) == waiting
+    total = waiting["total"]
+    assert (total["unpriced_calls"], total["cost_usd"]) == (1, 0.25)
+    assert (total["price_dates"], total["price_sources"]) == ([], ["the call itself"])
 
 
 @pytest.mark.server

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from pathlib import Path
 
@@ -42,7 +43,10 @@ def test_as_json_it_is_one_object_a_line(tmp_path: Path) -> None:
     first = shown[0]
     assert (first["spans"], first["tokens"], first["cost"]) == (3, TOKENS, COST["total_cost"])
     assert (first["outcome"], first["duration_s"]) == ("ok", 1.25)
-    assert first["roots"][0]["children"][0]["children"][0]["kind"] == "CHAT_MODEL"
+    call = first["roots"][0]["children"][0]["children"][0]
+    day = dt.datetime.fromtimestamp(call["start_ns"] / 1e9, dt.UTC).date().isoformat()
+    assert (call["kind"], call["price_date"]) == ("CHAT_MODEL", day)
+    assert call["price_source"].startswith("genai-prices ")
 
 
 def test_only_errors_or_one_brand_can_be_shown(tmp_path: Path) -> None:

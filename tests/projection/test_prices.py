@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import importlib.metadata
 import json
 from typing import Any
 
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 
 from tierlens import keys
 from tierlens.negotiated import Negotiated
-from tierlens.projection.prices import PUBLISHED, PriceBook
+from tierlens.projection.prices import ITSELF, PUBLISHED, Paid, PriceBook, paid_as, put_source
+from tierlens.projection.reading import said_by
 
 counts = st.integers(0, 300_000)
 MODELS = [
@@ -148,14 +150,84 @@ def test_a_book_keeps_the_prices_it_was_made_of() -> None:
     assert (book.cost_of(call()) or {})["total_cost"] == pytest.approx(1.0)
 
 
-def test_a_price_of_ones_own_is_named_on_the_span_and_a_published_one_is_not() -> None:
-    books = {"config/prices.yaml": PriceBook([Negotiated("*", "claude-*", 1.0, 1.0)]), None: PUBLISHED}
+def said(span: dict[str, Any]) -> dict[str, str]:
+    return {one["key"]: one["value"]["stringValue"] for one in span["attributes"] if one["key"].startswith(keys.PRICE)}
 
-    for source, book in books.items():
-        span = call()
-        book.put_cost(span)
-        found = [one["value"]["stringValue"] for one in span["attributes"] if one["key"] == keys.PRICE]
-        assert [json.loads(text) for text in found] == ([{"source": source, "date": "2026-11-21"}] if source else [])
+
+def test_a_price_says_its_day_and_where_it_is_from_unless_it_is_published() -> None:
+    own = PriceBook([Negotiated("*", "claude-*", 1.0, 1.0)])
+    found = []
+    for book, model in ((own, call()), (PUBLISHED, call()), (own, call(model="llama3", provider="ollama"))):
+        book.put_cost(model)
+        found.append(said(model))
+
+    day = {keys.PRICE: "2026-11-21"}
+    assert found == [
+        day | {keys.PRICE_SOURCE: "config/prices.yaml"},
+        day,
+        day | {keys.PRICE_SOURCE: "ollama: no charge by token"},
+    ]
+
+
+def test_the_day_is_that_of_the_call_in_universal_time() -> None:
+    late = dt.datetime(2026, 11, 22, 1, 30, tzinfo=dt.timezone(dt.timedelta(hours=2)))
+    model = call(at=late)
+
+    PUBLISHED.put_cost(model)
+
+    assert said(model) == {keys.PRICE: "2026-11-21"}
+
+
+def test_a_cost_that_the_span_tells_itself_has_no_date_and_says_so() -> None:
+    model = call(**{keys.COST: '{"total_cost": 1.0}'})
+    to_come = PUBLISHED.paid(model, said_by(model))
+
+    for _ in range(2):
+        PUBLISHED.put_cost(model)
+
+    stored = said_by(model)
+    assert said(model) == {keys.PRICE_SOURCE: ITSELF}
+    assert to_come == paid_as(stored[keys.COST], stored, "genai-prices 0.2.3") == Paid(1.0, "", ITSELF)
+
+
+def test_a_call_without_a_price_says_nothing_and_what_mlflow_makes_of_it_does_not_count() -> None:
+    model = call(model="made-up-8b", provider="nobody")
+
+    PUBLISHED.put_cost(model)
+
+    assert said(model) == {}
+    assert paid_as('{"total_cost": 1.0}', said_by(model), "genai-prices 0.2.3") is None
+
+
+def test_a_root_names_the_published_prices_once() -> None:
+    version = importlib.metadata.version("genai-prices")
+    bare: dict[str, Any] = {}
+
+    for root in (bare, bare):
+        put_source(root)
+
+    assert said(bare) == {keys.PRICE_SOURCE: f"genai-prices {version}"}
+
+
+def test_a_root_that_is_a_call_by_a_price_of_ones_own_names_that() -> None:
+    root = call()
+
+    PriceBook([Negotiated("*", "claude-*", 1.0, 1.0)]).put_cost(root)
+    put_source(root)
+
+    assert said(root)[keys.PRICE_SOURCE] == "config/prices.yaml"
+
+
+def test_what_was_paid_is_the_same_of_a_span_to_come_and_of_one_as_stored() -> None:
+    version = importlib.metadata.version("genai-prices")
+    model = call()
+    to_come = PUBLISHED.paid(model, said_by(model))
+    PUBLISHED.put_cost(model)
+    stored = said_by(model)
+
+    assert to_come == Paid(0.0045, "2026-11-21", f"genai-prices {version}")
+    assert paid_as(stored[keys.COST], stored, f"genai-prices {version}") == to_come
+    assert paid_as(None, stored, "x") is None
 
 
 def test_a_model_that_no_provider_is_known_of_is_found_by_its_name() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tierlens import keys, usages
-from tierlens.projection.reading import usd
+from tierlens.projection.prices import Paid, paid_as
 from tierlens.projection.spending import DIMENSIONS, PricedCall, SpanRead, calls_of, in_all, spent
 
 counts = st.none() | st.integers(0, 10**6)
@@ -35,14 +35,19 @@ def traces(draw: st.DrawFn) -> list[SpanRead]:
                 attributes[keys.FINER_USAGE] = json.dumps({usages.REASONING: thought})
             if draw(st.booleans()):
                 attributes[keys.COST] = json.dumps({"total_cost": draw(st.integers(0, 9)) / 8})
+                attributes[keys.PRICE] = draw(st.sampled_from(["2026-11-20", "2026-11-21"]))
         parent = draw(st.sampled_from(["", *(span.span_id for span in spans), "elsewhere"]))
         spans.append(SpanRead(f"s{number}", parent, f"n{number}", number, attributes))
     return spans
 
 
 def calls(spans: Sequence[SpanRead]) -> list[PricedCall]:
-    said = {span.span_id: span.attributes.get(keys.COST) for span in spans}
-    return list(calls_of("t", spans, brand="Kisqali", priced=lambda span_id: usd(said[span_id])))
+    said = {span.span_id: span.attributes for span in spans}
+
+    def priced(span_id: str) -> Paid | None:
+        return paid_as(said[span_id].get(keys.COST), said[span_id])
+
+    return list(calls_of("t", spans, brand="Kisqali", priced=priced))
 
 
 def reported(spans: Sequence[SpanRead], key: str, name: str) -> int | None:
@@ -70,6 +75,7 @@ def test_rows_come_to_the_total(spans: list[SpanRead], by: str) -> None:
     assert sum(row.calls for row in rows) == total.calls
     assert sum(row.unpriced for row in rows) == total.unpriced
     assert sum(row.cost or 0 for row in rows) == (total.cost or 0)
+    assert {day for row in rows for day in row.dates} == total.dates
     assert {name: sum(row.tokens.get(name, 0) for row in rows) for name in total.tokens} == total.tokens
 
 
@@ -89,7 +95,7 @@ def test_a_call_belongs_to_the_innermost_agent_around_it() -> None:
 
     (call,) = calls(spans)
 
-    assert (call.agent, call.tier, call.usage, call.cost) == ("gap_analyzer", "2", {}, None)
+    assert (call.agent, call.tier, call.usage, call.paid) == ("gap_analyzer", "2", {}, None)
 
 
 def test_a_call_made_after_its_graph_had_ended_is_its_agents() -> None:

@@ -31,6 +31,7 @@ def test_a_payload_is_counted_as_billed_and_costs_what_the_formula_says(case: Ca
     counted = [json.loads(text) for key in (keys.TOKEN_USAGE, keys.FINER_USAGE) if (text := attribute(span, key))]
     assert ({name: count for part in counted for name, count in part.items()} or None) == case.usage
     cost = attribute(span, keys.COST)
+    assert attribute(span, keys.PRICE) == (case.at[:10] if case.formula else None)
     if case.formula is None:
         assert case.cost is cost is None
         return

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _SPAN: Final = re.compile(r"(\d+)([smhdw])")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _TOKENS: Final = ("input", "cache_read", "cache_write", "cache_write_1h", "output", "reasoning")
+_PRICES: Final = ("price_dates", "price_sources")
 
 
 class By(StrEnum):
@@ -43,7 +44,7 @@ def costs(
     journal_dir: JournalDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what model calls took: tokens, USD, and how many have no price.
+    """Show what model calls took: tokens, USD, by which prices, and how many have no price.
 
     Reads MLflow, by the tracking URI, where each call has the cost it was delivered with. With --journal, what
     still lies in that journal, priced as it will be delivered. Input includes what was read from and written to a
@@ -121,13 +122,21 @@ def _json(sums: Spent) -> dict[str, Any]:
         "unpriced_calls": sums.unpriced,
         "uncounted_calls": sums.uncounted,
         "estimated_calls": sums.estimated,
+        "price_dates": sorted({min(sums.dates), max(sums.dates)}) if sums.dates else [],
+        "price_sources": sorted(sums.sources),
     }
 
 
 def _print(by: str, rows: Mapping[str, Spent], total: Spent) -> None:
-    columns = (by, *(name.replace("_", " ") for name in _json(total)))
-    body = [(plain(whose) or "(none)", *_cells(sums)) for whose, sums in rows.items()]
-    print_table(columns, [*body, ("total", *_cells(total))])
+    said = _json(total)
+    # A call has one price, and a sum may have many: those are said once.
+    shown = [name for name in said if by == By.call or name not in _PRICES]
+    columns = (by, *(name.replace("_", " ") for name in shown))
+    body = [(plain(whose) or "(none)", *_cells(sums, shown)) for whose, sums in rows.items()]
+    print_table(columns, [*body, ("total", *_cells(total, shown))])
+    if said["price_dates"]:
+        sources = f": {', '.join(said['price_sources'])}" if said["price_sources"] else ""
+        typer.echo(f"prices of {' to '.join(said['price_dates'])}{plain(sources)}")
     if total.unpriced:
         typer.echo(
             f"{total.unpriced:,} of {total.calls:,} calls have no known price and are not in the cost; "
@@ -135,7 +144,12 @@ def _print(by: str, rows: Mapping[str, Spent], total: Spent) -> None:
         )
 
 
-def _cells(sums: Spent) -> Iterable[str]:
-    for name, value in _json(sums).items():
-        shown = value is not None and (value or not name.endswith("_calls"))
-        yield (f"{value:.6f}" if name == "cost_usd" else f"{value:,}") if shown else ""
+def _cells(sums: Spent, names: Iterable[str]) -> Iterable[str]:
+    figures = _json(sums)
+    for name in names:
+        value = figures[name]
+        if name in _PRICES:
+            yield (" to " if name == "price_dates" else ", ").join(value)
+        else:
+            shown = value is not None and (value or not name.endswith("_calls"))
+            yield (f"{value:.6f}" if name == "cost_usd" else f"{value:,}") if shown else ""

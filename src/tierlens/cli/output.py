@@ -31,7 +31,7 @@ from tierlens.journal.segment import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-_PIPE_WIDTH: Final = 240
+_PIPE_WIDTH: Final = 320
 # Columns of a table that only names its values: it can be folded, but not told in another way.
 _NAMED: Final = 2
 _ANY_WIDTH: Final = 100_000

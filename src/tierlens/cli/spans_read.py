@@ -12,7 +12,8 @@ import orjson
 from tierlens import keys
 from tierlens.cli.tracking import must_be_ready
 from tierlens.errors import Unavailable
-from tierlens.projection.reading import said_by, usd
+from tierlens.projection.prices import Paid, paid_as
+from tierlens.projection.reading import said_by
 from tierlens.projection.spending import PricedCall, SpanRead, calls_of
 from tierlens.sinks.databases import shown
 from tierlens.sinks.reading import ReadingBackend, TraceRead, every_trace, reading
@@ -40,8 +41,8 @@ def from_journal(directory: Path, prices: PriceBook) -> Iterator[PricedCall]:
     for trace, spans in traces.items():
         seen = {span_id: _of_line(span) for span_id, span in spans.items()}
 
-        def priced(span_id: str, spans: dict[str, Any] = spans, seen: dict[str, SpanRead] = seen) -> float | None:
-            return prices.usd_of(spans[span_id], seen[span_id].attributes)
+        def priced(span_id: str, spans: dict[str, Any] = spans, seen: dict[str, SpanRead] = seen) -> Paid | None:
+            return prices.paid(spans[span_id], seen[span_id].attributes)
 
         yield from calls_of(trace, seen.values(), brand=brands[trace], priced=priced)
 
@@ -119,10 +120,18 @@ def _of_brand(brand: str | None) -> list[str]:
 
 def _of_trace(trace: TraceRead) -> Iterator[PricedCall]:
     seen = {span.span_id: span for span in trace.spans}
+    # A root that is a call itself speaks for itself.
+    roots = (one.attributes for one in trace.spans if not one.parent_id and keys.COST not in one.attributes)
+    source = str(next(roots, {}).get(keys.PRICE_SOURCE, ""))
+
+    def priced(span_id: str) -> Paid | None:
+        said = seen[span_id].attributes
+        return paid_as(said.get(keys.COST), said, source)
+
     yield from calls_of(
         trace.id,
         trace.spans,
         brand=str(trace.tags.get("brand", "")),
-        priced=lambda span_id: usd(seen[span_id].attributes.get(keys.COST)),
+        priced=priced,
         tags=trace.tags,
     )

@@ -169,6 +169,7 @@ def _model_call(line: Line, kind: str, prices: PriceBook) -> Measured:
     }
     usage = counts(said.get(keys.TOKEN_USAGE))
     first_ms = amount(said.get(keys.TTFT_MS))
+    paid = prices.paid(span, said) if usage else None
     return Measured(
         line.span,
         instruments.CALLS,
@@ -179,7 +180,7 @@ def _model_call(line: Line, kind: str, prices: PriceBook) -> Measured:
         {kind: usage[f"{kind}_tokens"] for kind in ("input", "output") if f"{kind}_tokens" in usage},
         _cached(usage),
         {ESTIMATED: "true"} if said.get(keys.TOKENS_ESTIMATED) is True else {},
-        prices.usd_of(span, said) if usage else None,
+        paid.usd if paid else None,
     )
 
 

@@ -13,8 +13,8 @@ import importlib
 import importlib.metadata
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -39,6 +39,8 @@ _PROVIDERS: Final = {
     "mistralai": "mistral",
     "xai": "x-ai",
 }
+ITSELF: Final = "the call itself"
+"""The source of a cost that a span came with."""
 _FREE: Final = frozenset({"ollama"})
 _STANDARD: Final = frozenset({"", "default", "standard", "auto", "batch", "on_demand"})
 
@@ -58,25 +60,28 @@ class Price:
     date: str
 
 
+class Paid(NamedTuple):
+    """What a call cost in all, USD, and by which price; the date is "" where the span came with its cost."""
+
+    usd: float
+    date: str
+    source: str
+
+
 @dataclass(frozen=True, slots=True)
 class _Tariff:
     """The rates of one model at one time, and where they are from.
 
     Attributes:
         batch: their own share for batches.
-        own: they are not the published ones.
-        told: source and date as the span's attribute has them.
+        published: they are of genai-prices.
     """
 
     rates: Rates
     source: str
     date: str
     batch: float | None = None
-    own: bool = False
-    told: str = field(init=False, default="")
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "told", orjson.dumps({"source": self.source, "date": self.date}).decode())
+    published: bool = False
 
 
 class PriceBook:
@@ -102,10 +107,14 @@ class PriceBook:
         found = self._priced(span)
         return found[1] if found else None
 
-    def usd_of(self, span: Json, said: Mapping[str, Any]) -> float | None:
-        """What a span, as OTLP JSON, cost in all, USD: as its attributes have ``said``, else as ``cost_of`` says."""
-        told = said.get(keys.COST)
-        return usd(told if isinstance(told, str) else self.cost_of(span))
+    def paid(self, span: Json, said: Mapping[str, Any]) -> Paid | None:
+        """What a span, as OTLP JSON, cost in all: as its attributes have ``said``, else by this book."""
+        if isinstance(told := said.get(keys.COST), str):
+            return paid_as(told, {**said, keys.PRICE_SOURCE: ITSELF})
+        if (found := self._priced(span)) is None:
+            return None
+        tariff, cost = found
+        return Paid(cost["total_cost"], tariff.date, tariff.source)
 
     def price(
         self, provider: str, model: str, usage: Mapping[str, int], start_ns: int, share: float = 1.0, tier: str = ""
@@ -123,14 +132,17 @@ class PriceBook:
         return Price(cost, tariff.source, tariff.date) if tariff and cost else None
 
     def put_cost(self, span: dict[str, Any]) -> None:
-        """Add to a span, as OTLP JSON, what the model call that it is cost, where that is known; and by which price,
-        where it is one's own."""
+        """Add to a span, as OTLP JSON, what the model call that it is cost, where that is known, and the price's day
+        and source: of a published price the day alone, since ``put_source`` names it once a trace."""
         if found := self._priced(span):
             tariff, cost = found
-            span["attributes"].append({"key": keys.COST, "value": {"stringValue": orjson.dumps(cost).decode()}})
             # The published table's name on every span would cost an SQLite database a page for each: 3 KB a call.
-            if tariff.own:
-                span["attributes"].append({"key": keys.PRICE, "value": {"stringValue": tariff.told}})
+            source = {} if tariff.published else {keys.PRICE_SOURCE: tariff.source}
+            said = {keys.COST: orjson.dumps(cost).decode(), keys.PRICE: tariff.date, **source}
+            span["attributes"] += ({"key": key, "value": {"stringValue": text}} for key, text in said.items())
+        elif _tells_its_cost(span):
+            # Else nobody could tell it from what MLflow's server puts on calls that we know no price of.
+            span["attributes"].append({"key": keys.PRICE_SOURCE, "value": {"stringValue": ITSELF}})
 
     def _priced(self, span: Json) -> tuple[_Tariff, Mapping[str, float]] | None:
         try:
@@ -153,6 +165,39 @@ class PriceBook:
             return None
 
 
+def put_source(root: dict[str, Any]) -> None:
+    """Say on a trace's root, as OTLP JSON, what the published prices are, by which its calls are priced that name no
+    source themselves."""
+    attributes = root.setdefault("attributes", [])
+    if not isinstance(attributes, list):
+        return
+    if keys.PRICE_SOURCE not in (one.get("key") for one in attributes if isinstance(one, dict)):
+        attributes.append({"key": keys.PRICE_SOURCE, "value": {"stringValue": _published_source()}})
+
+
+def paid_as(cost: object, said: Mapping[str, Any], of_trace: str = "") -> Paid | None:
+    """What a stored span says that it cost; None where that is no amount, or where nobody says by which price: MLflow's
+    server puts prices of its own on calls without one, at the rates of plain text, whatever their tier.
+
+    Args:
+        cost: as JSON text, or as what that says.
+        said: its attributes.
+        of_trace: the source that the trace's root names.
+    """
+    date, source = str(said.get(keys.PRICE, "")), str(said.get(keys.PRICE_SOURCE, ""))
+    if (dollars := usd(cost)) is None or (not date and source != ITSELF):
+        return None
+    return Paid(dollars, date, source or of_trace)
+
+
+def _tells_its_cost(span: Json) -> bool:
+    try:
+        told = {attribute["key"] for attribute in span.get("attributes", ())}
+    except (KeyError, TypeError):
+        return False
+    return keys.COST in told and keys.PRICE_SOURCE not in told
+
+
 def load() -> None:
     """Import the published prices now, for a thread that must not do so at any moment."""
     importlib.import_module("genai_prices")
@@ -170,7 +215,7 @@ def _look_up(negotiated: tuple[Negotiated, ...], provider: str, model: str, quar
     day = moment.date().isoformat()
     for own in negotiated:
         if own.holds(provider, model, day):
-            return _Tariff(_negotiated(own), own.source, day, own.batch, own=True)
+            return _Tariff(_negotiated(own), own.source, day, own.batch)
     if provider in _FREE:
         nothing = Rate(0.0)
         return _Tariff(Rates(nothing, nothing, nothing, nothing, nothing, {}), f"{provider}: no charge by token", day)
@@ -178,7 +223,15 @@ def _look_up(negotiated: tuple[Negotiated, ...], provider: str, model: str, quar
     if prices is None:
         _warn_unpriced(provider, model, tier)
         return None
-    return _Tariff(published(prices), f"genai-prices {importlib.metadata.version('genai-prices')}", day)
+    return _Tariff(published(prices), _published_source(), day, published=True)
+
+
+@functools.cache
+def _published_source() -> str:
+    try:
+        return f"genai-prices {importlib.metadata.version('genai-prices')}"
+    except importlib.metadata.PackageNotFoundError:  # packed into a program that keeps no such records
+        return "genai-prices"
 
 
 def _published(provider: str, model: str, moment: dt.datetime, tier: str) -> Mapping[str, Any] | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from tierlens import keys, usages
+from tierlens.projection.prices import Paid
 from tierlens.projection.reading import counts, parsed
 from tierlens.spans import mlflow_id
 
@@ -41,7 +42,7 @@ class PricedCall:
 
     Attributes:
         usage: MLflow's counts and the finer ones; empty where nothing was counted.
-        cost: USD; None where no price is known.
+        paid: None where no price is known.
         prompt: versions its agent was linked to; where nothing in its trace says so, those MLflow has linked the
             trace to.
     """
@@ -55,7 +56,7 @@ class PricedCall:
     prompt: str
     start_ns: int
     usage: Mapping[str, int]
-    cost: float | None
+    paid: Paid | None
     estimated: bool = False
 
 
@@ -69,6 +70,8 @@ class Spent:
         unpriced: calls that were counted and have no price.
         uncounted: calls whose tokens nobody reported.
         estimated: calls whose tokens are a guess.
+        dates: the days whose prices they are, ``YYYY-MM-DD``.
+        sources: where those are from.
     """
 
     calls: int = 0
@@ -77,15 +80,19 @@ class Spent:
     unpriced: int = 0
     uncounted: int = 0
     estimated: int = 0
+    dates: set[str] = field(default_factory=set)
+    sources: set[str] = field(default_factory=set)
 
     def add(self, call: PricedCall) -> None:
         self.calls += 1
         for key, name in FIGURES.items():
             if key in call.usage:
                 self.tokens[name] = self.tokens.get(name, 0) + call.usage[key]
-        if call.cost is not None:
-            self.cost = round((self.cost or 0.0) + call.cost, 9)
-        self.unpriced += bool(call.usage) and call.cost is None
+        if call.paid is not None:
+            self.cost = round((self.cost or 0.0) + call.paid.usd, 9)
+            self.dates |= {call.paid.date} - {""}
+            self.sources |= {call.paid.source} - {""}
+        self.unpriced += bool(call.usage) and call.paid is None
         self.uncounted += not call.usage
         self.estimated += call.estimated
 
@@ -122,14 +129,14 @@ def calls_of(
     spans: Iterable[SpanRead],
     *,
     brand: str,
-    priced: Callable[[str], float | None],
+    priced: Callable[[str], Paid | None],
     tags: Mapping[str, str] | None = None,
 ) -> Iterator[PricedCall]:
     """The model calls among a trace's spans; a span given twice counts once, as given last.
 
     Args:
         brand: of the trace; "" where it does not say.
-        priced: the cost of a span, by its id.
+        priced: what a span cost, by its id.
         tags: of the trace, where MLflow has it.
     """
     found = {span.span_id: span for span in spans}

@@ -24,6 +24,7 @@ class Node:
         duration_s: seconds.
         tokens: of this span alone, as ``mlflow.chat.tokenUsage`` has them.
         cost: of this span alone, USD; None where it has none.
+        price_date, price_source: the day whose price it is, and where that is from; "" where nobody says.
         outcome: ``tierlens.outcome``, or "".
         message: of an error.
     """
@@ -39,6 +40,8 @@ class Node:
     model: str
     tokens: Mapping[str, int]
     cost: float | None
+    price_date: str
+    price_source: str
     children: list[Node] = field(default_factory=list)
 
 
@@ -86,6 +89,7 @@ def tree(
 
 def _node(span: Json, prices: PriceBook) -> Node:
     told = said_by(span)
+    paid = prices.paid(span, told)
     start, end = int(span["startTimeUnixNano"]), int(span["endTimeUnixNano"])
     status = span.get("status", {})
     return Node(
@@ -99,5 +103,7 @@ def _node(span: Json, prices: PriceBook) -> Node:
         status.get("message", ""),
         str(told.get(keys.MODEL, "")),
         counts(told.get(keys.TOKEN_USAGE)),
-        prices.usd_of(span, told),
+        paid.usd if paid else None,
+        paid.date if paid else "",
+        paid.source if paid else "",
     )

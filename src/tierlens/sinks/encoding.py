@@ -11,7 +11,7 @@ import orjson
 
 from tierlens import keys
 from tierlens.errors import Rejected
-from tierlens.projection.prices import PriceBook
+from tierlens.projection.prices import PriceBook, put_source
 from tierlens.sinks.base import Batch
 from tierlens.sinks.protobuf import Json, export_request
 
@@ -60,4 +60,6 @@ def parsed(batch: Batch, prices: PriceBook) -> Spans:
     for payload, span in zip(batch.spans, spans, strict=True):
         if _COUNTED in payload:
             prices.put_cost(span)
+        if not span.get("parentSpanId"):
+            put_source(span)
     return Spans(resource, spans)

@@ -75,6 +75,37 @@ def test_what_was_not_counted_is_missing(capture: Capture) -> None:
     assert keys.TOKEN_USAGE not in capture.attributes("m")
 
 
+def test_cache_writes_for_an_hour_and_thinking_are_parts_of_what_was_written_and_answered(capture: Capture) -> None:
+    counts = {"cache_read_tokens": 30, "cache_write_tokens": 50, "cache_write_1h_tokens": 20, "reasoning_tokens": 5}
+
+    ExperimentTracker().track_llm_call(**TOLD, **counts)
+
+    said = capture.journal.named("gpt-5-mini").attributes
+    assert json.loads(str(said[keys.TOKEN_USAGE])) == {
+        "input_tokens": 100, "output_tokens": 20, "total_tokens": 120, "cache_read_input_tokens": 30,
+        "cache_creation_input_tokens": 50, "cache_creation_input_tokens_above_1hr": 20,
+    }  # fmt: skip
+    assert json.loads(str(said[keys.FINER_USAGE])) == {"reasoning.output_tokens": 5}
+
+
+@pytest.mark.parametrize(
+    ("counts", "stored"),
+    [
+        ({"cache_write_1h_tokens": 20}, (20, 20)),
+        ({"cache_write_tokens": 50}, (50, None)),
+        ({"cache_write_tokens": 10, "cache_write_1h_tokens": 20}, (20, 20)),
+    ],
+)
+def test_those_for_an_hour_are_never_more_than_all(
+    capture: Capture, counts: dict[str, int], stored: tuple[int, int | None]
+) -> None:
+    ExperimentTracker().track_llm_call(**TOLD, **counts)
+
+    usage = json.loads(str(capture.journal.named("gpt-5-mini").attributes[keys.TOKEN_USAGE]))
+    names = ("cache_creation_input_tokens", "cache_creation_input_tokens_above_1hr")
+    assert tuple(usage.get(name) for name in names) == stored
+
+
 @pytest.mark.parametrize("tokens", [-5, True, 10.5, "3", float("nan")])
 def test_what_is_no_number_of_tokens_is_missing_and_said(
     capture: Capture, caplog: pytest.LogCaptureFixture, tokens: Any

@@ -49,6 +49,8 @@ class ExperimentTracker:
         output_tokens: int | None = None,
         cache_read_tokens: int | None = None,
         cache_write_tokens: int | None = None,
+        cache_write_1h_tokens: int | None = None,
+        reasoning_tokens: int | None = None,
         latency_s: float = 0.0,
         parameters: Mapping[str, object] | None = None,
         metrics: Mapping[str, Metric] | None = None,
@@ -61,6 +63,9 @@ class ExperimentTracker:
             response: text, or a message with ``content``.
             provider: as in ``anthropic`` or ``openai``; finds the price.
             input_tokens: all of them, the cache's included. What was not counted is left out, not given as 0.
+            cache_write_tokens: all that were written, those for an hour included.
+            cache_write_1h_tokens: part of ``cache_write_tokens``.
+            reasoning_tokens: part of ``output_tokens``.
             latency_s: seconds from the question to the end of the answer.
             parameters: ``temperature``, ``max_tokens`` and others.
             metrics: custom metrics, onto the agent, or the call where there is none.
@@ -72,7 +77,8 @@ class ExperimentTracker:
         recorder = active.recorder()
         if recorder is None:
             return None
-        counts = (input_tokens, output_tokens, cache_read_tokens, cache_write_tokens)
+        written = cache_write_tokens, cache_write_1h_tokens
+        counts = (input_tokens, output_tokens, cache_read_tokens, *written, reasoning_tokens)
         try:
             messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
             reply = {"content": response} if isinstance(response, str) else dict(response)
@@ -118,8 +124,10 @@ def _ending(recorder: Recorder, call: Open, outer: Open | None, error: BaseExcep
             recorder.finish(opened, outcome)
 
 
-def _usage(recorder: Recorder, asked: object, answered: object, read: object, written: object) -> Usage:
-    return Usage(_count(recorder, asked), _count(recorder, answered), _count(recorder, read), _count(recorder, written))
+def _usage(recorder: Recorder, *counts: object) -> Usage:
+    asked, answered, read, written, hour, reasoning = (_count(recorder, tokens) for tokens in counts)
+    brief = written if written is None or hour is None else max(written - hour, 0)
+    return Usage(asked, answered, read, brief, hour, reasoning)
 
 
 def _count(recorder: Recorder, tokens: object) -> int | None:

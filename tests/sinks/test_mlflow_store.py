@@ -77,10 +77,13 @@ def test_tokens_of_a_second_process_are_counted(sink, stored, experiment):
     theirs = below(agent_trace(), ours.named("agent-0"))
 
     sink.send(batch(experiment, *ours.spans, finishes=[ours.finish(experiment, METRICS)]))
+    before = stored.get_trace_info(f"tr-{ours.id}")
     sink.send(batch(experiment, *theirs.spans))
 
-    usage = stored.get_trace_info(f"tr-{ours.id}").token_usage
-    assert usage == {key: 2 * value for key, value in TOKENS.items()}
+    after = stored.get_trace_info(f"tr-{ours.id}")
+    assert after.token_usage == {key: 2 * value for key, value in TOKENS.items()}
+    assert (after.execution_duration, after.request_time) == (before.execution_duration, before.request_time)
+    assert after.execution_duration == 1_250
 
 
 def test_a_file_lies_in_the_traces_own_folder(sink, stored, experiment, tmp_path):

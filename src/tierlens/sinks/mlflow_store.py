@@ -105,7 +105,12 @@ class StoreBackend:
 
     def trace_infos(self, trace_ids: Sequence[str]) -> Sequence[Json]:
         with as_answers():
-            return [info.to_dict() for info in self._store.batch_get_trace_infos(list(trace_ids))]
+            json_format: Any = importlib.import_module("google.protobuf.json_format")
+            # As the server answers: ``to_dict`` has the duration under a name that start_trace does not take.
+            return [
+                json_format.MessageToDict(info.to_proto(), preserving_proto_field_name=True)
+                for info in self._store.batch_get_trace_infos(list(trace_ids))
+            ]
 
     def count_spans(self, experiment_id: str, tag: str, value: str, window_ms: tuple[int, int]) -> int:
         with as_answers():

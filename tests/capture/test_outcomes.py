@@ -48,12 +48,6 @@ def test_what_returns_is_ok(capture: Capture) -> None:
     assert {span.status for span in capture.journal.spans.values()} == {"OK"}
 
 
-def test_of_what_is_fine_the_root_alone_says_so_beside_the_status(capture: Capture) -> None:
-    one(said).invoke(QUESTION, capture.config())
-    words = {span.name: span.attributes.get(keys.OUTCOME) for span in capture.journal.spans.values()}
-    assert words == {"graph": "ok", "node": None}
-
-
 def test_an_error_is_told_with_its_words_and_its_stack(capture: Capture) -> None:
     with pytest.raises(ValueError, match="on purpose"):
         one(broken).invoke(QUESTION, capture.config())

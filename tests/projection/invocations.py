@@ -41,7 +41,7 @@ def routed(
         agent,
         start_ns,
         start_ns + 1_500_000_000,
-        kind | ({keys.OUTCOME: outcome} if root or outcome != "ok" else {}),
+        {**kind, keys.OUTCOME: outcome},
     )
     return span, Routing(experiment, brand, root, metrics, (), Invocation(version, runs, "", calls, inner))
 

@@ -192,11 +192,7 @@ class Recorder:
             self._write(span, self._routing(opened))
 
     def _tell(self, opened: Open, outcome: Outcome) -> None:
-        if outcome is outcomes.FINE and opened.parent is not None:
-            # The span's status says so, and every byte on an agent's span may cost MLflow's database a page.
-            opened.attributes.pop(keys.OUTCOME, None)
-        else:
-            opened.attributes[keys.OUTCOME] = outcome.word
+        opened.attributes[keys.OUTCOME] = outcome.word
         if opened.policy.runs != "off" and opened.kind == "AGENT":
             opened.attributes[keys.VERSION] = opened.policy.version
         if outcome.detail and opened.policy.log_prompts:

@@ -195,8 +195,7 @@ def _digest(parts: object) -> str:
 def _of_invocation(work: Work) -> Run:
     """The run of a graph call, or that of an agent inside it."""
     trace = f"trace/{work.line.trace}"
-    said = {key: work.said.get(key) for key in (keys.OUTCOME_DETAIL, keys.SESSION, keys.USER)}
-    told = {keys.OUTCOME: work.outcome, **said}
+    told = {key: work.said.get(key) for key in (keys.OUTCOME, keys.OUTCOME_DETAIL, keys.SESSION, keys.USER)}
     labels = {f"label.{name}": value for name, value in (work.line.metrics or {}).items() if isinstance(value, str)}
     tags = {key: str(text)[:_LONGEST_TEXT] for key, text in {**told, **labels}.items() if text}
     return Run(

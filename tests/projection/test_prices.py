@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tierlens import keys
 from tierlens.negotiated import Negotiated
-from tierlens.projection.prices import ITSELF, PUBLISHED, Paid, PriceBook, paid_as, put_source
+from tierlens.projection.prices import ITSELF, PUBLISHED, UNKNOWN, Paid, PriceBook, paid_as, put_source
 from tierlens.projection.reading import said_by
 
 counts = st.integers(0, 300_000)
@@ -150,6 +150,9 @@ def test_a_book_keeps_the_prices_it_was_made_of() -> None:
     assert (book.cost_of(call()) or {})["total_cost"] == pytest.approx(1.0)
 
 
+OF_ROOT = {keys.PRICE: "2026-11-21", keys.PRICE_SOURCE: f"genai-prices {importlib.metadata.version('genai-prices')}"}
+
+
 def said(span: dict[str, Any]) -> dict[str, str]:
     return {one["key"]: one["value"]["stringValue"] for one in span["attributes"] if one["key"].startswith(keys.PRICE)}
 
@@ -187,35 +190,50 @@ def test_a_cost_that_the_span_tells_itself_has_no_date_and_says_so() -> None:
 
     stored = said_by(model)
     assert said(model) == {keys.PRICE_SOURCE: ITSELF}
-    assert to_come == paid_as(stored[keys.COST], stored, "genai-prices 0.2.3") == Paid(1.0, "", ITSELF)
+    assert to_come == paid_as(stored[keys.COST], stored, OF_ROOT) == Paid(1.0, "", ITSELF)
 
 
-def test_a_call_without_a_price_says_nothing_and_what_mlflow_makes_of_it_does_not_count() -> None:
+def test_a_call_without_a_price_says_so_and_what_mlflow_makes_of_it_does_not_count() -> None:
     model = call(model="made-up-8b", provider="nobody")
 
     PUBLISHED.put_cost(model)
 
-    assert said(model) == {}
-    assert paid_as('{"total_cost": 1.0}', said_by(model), "genai-prices 0.2.3") is None
+    assert said(model) == {keys.PRICE: UNKNOWN}
+    assert paid_as('{"total_cost": 1.0}', said_by(model), OF_ROOT) is None
 
 
-def test_a_root_names_the_published_prices_once() -> None:
-    version = importlib.metadata.version("genai-prices")
-    bare: dict[str, Any] = {}
+def test_a_root_names_the_published_prices_of_its_day_once() -> None:
+    bare: dict[str, Any] = {"startTimeUnixNano": call()["startTimeUnixNano"]}
 
-    for root in (bare, bare):
-        put_source(root)
+    days = [put_source(root) for root in (bare, bare)]
 
-    assert said(bare) == {keys.PRICE_SOURCE: f"genai-prices {version}"}
+    assert said(bare) == OF_ROOT
+    assert days == ["2026-11-21"] * 2
 
 
 def test_a_root_that_is_a_call_by_a_price_of_ones_own_names_that() -> None:
     root = call()
 
     PriceBook([Negotiated("*", "claude-*", 1.0, 1.0)]).put_cost(root)
-    put_source(root)
 
+    assert put_source(root) == ""
     assert said(root)[keys.PRICE_SOURCE] == "config/prices.yaml"
+
+
+def test_a_root_that_is_not_otlp_is_left_alone() -> None:
+    for broken in ({}, {"attributes": 7, "startTimeUnixNano": "1"}, {"startTimeUnixNano": "soon"}):
+        before = dict(broken)
+        put_source(broken)
+        assert broken == before
+
+
+def test_a_call_says_the_day_of_its_published_price_where_that_is_not_its_roots() -> None:
+    same, other = call(), call()
+
+    PUBLISHED.put_cost(same, "2026-11-21")
+    PUBLISHED.put_cost(other, "2026-11-20")
+
+    assert (said(same), said(other)) == ({}, {keys.PRICE: "2026-11-21"})
 
 
 def test_what_was_paid_is_the_same_of_a_span_to_come_and_of_one_as_stored() -> None:
@@ -226,8 +244,8 @@ def test_what_was_paid_is_the_same_of_a_span_to_come_and_of_one_as_stored() -> N
     stored = said_by(model)
 
     assert to_come == Paid(0.0045, "2026-11-21", f"genai-prices {version}")
-    assert paid_as(stored[keys.COST], stored, f"genai-prices {version}") == to_come
-    assert paid_as(None, stored, "x") is None
+    assert paid_as(stored[keys.COST], stored, OF_ROOT) == to_come
+    assert paid_as(None, stored, OF_ROOT) is None
 
 
 def test_a_model_that_no_provider_is_known_of_is_found_by_its_name() -> None:
@@ -267,9 +285,12 @@ def test_a_model_without_a_published_price_has_no_cost_and_is_named_once(caplog:
         {"attributes": [{"key": keys.TOKEN_USAGE, "value": {"intValue": "1"}}, {"key": keys.MODEL, "value": {}}]},
     ],
 )
-def test_what_cannot_be_priced_is_left_as_it_is(span: dict[str, Any]) -> None:
+def test_what_cannot_be_priced_is_left_as_it_is_but_for_a_word_on_its_price(span: dict[str, Any]) -> None:
     before = json.dumps(span)
 
     PUBLISHED.put_cost(span)
 
+    word = {"key": keys.PRICE, "value": {"stringValue": UNKNOWN}}
+    if (span.get("attributes") or [None])[-1] == word:
+        span["attributes"].pop()
     assert json.dumps(span) == before

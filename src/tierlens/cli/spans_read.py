@@ -122,11 +122,11 @@ def _of_trace(trace: TraceRead) -> Iterator[PricedCall]:
     seen = {span.span_id: span for span in trace.spans}
     # A root that is a call itself speaks for itself.
     roots = (one.attributes for one in trace.spans if not one.parent_id and keys.COST not in one.attributes)
-    source = str(next(roots, {}).get(keys.PRICE_SOURCE, ""))
+    of_root = {name: said for name, said in next(roots, {}).items() if name in (keys.PRICE, keys.PRICE_SOURCE)}
 
     def priced(span_id: str) -> Paid | None:
         said = seen[span_id].attributes
-        return paid_as(said.get(keys.COST), said, source)
+        return paid_as(said.get(keys.COST), said, of_root)
 
     yield from calls_of(
         trace.id,

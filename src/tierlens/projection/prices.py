@@ -21,7 +21,8 @@ import orjson
 from tierlens import keys
 from tierlens.negotiated import Negotiated
 from tierlens.projection.rates import Rate, Rates, published
-from tierlens.projection.reading import usd
+from tierlens.projection.reading import counts, said_by, usd
+from tierlens.spans import NONE
 
 Json = Mapping[str, Any]
 
@@ -41,7 +42,10 @@ _PROVIDERS: Final = {
 }
 ITSELF: Final = "the call itself"
 """The source of a cost that a span came with."""
+UNKNOWN: Final = "unknown"
+"""What stands in place of a price's day where no price is known."""
 _FREE: Final = frozenset({"ollama"})
+_COUNTED: Final = frozenset({"input_tokens", "output_tokens"})
 _STANDARD: Final = frozenset({"", "default", "standard", "auto", "batch", "on_demand"})
 
 
@@ -131,18 +135,29 @@ class PriceBook:
         cost = _cost(tariff, usage, share) if tariff else None
         return Price(cost, tariff.source, tariff.date) if tariff and cost else None
 
-    def put_cost(self, span: dict[str, Any]) -> None:
-        """Add to a span, as OTLP JSON, what the model call that it is cost, where that is known, and the price's day
-        and source: of a published price the day alone, since ``put_source`` names it once a trace."""
+    def put_cost(self, span: dict[str, Any], of_trace: str = "") -> None:
+        """Add to a span, as OTLP JSON, what the model call that it is cost, where that is known, and by which price.
+
+        The published prices are named on the trace's root alone: on every span they would cost an SQLite database a
+        page for each call, 3 KB.
+
+        Args:
+            of_trace: the day whose published prices the root names; "" where the root is not known.
+        """
         if found := self._priced(span):
             tariff, cost = found
-            # The published table's name on every span would cost an SQLite database a page for each: 3 KB a call.
-            source = {} if tariff.published else {keys.PRICE_SOURCE: tariff.source}
-            said = {keys.COST: orjson.dumps(cost).decode(), keys.PRICE: tariff.date, **source}
-            span["attributes"] += ({"key": key, "value": {"stringValue": text}} for key, text in said.items())
-        elif _tells_its_cost(span):
-            # Else nobody could tell it from what MLflow's server puts on calls that we know no price of.
-            span["attributes"].append({"key": keys.PRICE_SOURCE, "value": {"stringValue": ITSELF}})
+            said = {keys.COST: orjson.dumps(cost).decode()}
+            if not tariff.published:
+                said |= {keys.PRICE: tariff.date, keys.PRICE_SOURCE: tariff.source}
+            elif tariff.date != of_trace:
+                said[keys.PRICE] = tariff.date
+            _add(span, said)
+        elif keys.COST not in (told := _said(span)):
+            if keys.MODEL in told and not _COUNTED.isdisjoint(counts(told.get(keys.TOKEN_USAGE))):
+                # MLflow's server may know a price of its own, which is not that of the call's tier, or of its audio.
+                _add(span, {keys.PRICE: UNKNOWN})
+        elif keys.PRICE_SOURCE not in told:
+            _add(span, {keys.PRICE_SOURCE: ITSELF})
 
     def _priced(self, span: Json) -> tuple[_Tariff, Mapping[str, float]] | None:
         try:
@@ -150,7 +165,7 @@ class PriceBook:
             if keys.TOKEN_USAGE not in told or keys.MODEL not in told or keys.COST in told:
                 return None
             usage = orjson.loads(told[keys.TOKEN_USAGE]["stringValue"])
-            if "input_tokens" not in usage and "output_tokens" not in usage:
+            if _COUNTED.isdisjoint(usage):
                 return None
             if keys.FINER_USAGE in told:
                 usage |= orjson.loads(told[keys.FINER_USAGE]["stringValue"])
@@ -165,37 +180,50 @@ class PriceBook:
             return None
 
 
-def put_source(root: dict[str, Any]) -> None:
-    """Say on a trace's root, as OTLP JSON, what the published prices are, by which its calls are priced that name no
-    source themselves."""
-    attributes = root.setdefault("attributes", [])
-    if not isinstance(attributes, list):
-        return
-    if keys.PRICE_SOURCE not in (one.get("key") for one in attributes if isinstance(one, dict)):
-        attributes.append({"key": keys.PRICE_SOURCE, "value": {"stringValue": _published_source()}})
+def put_source(root: dict[str, Any]) -> str:
+    """Say on a trace's root, as OTLP JSON, by which published prices its calls are priced that say nothing themselves.
+
+    Returns:
+        The day of those prices; "" where the root says something else of itself.
+    """
+    said = _said(root)
+    if keys.PRICE_SOURCE not in said:
+        try:
+            day = said.get(keys.PRICE) or _day(int(root["startTimeUnixNano"]) // _QUARTER_NS)
+        except (KeyError, TypeError, ValueError, OverflowError, OSError):
+            return ""
+        _add(root, {keys.PRICE: day, keys.PRICE_SOURCE: _published_source()})
+        return str(day)
+    return str(said.get(keys.PRICE, "")) if said[keys.PRICE_SOURCE] == _published_source() else ""
 
 
-def paid_as(cost: object, said: Mapping[str, Any], of_trace: str = "") -> Paid | None:
-    """What a stored span says that it cost; None where that is no amount, or where nobody says by which price: MLflow's
-    server puts prices of its own on calls without one, at the rates of plain text, whatever their tier.
+def paid_as(cost: object, said: Mapping[str, Any], of_root: Mapping[str, Any] = NONE) -> Paid | None:
+    """What a stored span says that it cost; None where that is no amount, or not ours: MLflow's server puts prices of
+    its own on calls without one.
 
     Args:
         cost: as JSON text, or as what that says.
         said: its attributes.
-        of_trace: the source that the trace's root names.
+        of_root: those of its trace's root.
     """
-    date, source = str(said.get(keys.PRICE, "")), str(said.get(keys.PRICE_SOURCE, ""))
-    if (dollars := usd(cost)) is None or (not date and source != ITSELF):
+    if (dollars := usd(cost)) is None or said.get(keys.PRICE) == UNKNOWN:
         return None
-    return Paid(dollars, date, source or of_trace)
+    told = said if keys.PRICE_SOURCE in said else {**of_root, **said}
+    return Paid(dollars, str(told.get(keys.PRICE, "")), str(told.get(keys.PRICE_SOURCE, "")))
 
 
-def _tells_its_cost(span: Json) -> bool:
+def _said(span: Json) -> Mapping[str, Any]:
     try:
-        told = {attribute["key"] for attribute in span.get("attributes", ())}
-    except (KeyError, TypeError):
-        return False
-    return keys.COST in told and keys.PRICE_SOURCE not in told
+        return said_by(span)
+    except (KeyError, TypeError, AttributeError):  # it is not OTLP, and will be refused as that
+        return NONE
+
+
+def _add(span: dict[str, Any], said: Mapping[str, str]) -> None:
+    attributes = span.setdefault("attributes", [])
+    if isinstance(attributes, list):
+        there = {one.get("key") for one in attributes if isinstance(one, dict)}
+        attributes += ({"key": key, "value": {"stringValue": text}} for key, text in said.items() if key not in there)
 
 
 def load() -> None:
@@ -211,8 +239,7 @@ def _cost(tariff: _Tariff, usage: Mapping[str, int], share: float) -> dict[str, 
 
 def _look_up(negotiated: tuple[Negotiated, ...], provider: str, model: str, quarter: int, tier: str) -> _Tariff | None:
     """``quarter``: of an hour, counted from 1970."""
-    moment = dt.datetime.fromtimestamp(quarter * (_QUARTER_NS // 10**9), dt.UTC)
-    day = moment.date().isoformat()
+    moment, day = _moment(quarter), _day(quarter)
     for own in negotiated:
         if own.holds(provider, model, day):
             return _Tariff(_negotiated(own), own.source, day, own.batch)
@@ -224,6 +251,14 @@ def _look_up(negotiated: tuple[Negotiated, ...], provider: str, model: str, quar
         _warn_unpriced(provider, model, tier)
         return None
     return _Tariff(published(prices), _published_source(), day, published=True)
+
+
+def _moment(quarter: int) -> dt.datetime:
+    return dt.datetime.fromtimestamp(quarter * (_QUARTER_NS // 10**9), dt.UTC)
+
+
+def _day(quarter: int) -> str:
+    return _moment(quarter).date().isoformat()
 
 
 @functools.cache

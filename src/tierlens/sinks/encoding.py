@@ -57,9 +57,16 @@ def parsed(batch: Batch, prices: PriceBook) -> Spans:
         raise Rejected(f"not JSON: {e}") from e
     if not all(isinstance(found, dict) for found in (resource, *spans)):
         raise Rejected("not an OTLP span: a JSON object is wanted")
-    for payload, span in zip(batch.spans, spans, strict=True):
-        if _COUNTED in payload:
-            prices.put_cost(span)
-        if not span.get("parentSpanId"):
-            put_source(span)
+    _put_costs(batch, spans, prices)
     return Spans(resource, spans)
+
+
+def _put_costs(batch: Batch, spans: Sequence[dict[str, Any]], prices: PriceBook) -> None:
+    calls = [span for payload, span in zip(batch.spans, spans, strict=True) if _COUNTED in payload]
+    for call in calls:
+        if not call.get("parentSpanId"):
+            prices.put_cost(call)
+    days = {str(span.get("traceId")): put_source(span) for span in spans if not span.get("parentSpanId")}
+    for call in calls:
+        if call.get("parentSpanId"):
+            prices.put_cost(call, days.get(str(call.get("traceId")), ""))

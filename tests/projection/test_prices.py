@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from tierlens import keys
 from tierlens.negotiated import Negotiated
-from tierlens.projection.prices import ITSELF, PUBLISHED, UNKNOWN, Paid, PriceBook, paid_as, put_source
+from tierlens.projection.paid import ITSELF, UNKNOWN, Paid, paid_as, put_source
+from tierlens.projection.prices import PUBLISHED, PriceBook
 from tierlens.projection.reading import said_by
 
 counts = st.integers(0, 300_000)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tierlens import keys, usages
-from tierlens.projection.prices import Paid, paid_as
+from tierlens.projection.paid import Paid, paid_as
 from tierlens.projection.spending import DIMENSIONS, PricedCall, SpanRead, calls_of, in_all, spent
 
 counts = st.none() | st.integers(0, 10**6)

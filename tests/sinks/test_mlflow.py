@@ -56,6 +56,18 @@ def test_the_cost_of_a_model_call_is_told_with_its_span(stub, sink):
     assert trace.named("model-0").attributes.keys().isdisjoint({keys.COST})
 
 
+@pytest.mark.parametrize("odd", ["null", "[1]", "not json", "7"])
+def test_what_cannot_be_a_cost_is_not_sent_since_mlflow_would_answer_500_for_ever(stub, sink, odd):
+    trace = agent_trace()
+    spans = [span._replace(attributes={**span.attributes, keys.COST: odd}) for span in trace.spans]
+
+    sink.send(batch(EXPERIMENT, *spans))
+
+    costs = [span["attributes"].get(keys.COST) for span in stub.spans.values()]
+    assert len(costs) == len(spans)
+    assert not any(cost == odd for cost in costs)
+
+
 def test_a_batch_whose_answer_was_lost_is_sent_again_into_the_same_rows(stub, sink):
     trace = agent_trace()
     stub.then(Reply(close=True))

@@ -12,7 +12,8 @@ from tests.capture.conftest import Capture
 from tests.usage.delivering import as_otlp, attribute, captured
 from tests.usage.golden import Case, cases, evaluated
 from tierlens import keys
-from tierlens.projection.prices import PUBLISHED, UNKNOWN
+from tierlens.projection.paid import UNKNOWN
+from tierlens.projection.prices import PUBLISHED
 
 CASES = cases()
 

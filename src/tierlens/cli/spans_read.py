@@ -12,7 +12,7 @@ import orjson
 from tierlens import keys
 from tierlens.cli.tracking import must_be_ready
 from tierlens.errors import Unavailable
-from tierlens.projection.prices import Paid, paid_as
+from tierlens.projection.paid import Paid, paid_as
 from tierlens.projection.reading import said_by
 from tierlens.projection.spending import PricedCall, SpanRead, calls_of
 from tierlens.sinks.databases import shown

@@ -14,22 +14,31 @@ import importlib.metadata
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import orjson
 
 from tierlens import keys
 from tierlens.negotiated import Negotiated
+from tierlens.projection.paid import (
+    ITSELF,
+    QUARTER_NS,
+    UNKNOWN,
+    Paid,
+    add,
+    attributes_of,
+    day_of,
+    moment_of,
+    paid_as,
+    published_source,
+)
 from tierlens.projection.rates import Rate, Rates, published
-from tierlens.projection.reading import counts, said_by, usd
-from tierlens.spans import NONE
+from tierlens.projection.reading import counts
 
 Json = Mapping[str, Any]
 
 log = logging.getLogger("tierlens")
 
-# Some rates hold for a part of the day, which nobody lets begin at 16:37.
-_QUARTER_NS: Final = 900 * 10**9
 _REMEMBERED: Final = 256
 _PROVIDERS: Final = {
     "google_genai": "google",
@@ -40,10 +49,6 @@ _PROVIDERS: Final = {
     "mistralai": "mistral",
     "xai": "x-ai",
 }
-ITSELF: Final = "the call itself"
-"""The source of a cost that a span came with."""
-UNKNOWN: Final = "unknown"
-"""What stands in place of a price's day where no price is known."""
 _FREE: Final = frozenset({"ollama"})
 _COUNTED: Final = frozenset({"input_tokens", "output_tokens"})
 _STANDARD: Final = frozenset({"", "default", "standard", "auto", "batch", "on_demand"})
@@ -62,14 +67,6 @@ class Price:
     cost: Mapping[str, float]
     source: str
     date: str
-
-
-class Paid(NamedTuple):
-    """What a call cost in all, USD, and by which price; the date is "" where the span came with its cost."""
-
-    usd: float
-    date: str
-    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +128,7 @@ class PriceBook:
             share: the part of the published price that is paid, 0.5 in a batch.
             tier: of service, in the provider's words.
         """
-        tariff = self._tariff(provider, model, start_ns // _QUARTER_NS, tier)
+        tariff = self._tariff(provider, model, start_ns // QUARTER_NS, tier)
         cost = _cost(tariff, usage, share) if tariff else None
         return Price(cost, tariff.source, tariff.date) if tariff and cost else None
 
@@ -151,13 +148,13 @@ class PriceBook:
                 said |= {keys.PRICE: tariff.date, keys.PRICE_SOURCE: tariff.source}
             elif tariff.date != of_trace:
                 said[keys.PRICE] = tariff.date
-            _add(span, said)
-        elif keys.COST not in (told := _said(span)):
+            add(span, said)
+        elif keys.COST not in (told := attributes_of(span)):
             if keys.MODEL in told and not _COUNTED.isdisjoint(counts(told.get(keys.TOKEN_USAGE))):
                 # MLflow's server may know a price of its own, which is not that of the call's tier, or of its audio.
-                _add(span, {keys.PRICE: UNKNOWN})
+                add(span, {keys.PRICE: UNKNOWN})
         elif keys.PRICE_SOURCE not in told:
-            _add(span, {keys.PRICE_SOURCE: ITSELF})
+            add(span, {keys.PRICE_SOURCE: ITSELF})
 
     def _priced(self, span: Json) -> tuple[_Tariff, Mapping[str, float]] | None:
         try:
@@ -171,59 +168,13 @@ class PriceBook:
                 usage |= orjson.loads(told[keys.FINER_USAGE]["stringValue"])
             provider = told.get(keys.PROVIDER, {}).get("stringValue", "")
             tier = told[keys.SERVICE_TIER]["stringValue"] if keys.SERVICE_TIER in told else ""
-            quarter = int(span["startTimeUnixNano"]) // _QUARTER_NS
+            quarter = int(span["startTimeUnixNano"]) // QUARTER_NS
             tariff = self._tariff(provider, told[keys.MODEL]["stringValue"], quarter, tier)
             share = told[keys.PRICE_SHARE]["doubleValue"] if keys.PRICE_SHARE in told else 1.0
             cost = _cost(tariff, usage, share) if tariff else None
             return (tariff, cost) if tariff and cost else None
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError, OSError):
             return None
-
-
-def put_source(root: dict[str, Any]) -> str:
-    """Say on a trace's root, as OTLP JSON, by which published prices its calls are priced that say nothing themselves.
-
-    Returns:
-        The day of those prices; "" where the root says something else of itself.
-    """
-    said = _said(root)
-    if keys.PRICE_SOURCE not in said:
-        try:
-            day = said.get(keys.PRICE) or _day(int(root["startTimeUnixNano"]) // _QUARTER_NS)
-        except (KeyError, TypeError, ValueError, OverflowError, OSError):
-            return ""
-        _add(root, {keys.PRICE: day, keys.PRICE_SOURCE: _published_source()})
-        return str(day)
-    return str(said.get(keys.PRICE, "")) if said[keys.PRICE_SOURCE] == _published_source() else ""
-
-
-def paid_as(cost: object, said: Mapping[str, Any], of_root: Mapping[str, Any] = NONE) -> Paid | None:
-    """What a stored span says that it cost; None where that is no amount, or not ours: MLflow's server puts prices of
-    its own on calls without one.
-
-    Args:
-        cost: as JSON text, or as what that says.
-        said: its attributes.
-        of_root: those of its trace's root.
-    """
-    if (dollars := usd(cost)) is None or said.get(keys.PRICE) == UNKNOWN:
-        return None
-    told = said if keys.PRICE_SOURCE in said else {**of_root, **said}
-    return Paid(dollars, str(told.get(keys.PRICE, "")), str(told.get(keys.PRICE_SOURCE, "")))
-
-
-def _said(span: Json) -> Mapping[str, Any]:
-    try:
-        return said_by(span)
-    except (KeyError, TypeError, AttributeError):  # it is not OTLP, and will be refused as that
-        return NONE
-
-
-def _add(span: dict[str, Any], said: Mapping[str, str]) -> None:
-    attributes = span.setdefault("attributes", [])
-    if isinstance(attributes, list):
-        there = {one.get("key") for one in attributes if isinstance(one, dict)}
-        attributes += ({"key": key, "value": {"stringValue": text}} for key, text in said.items() if key not in there)
 
 
 def load() -> None:
@@ -239,7 +190,7 @@ def _cost(tariff: _Tariff, usage: Mapping[str, int], share: float) -> dict[str, 
 
 def _look_up(negotiated: tuple[Negotiated, ...], provider: str, model: str, quarter: int, tier: str) -> _Tariff | None:
     """``quarter``: of an hour, counted from 1970."""
-    moment, day = _moment(quarter), _day(quarter)
+    moment, day = moment_of(quarter), day_of(quarter)
     for own in negotiated:
         if own.holds(provider, model, day):
             return _Tariff(_negotiated(own), own.source, day, own.batch)
@@ -250,23 +201,7 @@ def _look_up(negotiated: tuple[Negotiated, ...], provider: str, model: str, quar
     if prices is None:
         _warn_unpriced(provider, model, tier)
         return None
-    return _Tariff(published(prices), _published_source(), day, published=True)
-
-
-def _moment(quarter: int) -> dt.datetime:
-    return dt.datetime.fromtimestamp(quarter * (_QUARTER_NS // 10**9), dt.UTC)
-
-
-def _day(quarter: int) -> str:
-    return _moment(quarter).date().isoformat()
-
-
-@functools.cache
-def _published_source() -> str:
-    try:
-        return f"genai-prices {importlib.metadata.version('genai-prices')}"
-    except importlib.metadata.PackageNotFoundError:  # packed into a program that keeps no such records
-        return "genai-prices"
+    return _Tariff(published(prices), published_source(), day, published=True)
 
 
 def _published(provider: str, model: str, moment: dt.datetime, tier: str) -> Mapping[str, Any] | None:

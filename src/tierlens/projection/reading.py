@@ -34,6 +34,14 @@ def usd(said: object) -> float | None:
         return None
 
 
+def is_cost(said: object) -> bool:
+    """Whether MLflow can read it as a cost: as a JSON object, or its text."""
+    try:
+        return isinstance(parsed(said), dict)
+    except ValueError:
+        return False
+
+
 def amount(found: object) -> float | None:
     """A finite number that is not negative; None for anything else."""
     plain = isinstance(found, int | float) and not isinstance(found, bool) and math.isfinite(found) and found >= 0

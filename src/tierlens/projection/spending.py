@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from tierlens import keys, usages
-from tierlens.projection.prices import Paid
+from tierlens.projection.paid import Paid
 from tierlens.projection.reading import counts, parsed
 from tierlens.spans import mlflow_id
 

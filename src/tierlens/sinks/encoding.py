@@ -11,12 +11,15 @@ import orjson
 
 from tierlens import keys
 from tierlens.errors import Rejected
-from tierlens.projection.prices import PriceBook, put_source
+from tierlens.projection.paid import attributes_of, put_source
+from tierlens.projection.prices import PriceBook
+from tierlens.projection.reading import is_cost
 from tierlens.sinks.base import Batch
 from tierlens.sinks.protobuf import Json, export_request
 
 SCOPE: Final = {"name": "tierlens", "version": "1"}
 _COUNTED: Final = keys.TOKEN_USAGE.encode()
+_COST: Final = keys.COST.encode()
 CONTENT_TYPE: Final = {"Content-Type": "application/x-protobuf"}
 _NOT_OTLP: Final = (ValueError, TypeError, KeyError, AttributeError, struct.error)
 
@@ -57,8 +60,17 @@ def parsed(batch: Batch, prices: PriceBook) -> Spans:
         raise Rejected(f"not JSON: {e}") from e
     if not all(isinstance(found, dict) for found in (resource, *spans)):
         raise Rejected("not an OTLP span: a JSON object is wanted")
+    for payload, span in zip(batch.spans, spans, strict=True):
+        if _COST in payload:
+            _drop_odd_cost(span)
     _put_costs(batch, spans, prices)
     return Spans(resource, spans)
+
+
+def _drop_odd_cost(span: dict[str, Any]) -> None:
+    """Take away what no cost can be: MLflow answers 500 to it, and would for ever."""
+    if not is_cost(attributes_of(span).get(keys.COST, "{}")):
+        span["attributes"] = [one for one in span["attributes"] if one["key"] != keys.COST]
 
 
 def _put_costs(batch: Batch, spans: Sequence[dict[str, Any]], prices: PriceBook) -> None:

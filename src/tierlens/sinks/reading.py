@@ -18,18 +18,16 @@ from tierlens.sinks.configured import credentials_for
 from tierlens.sinks.mlflow import accepted
 from tierlens.sinks.mlflow_http import RestBackend
 from tierlens.sinks.mlflow_store import StoreBackend, as_answers
+from tierlens.sinks.rest import Json, many, places
 from tierlens.spans import trace_id_from
 
 if TYPE_CHECKING:
     from tierlens.settings import Settings
 
-Json = Mapping[str, Any]
-
 # What a server takes for a trace hardly depends on either: 3 ms a trace of 4 spans, on one process of its own.
 # Four at once keep up with as many processes.
 _TOGETHER: Final = 50
 _WIDTH: Final = 4
-_EXPERIMENTS: Final = 100
 _PAGE: Final = 500
 _LONGEST: Final = 64 * 1024 * 1024
 _TEXTS: Final = frozenset({keys.INPUTS, keys.OUTPUTS})
@@ -94,25 +92,17 @@ class RestReading(RestBackend):
         self._longest = longest
 
     def infos(self, condition: str, most: int = 0) -> Iterator[Json]:
-        for some in _parts(list(self._experiments()), _EXPERIMENTS):
+        for some in many(list(self._experiments())):
             yield from itertools.islice(self._infos_in(some, condition, most or _PAGE), most or None)
 
     def _infos_in(self, experiments: Sequence[str], condition: str, page_size: int) -> Iterator[Json]:
-        page = ""
-        while True:
-            body = {
-                "locations": [
-                    {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": one}} for one in experiments
-                ],
-                "filter": condition,
-                "max_results": min(page_size, _PAGE),
-                "order_by": ["timestamp_ms DESC"],
-                "page_token": page,
-            }
-            answer = accepted(self._post("/api/3.0/mlflow/traces/search", body, limit=_LONGEST))
-            yield from answer.objects("traces")
-            if not (page := answer.json().get("next_page_token", "")):
-                return
+        body = {
+            "locations": places(experiments),
+            "filter": condition,
+            "max_results": min(page_size, _PAGE),
+            "order_by": ["timestamp_ms DESC"],
+        }
+        return self._pages("/api/3.0/mlflow/traces/search", body, "traces", limit=_LONGEST)
 
     def traces(self, trace_ids: Sequence[str]) -> Iterator[TraceRead]:
         pool = futures.ThreadPoolExecutor(_WIDTH)
@@ -144,7 +134,7 @@ class StoreReading(StoreBackend):
     def infos(self, condition: str, most: int = 0) -> Iterator[Json]:
         with as_answers():
             experiments = [str(one.experiment_id) for one in self._store.search_experiments(max_results=50_000)]
-            for some in _parts(experiments, _EXPERIMENTS):
+            for some in many(experiments):
                 yield from itertools.islice(self._infos_in(some, condition, most or _PAGE), most or None)
 
     def _infos_in(self, experiments: Sequence[str], condition: str, page_size: int) -> Iterator[Json]:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.sinks.traces import agent_trace, batch
 from tierlens import settings
-from tierlens.errors import DeliveryError
+from tierlens.errors import DeliveryError, Unavailable
 from tierlens.journal.forgotten import Subject
 from tierlens.sinks.channel import Channel
 from tierlens.sinks.credentials import Credentials
@@ -70,6 +70,16 @@ def test_every_call_ends_and_says_in_a_line_what_was_wrong_if_it_matters(call: s
 
     assert len(said) < 1_000
     assert said.isprintable()
+
+
+@pytest.mark.parametrize("answer", sorted(ANSWERS.keys() - {"of other kinds"}))
+@pytest.mark.parametrize("call", ["find runs", "trace infos"])
+def test_what_is_no_answer_of_mlflows_is_not_taken_for_none(call: str, answer: str) -> None:
+    with HttpStub() as stub:
+        stub.then(*(ANSWERS[answer](200) for _ in range(8)))
+
+        with pytest.raises(Unavailable):
+            CALLS[call](stub)
 
 
 @pytest.mark.parametrize("answer", ANSWERS)

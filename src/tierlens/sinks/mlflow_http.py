@@ -108,9 +108,7 @@ class RestBackend(Rest):
 
     def trace_infos(self, trace_ids: Sequence[str]) -> Sequence[Json]:
         body = {"trace_ids": list(trace_ids)}
-        answer = accepted(self._post("/api/3.0/mlflow/traces/batchGetInfos", body, limit=INFOS))
-        found: Sequence[Json] = answer.json().get("trace_infos", ())
-        return found
+        return accepted(self._post("/api/3.0/mlflow/traces/batchGetInfos", body, limit=_TRACE)).objects("trace_infos")
 
     def count_spans(self, experiment_id: str, tag: str, value: str, window_ms: tuple[int, int]) -> int:
         body = {
@@ -175,20 +173,14 @@ class RestBackend(Rest):
         accepted(self._channel.request("PUT", f"/api/2.0/mlflow-artifacts/artifacts/{target}", content, headers))
 
     def find_runs(self, experiment_id: str, condition: str) -> Sequence[Stored]:
-        found: list[Stored] = []
-        page = ""
-        while True:
-            body = {
-                "experiment_ids": [experiment_id],
-                "filter": condition,
-                "run_view_type": "ACTIVE_ONLY",
-                "max_results": _RUNS,
-                "page_token": page,
-            }
-            answer = accepted(self._post("/api/2.0/mlflow/runs/search", body, limit=_TRACE)).json()
-            found += [_stored(run) for run in answer.get("runs", ())]
-            if not (page := answer.get("next_page_token", "")):
-                return found
+        body = {
+            "experiment_ids": [experiment_id],
+            "filter": condition,
+            "run_view_type": "ACTIVE_ONLY",
+            "max_results": _RUNS,
+        }
+        # A page that is not MLflow's is no answer: taken for "none", it would have a second run made.
+        return [_stored(run) for run in self._pages("/api/2.0/mlflow/runs/search", body, "runs", limit=_TRACE)]
 
     def create_run(self, experiment_id: str, name: str, start_ms: int, tags: Mapping[str, str]) -> Stored:
         body = {

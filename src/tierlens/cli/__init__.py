@@ -21,7 +21,11 @@ COMMANDS: Final = {
     "doctor": ("tierlens.cli.doctor", "doctor", "Say what is wrong with a set-up, and how to mend it."),
     "ship": ("tierlens.cli.ship", "ship", "Deliver what lies in the journal."),
     "journal": ("tierlens.cli.journal", "journal", "Look into the journal, and mend what is wrong in it."),
-    "costs": ("tierlens.cli.costs", "costs", "Show what model calls took: tokens, USD, and how many have no price."),
+    "costs": (
+        "tierlens.cli.costs",
+        "costs",
+        "Show what model calls took: tokens, USD, by which prices, and how many have no price.",
+    ),
     "metrics": ("tierlens.cli.metrics", "metrics", "Show the figures of what lies in the journal, once."),
     "agents": ("tierlens.cli.agents", "agents", "List, compare and restore versions of agents' configurations."),
     "tail": ("tierlens.cli.tail", "tail", "Show traces as they end, without any server."),

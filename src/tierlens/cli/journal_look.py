@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -29,14 +30,23 @@ if TYPE_CHECKING:
 _FOLLOW_S: Final = 0.2
 
 
+def _a_number(bound: float | None) -> float | None:
+    # Nothing is more than it, and not every click refuses it.
+    if bound is not None and math.isnan(bound):
+        raise typer.BadParameter("nan is no bound")
+    return bound
+
+
 def stat(
     journal_dir: JournalDir = None,
     as_json: AsJson = False,
     max_lag: Annotated[
-        float | None, typer.Option(min=0, help="Exit with 1 if a span has waited for more seconds.")
+        float | None,
+        typer.Option(min=0, callback=_a_number, help="Exit with 1 if a span has waited for more seconds."),
     ] = None,
     max_share: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Exit with 1 above this share of the quota, 0 to 1.")
+        float | None,
+        typer.Option(min=0, max=1, callback=_a_number, help="Exit with 1 above this share of the quota, 0 to 1."),
     ] = None,
 ) -> None:
     """Say who writes, what waits, what was stored and what was not.

@@ -40,7 +40,7 @@ def _settle_raw(call: Call, response: Any) -> None:
     response.parse = _after(response.parse, unread.parsed)
     if hasattr(response, "close"):
         response.close = _after(response.close, unread.closed)
-    weakref.finalize(response, unread.closed).atexit = False
+    weakref.finalize(response, unread.dropped).atexit = False
 
 
 def when_parsed(result: Any, look: Callable[[Any], None], shield: Shield) -> None:
@@ -86,6 +86,11 @@ class Unread:
             return
         read = self._http_response.is_stream_consumed
         self._call.ended(_body(self._http_response), FINE if read else Outcome(outcomes.ABANDONED))
+
+    def dropped(self) -> None:
+        """The response is gone; a stream that was parsed from it may be read for long still, and tells its own end."""
+        if self._stream is None:
+            self.closed()
 
 
 def _body(http_response: Any) -> Mapping[str, Any] | None:

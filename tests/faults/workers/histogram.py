@@ -28,3 +28,14 @@ class Histogram:
             if count and seen >= wanted:
                 return float(took_us + 1)
         return float("nan")
+
+
+class Both:
+    """What goes into two histograms."""
+
+    def __init__(self, one: Histogram, other: Histogram) -> None:
+        self._one, self._other = one, other
+
+    def append(self, took_us: float) -> None:
+        self._one.append(took_us)
+        self._other.append(took_us)

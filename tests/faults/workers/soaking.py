@@ -12,7 +12,7 @@ from functools import partial
 import psutil
 
 from tests.faults.workers.emitting import RESOURCE, Emitter
-from tests.faults.workers.histogram import Histogram
+from tests.faults.workers.histogram import Both, Histogram
 from tests.faults.workers.orders import Orders
 from tests.faults.workers.pacing import steadily
 from tierlens.journal import Journal
@@ -26,17 +26,18 @@ def soak(orders: Orders, threads: int, per_s: float, seconds: float) -> None:
     """Record invocations at a steady pace in all threads together; tell of memory as it goes, and of the appends at the
     end."""
     journal, receipts = Journal(orders.journal, resource=RESOURCE), orders.receipts()
-    took, starts = Histogram(), Histogram()
+    spans, starts, every = Histogram(), Histogram(), Histogram()
     emitters = [
-        Emitter.under(orders, journal, took_us=took, spans_a_trace=_SPANS_AN_INVOCATION) for _ in range(threads)
+        Emitter.under(orders, journal, took_us=Both(spans, every), spans_a_trace=_SPANS_AN_INVOCATION)
+        for _ in range(threads)
     ]
-    work = _begun([partial(emitter.emit_invocation, starts) for emitter in emitters], per_s, seconds)
+    work = _begun([partial(emitter.emit_invocation, Both(starts, every)) for emitter in emitters], per_s, seconds)
     process, began = psutil.Process(), time.monotonic()
     while any(thread.is_alive() for thread in work):
         receipts.note("memory", mb=process.memory_info().rss / 1e6, at=time.monotonic() - began)
         time.sleep(_LOOK_S)
     refused = sum(sum(emitter.refused.values()) for emitter in emitters)
-    receipts.note("soaked", refused=refused, spans=_told(took), starts=_told(starts))
+    receipts.note("soaked", refused=refused, every=_told(every), spans=_told(spans), starts=_told(starts))
     journal.close()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence, Set
+
 import pytest
 
 from tests.journal.spans import EXPERIMENT, span
@@ -11,6 +13,7 @@ from tierlens import keys
 from tierlens.errors import Rejected
 from tierlens.shipping.deadletter import DeadLetters
 from tierlens.sinks.base import Batch
+from tierlens.sinks.witness import Incomplete, Request, Told
 from tierlens.spans import Routing, Span
 from tierlens.testing.sinks import FlakySink, KnowingSink
 from tierlens.upkeep.postbox import put_back
@@ -36,10 +39,24 @@ def refusing(sink: KnowingSink, *numbers: int) -> FlakySink:
 
 
 class AskedFlakySink(FlakySink):
+    """One that can be asked like the one behind it; methods of its own, as a protocol wants them since Python 3.12."""
+
     inner: KnowingSink
 
-    def __getattr__(self, name: str) -> object:
-        return getattr(self.inner, name)
+    def count(self, request: Request) -> int:
+        return self.inner.count(request)
+
+    def held(self, trace_ids: Sequence[str]) -> Mapping[str, Set[str]]:
+        return self.inner.held(trace_ids)
+
+    def told(self, trace_id: str) -> Told | None:
+        return self.inner.told(trace_id)
+
+    def incomplete(self, limit: int) -> Sequence[Incomplete]:
+        return self.inner.incomplete(limit)
+
+    def tag(self, trace_id: str, tags: Mapping[str, str]) -> None:
+        self.inner.tag(trace_id, tags)
 
 
 def root_of(trace: int, started: int, **tags: str) -> Span:

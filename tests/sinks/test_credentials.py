@@ -22,6 +22,17 @@ def test_a_token_is_sent_as_bearer():
     assert Credentials(token="abc").headers() == {"Authorization": "Bearer abc"}
 
 
+def test_a_token_that_was_read_from_a_file_ends_where_it_ends():
+    assert Credentials.from_environment({"MLFLOW_TRACKING_TOKEN": "abc\n"}, NO_FILE) == Credentials(token="abc")
+
+
+@pytest.mark.parametrize("given", [{"token": "s3cr\u00e9t"}, {"token": "s3c\nret"}, {"workspace": "s3cr\u00e9t"}])
+def test_what_no_header_can_carry_is_refused_without_being_shown(given):
+    with pytest.raises(SettingsError, match=r"character \d of \d cannot stand in an HTTP header") as caught:
+        Credentials(**given).headers()
+    assert "s3c" not in str(caught.value)
+
+
 def test_a_user_alone_is_not_sent():
     assert Credentials(username="ann").headers() == {}
 

@@ -39,10 +39,11 @@ def test_mlflow_itself_is_an_otlp_endpoint(mlflow_server, experiment):
 
 def test_headers_are_read_as_opentelemetry_writes_them():
     assert parse_headers("api-key=a%20b, x=1,") == {"api-key": "a b", "x": "1"}
+    assert parse_headers("api-key=a\n") == parse_headers("api-key=a%0A") == {"api-key": "a"}
     assert parse_headers("") == {}
 
 
-@pytest.mark.parametrize("text", ["s3cret", "=s3cret"])
+@pytest.mark.parametrize("text", ["s3cret", "=s3cret", "api-key=s3cret%0Ax", "api-key=s3cret\u2019"])
 def test_headers_that_are_none_are_refused_without_being_shown(text):
     with pytest.raises(SettingsError) as caught:
         parse_headers(text)

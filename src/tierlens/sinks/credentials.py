@@ -5,12 +5,16 @@ from __future__ import annotations
 import base64
 import configparser
 import os
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from tierlens.errors import SettingsError
+
+_NOT_SENT: Final = re.compile(r"[^\t -~]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,8 @@ class Credentials:
         return cls(
             username=environ.get("MLFLOW_TRACKING_USERNAME") or username,
             password=environ.get("MLFLOW_TRACKING_PASSWORD") or password,
-            token=environ.get("MLFLOW_TRACKING_TOKEN", ""),
+            # Read from a file, as containers are given secrets, it ends with that file's newline.
+            token=environ.get("MLFLOW_TRACKING_TOKEN", "").strip(),
             insecure_tls=environ.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() in ("true", "1"),
             server_cert_path=environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH", ""),
             client_cert_path=environ.get("MLFLOW_TRACKING_CLIENT_CERT_PATH", ""),
@@ -60,12 +65,18 @@ class Credentials:
         )
 
     def headers(self) -> dict[str, str]:
-        """The request headers these amount to."""
+        """The request headers these amount to.
+
+        Raises:
+            SettingsError: the token or the workspace cannot stand in a header.
+        """
+        must_be_sendable("MLFLOW_WORKSPACE", self.workspace)
         headers = {"X-MLFLOW-WORKSPACE": self.workspace} if self.workspace else {}
         if self.username and self.password:
             pair = base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
             headers["Authorization"] = f"Basic {pair}"
         elif self.token:
+            must_be_sendable("MLFLOW_TRACKING_TOKEN", self.token)
             headers["Authorization"] = f"Bearer {self.token}"
         return headers
 
@@ -87,6 +98,17 @@ class Credentials:
         if self.insecure_tls:
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         return context
+
+
+def must_be_sendable(where: str, value: str) -> None:
+    """See that a header can carry this: whoever sent it would quote it, and it may be a secret.
+
+    Raises:
+        SettingsError: it cannot; the value is not shown.
+    """
+    if found := _NOT_SENT.search(value):
+        at = f"character {found.start() + 1} of {len(value)}"
+        raise SettingsError(where, "", at, "cannot stand in an HTTP header: only printable ASCII can")
 
 
 def _from_file(path: Path) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from tierlens.projection.prices import PUBLISHED, PriceBook
 from tierlens.sinks.answers import verdict
 from tierlens.sinks.base import Batch, Finish
 from tierlens.sinks.channel import DEFAULT_TIMEOUT, Channel
-from tierlens.sinks.credentials import Credentials
+from tierlens.sinks.credentials import Credentials, must_be_sendable
 from tierlens.sinks.encoding import CONTENT_TYPE, parsed
 
 
@@ -59,12 +59,14 @@ def parse_headers(text: str) -> dict[str, str]:
     """``name=value,name=value`` with values percent-encoded, as in OTEL_EXPORTER_OTLP_TRACES_HEADERS.
 
     Raises:
-        SettingsError: a part without a name or without ``=``; the value is not shown.
+        SettingsError: a part without a name or without ``=``, or that no header can carry; the value is not shown.
     """
     headers: dict[str, str] = {}
+    where = "OTEL_EXPORTER_OTLP_HEADERS"
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, equals, value = part.partition("=")
         if not equals or not name.strip():
-            raise SettingsError("OTEL_EXPORTER_OTLP_HEADERS", "", "a part of it", "is not name=value")
-        headers[name.strip()] = unquote(value.strip())
+            raise SettingsError(where, "", "a part of it", "is not name=value")
+        headers[name.strip()] = unquote(value.strip()).strip()
+        must_be_sendable(where, name + headers[name.strip()])
     return headers

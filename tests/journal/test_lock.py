@@ -47,6 +47,18 @@ def test_a_lock_whose_file_was_taken_away_meanwhile_is_not_held(path: Path) -> N
     assert not is_orphan(path)
 
 
+def test_a_lock_is_lost_with_the_name_of_its_file(path: Path) -> None:
+    lock = FileLock(path)
+    assert not lock.lost
+    lock.acquire()
+    assert not lock.lost
+    path.rename(path.with_name("moved"))
+
+    assert lock.lost
+    assert FileLock(path).acquire()
+    assert lock.lost
+
+
 def test_a_child_that_drops_the_lock_leaves_it_to_its_parent(path: Path) -> None:
     lock = FileLock(path)
     lock.acquire()

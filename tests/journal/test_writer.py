@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import threading
 from collections import Counter
@@ -264,6 +265,35 @@ def test_a_deleted_segment_is_noticed_and_a_new_one_begun(directory: Path, journ
 
     eventually(begun_anew)
     assert 2 in numbers(directory)
+
+
+def test_a_folder_that_was_moved_is_noticed_and_a_new_one_begun(directory: Path, journal_of: MakeJournal) -> None:
+    journal = journal_of(fsync_interval_s=0.01)
+    journal.append(span(1), ROUTING)
+    first, moved = journal.writer, directory.with_name("moved")
+    directory.rename(moved)
+
+    def begun_anew() -> bool:
+        journal.append(span(2), ROUTING)
+        return journal.writer not in {first, ""}
+
+    eventually(begun_anew)
+    assert 1 in numbers(moved)
+    assert 2 in numbers(directory)
+    assert is_orphan(lock_path(moved, first))
+
+
+def test_nothing_is_lost_in_a_folder_that_was_deleted_while_nothing_was_written(
+    directory: Path, journal_of: MakeJournal
+) -> None:
+    journal = journal_of(fsync_interval_s=0.001)
+    journal.append(span(1), ROUTING)
+    eventually(lambda: journal._keeper is None)
+    shutil.rmtree(directory)
+
+    journal.append(span(2), ROUTING)
+
+    assert numbers(directory) == [2]
 
 
 def test_a_host_that_closes_all_descriptors_keeps_its_journal(directory: Path, journal_of: MakeJournal) -> None:

@@ -72,9 +72,15 @@ class WriterFiles:
     def size(self) -> int:
         return os.fstat(self.fd).st_size
 
-    def deleted(self) -> bool:
-        """Whether somebody removed the open segment, so that nobody will ever read it."""
-        return self.fd >= 0 and os.fstat(self.fd).st_nlink == 0
+    def displaced(self) -> bool:
+        """Whether somebody deleted the open segment or moved it away, so that nobody here will ever read it."""
+        if self.fd < 0:
+            return False
+        try:
+            named = segment_path(self.directory, self.name, self.number).stat(follow_symlinks=False)
+        except FileNotFoundError:
+            return True
+        return not os.path.samestat(os.fstat(self.fd), named)
 
     def descriptors_to_sync(self) -> list[int]:
         """Copies of the open descriptor and the retired ones themselves: all for the caller to sync and

@@ -40,6 +40,13 @@ class FileLock:
         """The open file that the lock belongs to, to be passed to a child; -1 while it is not held."""
         return self._descriptor
 
+    @property
+    def lost(self) -> bool:
+        """Whether it is held on a file that was deleted or moved away: another one can be taken in its place."""
+        with suppress(OSError):
+            return self.held and not self._still_named(self._descriptor)
+        return False
+
     def acquire(self) -> bool:
         """Take the lock if it is free now, creating its file.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from tierlens.journal import blobs
@@ -15,6 +16,10 @@ log = logging.getLogger("tierlens.journal")
 
 _ALARM_SHARE: Final = 0.8
 _ALARM_EVERY_S: Final = 60.0
+_DISPLACED: Final = (
+    "journal %s was deleted or moved while it was written to; a new one is begun in %s. What was moved is delivered by "
+    "`tierlens ship --once --journal-dir` with the folder where it lies now"
+)
 
 
 class Syncer:
@@ -51,10 +56,7 @@ class Syncer:
             if mark == self._synced and not self._new_blobs:
                 return False
             new_blobs, self._new_blobs = self._new_blobs, []
-            if self._files.deleted():
-                log.error("journal %s was deleted while it was written to; a new one is begun", self._files.name)
-                self._files.forget()
-                self._lines.revoke_room()
+            self.leave_displaced()
             descriptors = self._files.descriptors_to_sync()
         try:
             # Before the lines that name them, so that no power loss leaves a name without its file.
@@ -67,6 +69,14 @@ class Syncer:
         self._synced = mark
         self._alarm()
         return True
+
+    def leave_displaced(self) -> None:
+        """Leave files that were deleted or moved away, under the lock: the next line begins new ones."""
+        with suppress(OSError):  # what cannot be looked at is no reason to leave what can be written
+            if self._files.displaced():
+                log.error(_DISPLACED, self._files.name, self._files.directory)
+                self._files.forget()
+                self._lines.revoke_room()
 
     def is_idle(self) -> bool:
         """Whether nothing was written since; asked under the lock."""

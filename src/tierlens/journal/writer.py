@@ -236,6 +236,8 @@ class Journal:
     def _ready(self) -> None:
         if self._closed:
             raise JournalRefused("closed")
+        # Here too: while nothing was written, the keeper slept.
+        self._syncer.leave_displaced()
         if self._keeper is None:
             keeper = Keeper(self._syncer.sync, self._rest, self._interval_s)
             self._keeper = keeper if keeper.start() else None

@@ -10,9 +10,11 @@ import pytest
 from tests.journal.spans import EXPERIMENT, span
 from tests.shipping.harness import BRAND, Scene, append_trace
 from tierlens.errors import Forbidden, Unavailable
-from tierlens.journal.lock import FileLock
+from tierlens.journal.lock import FileLock, is_orphan
 from tierlens.journal.segment import SHIPPER_LOCK
-from tierlens.shipping.handover import want_flush
+from tierlens.shipping.handover import ShipperState, put_state, want_flush
+from tierlens.shipping.handover import state as shipper_state
+from tierlens.shipping.health import Health
 from tierlens.shipping.hosts.run import RunReport, run_forever, run_once
 from tierlens.sinks.base import Batch
 from tierlens.spans import Routing
@@ -142,6 +144,40 @@ def test_for_ever_ends_by_itself_once_it_is_alone_and_all_is_delivered(scene: Sc
     report = run_forever(scene.directory, scene.sink, threading.Event(), alone_s=3_600, clock=scene.clock)
 
     assert report == RunReport(stored=3, drained=True)
+
+
+def test_for_ever_goes_on_in_a_folder_that_took_the_place_of_its_own(scene: Scene) -> None:
+    append_trace(scene.journal(), 1)
+    stop, locked = threading.Event(), list[bool]()
+
+    class Sink(MemorySink):
+        def send(self, batch: Batch) -> None:
+            super().send(batch)
+            if len(self.spans) == 3:
+                scene.directory.rename(scene.directory.with_name("moved"))
+                append_trace(scene.journal(), 2)
+            else:
+                locked.append(not is_orphan(scene.directory / SHIPPER_LOCK))
+                stop.set()
+
+    assert run_forever(scene.directory, Sink(), stop, clock=scene.clock).stored == 6
+    assert locked == [True]
+
+
+def test_a_shipper_leaves_a_folder_that_took_the_place_of_its_own_to_whoever_ships_there(scene: Scene) -> None:
+    append_trace(scene.journal(), 1)
+    theirs, state = FileLock(scene.directory / SHIPPER_LOCK), ShipperState(1, "there", Health())
+
+    class Sink(MemorySink):
+        def send(self, batch: Batch) -> None:
+            super().send(batch)
+            scene.directory.rename(scene.directory.with_name("moved"))
+            append_trace(scene.journal(), 2)
+            assert theirs.acquire()
+            put_state(scene.directory, state)
+
+    assert run_forever(scene.directory, Sink(), threading.Event(), alone_s=60, clock=scene.clock).stored == 3
+    assert shipper_state(scene.directory) == state
 
 
 def test_for_ever_hears_at_once_who_flushes_amid_a_burst(scene: Scene) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -210,6 +211,20 @@ def test_a_second_shipper_stands_by_and_takes_over(beside: Beside, directory: Pa
 
     eventually(lambda: len(beside.memory.spans) == 3, seconds=5)
     assert time.monotonic() - before < 3
+
+
+def test_a_thread_whose_folder_was_deleted_holds_the_lock_of_the_next(beside: Beside, directory: Path) -> None:
+    append_trace(beside.journal, 1)
+    eventually(lambda: len(beside.memory.spans) == 3, seconds=5)
+
+    shutil.rmtree(directory)
+
+    def stored_again() -> bool:
+        append_trace(beside.journal, 2)
+        return len(beside.memory.spans) == 6
+
+    eventually(stored_again, seconds=10)
+    assert not is_orphan(directory / SHIPPER_LOCK)
 
 
 def test_an_exit_does_not_wait_for_another_processs_shipper(directory: Path) -> None:

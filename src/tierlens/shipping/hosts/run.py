@@ -7,7 +7,7 @@ import os
 import random
 import threading
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -156,41 +156,71 @@ def run_forever(
         open_tally: called once this process ships; counts for metrics.
     """
     clock = clock or SystemClock()
-    create_directory(directory)
-    if lock is None:
-        lock, until = FileLock(directory / SHIPPER_LOCK), clock.monotonic() + (standby_s or float("inf"))
-        while not lock.acquire():
-            if clock.monotonic() >= until or clock.wait(stop, _STANDBY_S):
-                return RunReport(0, drained=False, busy=True)
-        if standby_s:
-            # It was for this one that whoever shipped has made way.
-            handover.clear_wish(directory)
-    tell = partial(_tell, directory, destination)
+    stored = 0
+    while True:
+        create_directory(directory)
+        held = lock or _locked(directory, stop, standby_s, clock)
+        if held is None:
+            return RunReport(stored, drained=False, busy=True)
+        report = _serve(directory, sink, stop, alone_s, held, destination, limits, clock, open_tally)
+        stored, lock = stored + report.stored, None
+        if stop.is_set() or alone_s is not None:
+            return replace(report, stored=stored)
+
+
+def _locked(directory: Path, stop: threading.Event, standby_s: float | None, clock: Clock) -> FileLock | None:
+    lock, until = FileLock(directory / SHIPPER_LOCK), clock.monotonic() + (standby_s or float("inf"))
+    while not lock.acquire():
+        if clock.monotonic() >= until or clock.wait(stop, _STANDBY_S):
+            return None
+    if standby_s:
+        # It was for this one that whoever shipped has made way.
+        handover.clear_wish(directory)
+    return lock
+
+
+def _serve(
+    directory: Path,
+    sink: Sink,
+    stop: threading.Event,
+    alone_s: float | None,
+    lock: FileLock,
+    destination: str,
+    limits: Limits | None,
+    clock: Clock,
+    open_tally: OpenTally,
+) -> RunReport:
+    """Ship until told to stop, until nobody is left to ship for, or until the lock is another file's."""
+    tell = partial(_tell, directory, lock, destination)
     tell(Health())
     try:
         with closing(Shipper(directory, sink, limits=limits, clock=clock, tell=tell, tally=open_tally())) as shipper:
-            return _Service(shipper, directory, destination, clock).run(stop, alone_s)
+            return _Service(shipper, directory, lock, destination, clock).run(stop, alone_s)
     finally:
-        handover.clear(directory)
-        handover.take_flush_wish(directory)
+        if not lock.lost:
+            handover.clear(directory)
+            handover.take_flush_wish(directory)
         lock.release()
 
 
-def _tell(directory: Path, destination: str, health: Health) -> None:
-    handover.put_state(directory, handover.ShipperState(os.getpid(), destination, health))
+def _tell(directory: Path, lock: FileLock, destination: str, health: Health) -> None:
+    # In a folder that took this one's place, that is whoever ships there to say.
+    if not lock.lost:
+        handover.put_state(directory, handover.ShipperState(os.getpid(), destination, health))
 
 
 class _Service:
     """A shipper at work, and at the call of those it ships for."""
 
-    def __init__(self, shipper: Shipper, directory: Path, destination: str, clock: Clock) -> None:
+    def __init__(self, shipper: Shipper, directory: Path, lock: FileLock, destination: str, clock: Clock) -> None:
         self._shipper, self._directory, self._destination, self._clock = shipper, directory, destination, clock
+        self._lock = lock
         self._company = clock.monotonic()
 
     def run(self, stop: threading.Event, alone_s: float | None) -> RunReport:
         while not stop.is_set():
             quiet = self._shipper.step()
-            if alone_s is not None and self._leaves(alone_s):
+            if self._lock.lost or (alone_s is not None and self._leaves(alone_s)):
                 break
             if quiet:
                 self._rest(stop, min(quiet, _POLL_S))

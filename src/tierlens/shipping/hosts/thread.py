@@ -160,6 +160,8 @@ class ShippingThread:
 
     def _take_lock(self) -> bool:
         with self._state:
+            if self._lock.lost:
+                self._lock.drop()
             if not self._lock.held:
                 create_directory(self._journal.directory)
                 if not self._lock.acquire():
@@ -191,7 +193,7 @@ class ShippingThread:
         self._shipper = shipper
         pause = _SOONEST_S
         try:
-            while not stop.is_set():
+            while not (stop.is_set() or self._lock.lost):
                 if handover.take_flush_wish(self._journal.directory):
                     shipper.hurry()
                 elif self._flushing:

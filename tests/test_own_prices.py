@@ -101,6 +101,9 @@ def test_a_batch_pays_the_share_that_was_negotiated(tmp_path: Path) -> None:
     whole, part = (on("2026-06-30", prices, share=share).cost["total_cost"] for share in (1.0, 0.5))
     assert part == pytest.approx(0.4 * whole)
 
+    assert on("2026-06-30", prices, share=0.55).cost["total_cost"] == pytest.approx(0.4 * 1.1 * whole)
+    assert on("2026-06-30", prices, share=1.1).cost["total_cost"] == pytest.approx(1.1 * whole)
+
     prices = book(tmp_path, FULL.replace("    batch: 0.4\n", ""))
     assert on("2026-06-30", prices, share=0.5).cost["total_cost"] == pytest.approx(0.5 * whole)
 

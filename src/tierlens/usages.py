@@ -20,3 +20,6 @@ PART_OF_INPUT: Final = (AUDIO_IN, IMAGE_IN)
 PART_OF_OUTPUT: Final = (AUDIO_OUT, IMAGE_OUT, REASONING)
 AUDIO: Final = (AUDIO_IN, AUDIO_OUT)
 FINER: Final = (*PART_OF_INPUT, *PART_OF_OUTPUT, SEARCHES)
+
+BATCH_SHARE: Final = 0.5
+"""The part of a published price that is paid in a batch."""

@@ -116,6 +116,15 @@ def test_a_stream_counts_its_cache_writes_as_the_same_call_unstreamed(capture: C
     assert read(streamed, keys.TOKEN_USAGE) == read(plain, keys.TOKEN_USAGE)
 
 
+def test_a_streams_speed_and_place_are_those_it_was_asked_for(capture: Capture, endpoint: ClaudeEndpoint) -> None:
+    dearer = claude(endpoint, model_kwargs={"speed": "fast"}).bind(inference_geo="us")
+    list(dearer.stream("Why?", capture.config()))
+    list(claude(endpoint).stream("Why?", capture.config()))
+    first, second = (call.attributes for call in calls(capture))
+    assert (first[keys.SERVICE_TIER], first[keys.PRICE_SHARE]) == ("fast", 1.1)
+    assert {keys.SERVICE_TIER, keys.PRICE_SHARE}.isdisjoint(second)
+
+
 def test_the_chat_stands_there_as_mlflow_renders_it(capture: Capture, endpoint: ClaudeEndpoint) -> None:
     asked = AIMessage("", tool_calls=[{"name": "share", "args": {"region": "Boston"}, "id": "c1"}])
     messages = [

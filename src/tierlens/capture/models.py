@@ -30,7 +30,7 @@ def describe(
         attributes[keys.MODEL] = str(model)
     attributes[keys.PROVIDER] = str(metadata.get("ls_provider") or said.provider or "unknown")
     attributes |= said.attributes
-    opened.asked = said.asked
+    opened.asked, opened.served = said.asked, said.service
     chat: list[dict[str, object]] = []
     blocks: list[object] = []
     for message in messages:
@@ -85,7 +85,7 @@ def end(opened: Open, result: Any) -> None:
     # Read from where pydantic keeps its fields: a completion's generation has no message, and asking costs 3 µs.
     replies = [fields(one).get("message") or one.text for several in result.generations for one in several]
     put_replies(opened, replies)
-    usage = _usage(replies, output, opened.caches_for_an_hour)
+    usage = _usage(replies, output, opened)
     if usage is _REMEMBERED:
         opened.attributes[keys.FROM_CACHE] = True
     elif usage is None and opened.policy.estimate_tokens:
@@ -113,13 +113,10 @@ def put_replies(opened: Open, replies: Iterable[object]) -> None:
     opened.attributes[keys.OUTPUTS] = payload.dumps({"choices": choices})
 
 
-def put_usage(opened: Open, usage: Usage | None, response_model: str | None, *, share: float = 1.0) -> None:
+def put_usage(opened: Open, usage: Usage | None, response_model: str | None) -> None:
     """Store tokens and speed; what was not counted is left out, not stored as 0.
 
     What the tokens cost is worked out behind the disk, from what is stored here.
-
-    Args:
-        share: the part of the published price that is paid, 0.5 in a batch.
     """
     attributes = opened.attributes
     if response_model and keys.MODEL not in attributes:
@@ -132,8 +129,8 @@ def put_usage(opened: Open, usage: Usage | None, response_model: str | None, *, 
             attributes[keys.FINER_USAGE] = orjson.dumps(finer).decode()
         if usage.tier:
             attributes[keys.SERVICE_TIER] = opened.service_tier = usage.tier
-        if share != 1.0:
-            attributes[keys.PRICE_SHARE] = opened.share = share
+        if usage.share != 1.0:
+            attributes[keys.PRICE_SHARE] = opened.share = usage.share
     if opened.first_token_ns:
         _put_speed(opened, usage.output if usage is not None else None)
 
@@ -145,16 +142,18 @@ def _put_speed(opened: Open, written: int | None) -> None:
         opened.attributes[keys.TOKENS_PER_S] = round(written / ((now - first) / 1e9), 2)
 
 
-def _usage(replies: Sequence[object], output: Mapping[str, Any], for_an_hour: bool) -> Usage | None:
+def _usage(replies: Sequence[object], output: Mapping[str, Any], opened: Open) -> Usage | None:
     for reply in replies:
         if metadata := (found := fields(reply)).get("usage_metadata"):
             # So LangChain marks what its own cache had: the tokens are those of the call that filled it.
             if metadata.get("total_cost") == 0:
                 return _REMEMBERED
             # Several candidates of one call each carry the whole call's usage.
-            usage = from_langchain(metadata, for_an_hour=for_an_hour)
+            usage = from_langchain(metadata, for_an_hour=opened.caches_for_an_hour)
             counts = (found.get("response_metadata") or NONE).get("usage")
-            return with_service(usage, counts) if isinstance(counts, dict) else usage
+            # Of a stream LangChain hands on no such counts: what was asked for has to do.
+            served = {**opened.served, **counts} if isinstance(counts, dict) else opened.served
+            return with_service(usage, served) if served else usage
     return from_llm_output(output)
 
 

@@ -20,6 +20,7 @@ from tierlens.capture.messages import tool_definition
 _APART: Final = frozenset({"messages", "system", "api_key", "anthropic_api_key", "extra_headers"})
 _NOT_PARAMETERS: Final = frozenset({"model", "model_name", "tools", "_type", "stream"})
 _LIMITS: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+_SERVICE: Final = ("speed", "inference_geo")
 _LONGEST: Final = 65_536
 _REMEMBERED: Final = 32
 
@@ -32,6 +33,7 @@ class Parameters:
         model, provider: "" where they do not say.
         asked: temperature and the most tokens it may write.
         cache_marks: what marks a tool, or the call as a whole, for caching.
+        service: what has a price of its own, by Anthropic's names.
         attributes: for the span of the call.
     """
 
@@ -39,6 +41,7 @@ class Parameters:
     provider: str
     asked: tuple[Any, Any]
     cache_marks: tuple[object, ...]
+    service: Mapping[str, str]
     attributes: Mapping[str, str]
 
 
@@ -60,8 +63,15 @@ def _read(encoded: bytes, private: bool) -> Parameters:
         str(found.get("_type") or ""),
         (found.get("temperature"), next(filter(None, map(found.get, _LIMITS)), None)),
         tuple(mark for one in marked if isinstance(one, dict) and (mark := one.get("cache_control"))),
+        _service(found),
         _attributes(found, tools, private),
     )
+
+
+def _service(found: Mapping[str, Any]) -> dict[str, str]:
+    extra = found.get("model_kwargs")
+    said = {**extra, **found} if isinstance(extra, dict) else found
+    return {name: word for name in _SERVICE if isinstance(word := said.get(name), str)}
 
 
 def _attributes(found: Mapping[str, Any], tools: Any, private: bool) -> dict[str, str]:

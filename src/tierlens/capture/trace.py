@@ -167,6 +167,7 @@ class Open:
         prompt: of a model call whose tokens may have to be estimated, what was asked.
         usage, share: of a model call, what was counted, as `spans.Call` has it, and the part of the price that is paid.
         service_tier: of a model call, where it has a price of its own.
+        served: of a model call, the speed and the place it asked for.
         calls: of an agent or a root, the model calls made in it, as `spans.Call` has them.
     """
 
@@ -197,6 +198,7 @@ class Open:
     usage: Mapping[str, int] = NONE
     share = 1.0
     service_tier = ""
+    served: Mapping[str, Any] = NONE
     prompt: Sequence[object] = ()
     calls: list[tuple[Any, ...]] | None = None
 

@@ -12,6 +12,9 @@ from tierlens.spans import NONE
 Counts = Mapping[str, Any]
 
 _AT_LIST_PRICE: Final = frozenset({None, "", "auto", "default", "standard", "standard_only", "batch"})
+# https://platform.claude.com/docs/en/about-claude/pricing#data-residency-pricing: on all tokens, the cache's too.
+_SHARE_BY_PLACE: Final[Mapping[Any, float]] = {"us": 1.1}
+_ANYWHERE: Final = frozenset({None, "", "global", "not_available"})
 
 
 class Usage(NamedTuple):
@@ -27,7 +30,8 @@ class Usage(NamedTuple):
         audio_in, image_in: parts of ``input``.
         audio_out, image_out: parts of ``output``.
         searches: web searches the provider made, which it bills beside tokens.
-        tier: of service, where that has a price of its own; else "".
+        tier: of service or of speed, where that has a price of its own; else "".
+        share: the part of the published price that is paid for tokens.
     """
 
     input: int | None = None
@@ -42,6 +46,7 @@ class Usage(NamedTuple):
     image_out: int | None = None
     searches: int | None = None
     tier: str = ""
+    share: float = 1.0
 
     def as_mlflow(self) -> dict[str, int]:
         """The mapping MLflow stores as ``mlflow.chat.tokenUsage``."""
@@ -148,11 +153,14 @@ def from_anthropic(usage: Any) -> Usage:
 
 def with_service(usage: Usage, counts: Mapping[str, Any]) -> Usage:
     """``usage`` with what Anthropic's own counts, which LangChain hands on beside its own, say of service."""
-    served, tier = counts.get("server_tool_use"), counts.get("service_tier")
-    if served is None and tier in _AT_LIST_PRICE:
+    served, tier, speed, place = map(counts.get, ("server_tool_use", "service_tier", "speed", "inference_geo"))
+    known = place in _ANYWHERE or place in _SHARE_BY_PLACE
+    dearer = [str(one) for one in (tier, speed, None if known else f"in {place}") if one not in _AT_LIST_PRICE]
+    share = round(_SHARE_BY_PLACE.get(place, 1.0) * (usages.BATCH_SHARE if tier == "batch" else 1.0), 4)
+    if served is None and not dearer and share == 1.0:
         return usage
     searches = fields(served).get("web_search_requests") or None
-    return usage._replace(searches=searches, tier=usage.tier if tier in _AT_LIST_PRICE else str(tier))
+    return usage._replace(searches=searches, tier=" ".join(dearer) or usage.tier, share=share)
 
 
 def from_llm_output(output: Mapping[str, Any]) -> Usage | None:

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import orjson
 
-from tierlens import keys
+from tierlens import keys, usages
 from tierlens.negotiated import Negotiated
 from tierlens.projection.paid import (
     ITSELF,
@@ -183,8 +183,8 @@ def load() -> None:
 
 
 def _cost(tariff: _Tariff, usage: Mapping[str, int], share: float) -> dict[str, float] | None:
-    if share != 1.0 and tariff.batch is not None:
-        share = tariff.batch
+    if share < 1.0 and tariff.batch is not None:
+        share *= tariff.batch / usages.BATCH_SHARE
     return tariff.rates.cost(usage, share)
 
 
@@ -215,7 +215,9 @@ def _published(provider: str, model: str, moment: dt.datetime, tier: str) -> Map
             found = vars(look(provider_id=provider_id).model_price)
             if not tier:
                 return found
-            of_tier = vars(look(provider_id=provider_id, price_context={"service_tier": tier}).model_price)
+            of_tier = vars(
+                look(provider_id=provider_id, price_context={"service_tier": tier, "speed": tier}).model_price
+            )
         except LookupError:
             continue
         return of_tier if of_tier != found else None

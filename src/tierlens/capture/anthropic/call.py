@@ -15,7 +15,6 @@ from tierlens.capture.shield import shielded
 from tierlens.capture.trace import Open
 from tierlens.capture.usage import from_anthropic
 
-BATCH_SHARE: Final = 0.5
 NAME: Final = "anthropic.messages"
 under_way: ContextVar[Call | None] = ContextVar("tierlens_anthropic_call", default=None)
 
@@ -140,6 +139,4 @@ def put_message(opened: Open, message: Mapping[str, Any]) -> None:
     """Put an Anthropic message, given by its fields, on the span of the call that brought it."""
     blocks = [fields(block) for block in message.get("content") or ()]
     models.put_replies(opened, [{"content": blocks, "stop_reason": message.get("stop_reason")}])
-    usage = fields(message.get("usage"))
-    share = BATCH_SHARE if usage.get("service_tier") == "batch" else 1.0
-    models.put_usage(opened, from_anthropic(usage), message.get("model"), share=share)
+    models.put_usage(opened, from_anthropic(message.get("usage")), message.get("model"))

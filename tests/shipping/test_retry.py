@@ -48,9 +48,14 @@ def test_pauses_grow_to_eight_seconds_and_no_further(failures: int, seed: int) -
     assert longest / 2 <= delay <= longest
 
 
-@given(wish=st.floats(0, 3_000), seed=st.integers())
+@given(wish=st.floats(0.25, 3_000), seed=st.integers())
 def test_the_servers_own_wish_is_kept_to_a_fifth(wish: float, seed: int) -> None:
     assert wish <= next_delay(3, random.Random(seed), wish) <= wish * 1.2
+
+
+@given(wish=st.floats(-3_000, 0.249), seed=st.integers())
+def test_a_wish_for_no_pause_is_none(wish: float, seed: int) -> None:
+    assert next_delay(3, random.Random(seed), wish) == next_delay(3, random.Random(seed))
 
 
 def test_an_absurd_wish_is_not_kept() -> None:

@@ -86,9 +86,10 @@ def next_delay(failures: int, rng: random.Random, wish_s: float | None = None) -
     """Seconds until the next try after so many failures in a row (1 is the first).
 
     Doubles from 0.25 s to 5 s, of which half is chance. The server's own wish is honoured to at most a fifth
-    more, and to at most an hour.
+    more, and to at most an hour. One for less than a quarter of a second is none: a date that is past by our clock,
+    say, would have us ask again without pause.
     """
-    if wish_s is not None:
-        return min(max(wish_s, 0.0), _LONGEST_WISH_S) * rng.uniform(1.0, 1.15)
+    if wish_s is not None and wish_s >= _FIRST_S:
+        return min(wish_s, _LONGEST_WISH_S) * rng.uniform(1.0, 1.15)
     longest = min(_LONGEST_S, _FIRST_S * 2.0 ** min(failures - 1, 16))
     return longest * rng.uniform(0.5, 1.0)

@@ -12,6 +12,7 @@ import orjson
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
+from langgraph.func import entrypoint, task
 from langgraph.graph import START, StateGraph
 from langgraph.types import Command, interrupt
 
@@ -121,6 +122,26 @@ def test_several_questions_at_once_are_all_told(capture: Capture) -> None:
     compiled.invoke(Command(resume={one.id: "yes" for one in paused["__interrupt__"]}), config(capture))
     assert [outcome(one) for one in roots(capture)] == ["interrupted", "resumed"]
     assert capture.outcomes("left") == capture.outcomes("right") == ["interrupted", "ok"]
+
+
+@pytest.mark.parametrize("way", ["invoke", "stream", "ainvoke", "astream"])
+async def test_a_question_of_a_task_is_told_once(capture: Capture, way: str) -> None:
+    @task
+    def approve(plan: str) -> str:
+        return str(interrupt({"approve": plan}))
+
+    @entrypoint(checkpointer=InMemorySaver())
+    async def aflow(plan: str) -> str:
+        return await approve(plan)
+
+    @entrypoint(checkpointer=InMemorySaver())
+    def flow(plan: str) -> str:
+        return approve(plan).result()
+
+    built: Any = aflow if way.startswith("a") else flow
+    await call(built, way, "move 20 %", config(capture))
+    told = [json.loads(str(span.attributes[keys.OUTCOME_DETAIL])) for span in capture.journal.spans.values()]
+    assert told == [{"approve": "move 20 %"}] * 3
 
 
 def test_a_pause_inside_a_subgraph_pauses_all_that_encloses_it(capture: Capture) -> None:

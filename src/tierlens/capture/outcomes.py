@@ -85,7 +85,8 @@ def asked(error: BaseException) -> object:
 def _values(interrupts: object) -> object:
     if not isinstance(interrupts, list | tuple):
         return interrupts
-    values = [getattr(one, "value", one) for one in interrupts]
+    # What a task asks, the entrypoint that waits for it raises again; a ``NodeInterrupt`` has no id of its own.
+    values = [getattr(one, "value", one) for one in {id(one): one for one in interrupts}.values()]
     return values[0] if len(values) == 1 else values
 
 

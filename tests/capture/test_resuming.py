@@ -12,8 +12,10 @@ import orjson
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
+from langgraph.errors import GraphDrained
 from langgraph.func import entrypoint, task
 from langgraph.graph import START, StateGraph
+from langgraph.runtime import Runtime
 from langgraph.types import Command, interrupt
 
 from tests.capture import journalled
@@ -142,6 +144,30 @@ async def test_a_question_of_a_task_is_told_once(capture: Capture, way: str) -> 
     await call(built, way, "move 20 %", config(capture))
     told = [json.loads(str(span.attributes[keys.OUTCOME_DETAIL])) for span in capture.journal.spans.values()]
     assert told == [{"approve": "move 20 %"}] * 3
+
+
+@pytest.mark.parametrize("way", ["invoke", "stream", "ainvoke", "astream"])
+@pytest.mark.parametrize("nested", [False, True])
+async def test_a_graph_that_is_drained_pauses_and_says_why(capture: Capture, way: str, nested: bool) -> None:
+    def stop(state: State, runtime: Runtime[None]) -> State:
+        if runtime.control is not None:
+            runtime.control.request_drain("SIGTERM")
+        return {"notes": ["stopped"]}
+
+    built: Any = graph(stop=stop, done=done)
+    if nested:
+        built = graph(plan=lambda state: {"notes": ["planned"]}, sub=built.compile(name="inner"))
+    built = built.compile(name="outer", checkpointer=InMemorySaver())
+    with pytest.raises(GraphDrained):
+        await call(built, way, QUESTION, config(capture))
+    await call(built, way, None, config(capture))
+    first, second = roots(capture)
+    assert (outcome(first), outcome(second)) == ("interrupted", "resumed")
+    assert first.attributes[keys.OUTCOME_DETAIL] == "SIGTERM"
+    assert second.attributes[keys.RESUMED_FROM] == f"tr-{first.trace_id}"
+    assert {span.status for span in capture.journal.spans.values()} == {"OK"}
+    assert keys.OUTPUTS not in first.attributes
+    assert not [*(capture.folder / "paused").iterdir()]
 
 
 def test_a_pause_inside_a_subgraph_pauses_all_that_encloses_it(capture: Capture) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
-from langgraph.errors import NodeTimeoutError
+from langgraph.errors import GraphInterrupt, NodeTimeoutError
 
 from tierlens import keys
 from tierlens.capture import contents, outcomes, payload, privacy, timeouts
@@ -211,7 +211,7 @@ def _put_failure(recorder: Recorder, opened: Open, error: BaseException, outcome
 
 def _put_carried(recorder: Recorder, opened: Open, error: BaseException, outcome: Outcome) -> None:
     """What control flow carries away by raising it is what the run put out: a question, or a state update."""
-    if outcome.word == outcomes.INTERRUPTED and outcome.detail and opened.policy.log_prompts:
+    if isinstance(error, GraphInterrupt) and outcome.detail and opened.policy.log_prompts:
         opened.attributes[keys.OUTPUTS] = payload.dumps({"interrupt": outcomes.asked(error)})
     elif outcome.word == outcomes.HANDED_OFF and error.args:
         contents.put_outputs(recorder, opened, error.args[0])

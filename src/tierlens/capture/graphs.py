@@ -61,6 +61,15 @@ def is_edited() -> bool:
     return (getattr(loop, "checkpoint_metadata", None) or NONE).get("source") == "update"
 
 
+def drained_at(error: BaseException) -> str:
+    """The checkpoint from which the graph run that ``error`` has drained can go on, "" where there is none, found in the
+    run's own frame, which caught it: no callback is told of such a pause."""
+    if error.__traceback__ is None:
+        return ""
+    loop = error.__traceback__.tb_frame.f_locals.get("loop")
+    return str(loop.checkpoint["id"]) if has(loop, "checkpoint") and loop.checkpointer is not None else ""
+
+
 def _callers(most: int = FRAMES) -> Iterator[FrameType]:
     frame = sys._getframe(2).f_back
     for _ in range(most):

@@ -8,7 +8,7 @@ from typing import Final
 
 import orjson
 from langgraph.constants import END
-from langgraph.errors import GraphBubbleUp, GraphInterrupt, ParentCommand
+from langgraph.errors import GraphBubbleUp, GraphDrained, GraphInterrupt, ParentCommand
 
 from tierlens.capture import payload, stacks
 from tierlens.spans import Event, Status
@@ -44,6 +44,8 @@ def of_exception(error: BaseException) -> Outcome:
         return Outcome(INTERRUPTED, interrupt_payload(error.args[0] if error.args else ()))
     if isinstance(error, ParentCommand):
         return Outcome(HANDED_OFF, goal(error.args[0] if error.args else None))
+    if isinstance(error, GraphDrained):
+        return Outcome(INTERRUPTED, payload.text(str(error.reason), 4_096))
     if isinstance(error, GraphBubbleUp):
         return Outcome(INTERRUPTED)
     if isinstance(error, GeneratorExit):

@@ -44,7 +44,7 @@ def _claude(capture: Capture, case: Case) -> None:
     message = _added(case.payload) if case.via == "anthropic.stream" else case.payload
     opened = capture.recorder.start(object(), "anthropic.messages", "CHAT_MODEL", parent=None, context=Context())
     models.describe(opened, [], {"model": case.model}, {"ls_provider": case.provider})
-    put_message(opened, message)
+    put_message(capture.recorder, opened, message)
     capture.recorder.finish(opened, FINE)
 
 

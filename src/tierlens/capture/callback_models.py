@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from tierlens.capture import chains, models, outcomes
+from tierlens.capture import beside, chains, models, outcomes
 from tierlens.capture.callback_runs import RunCallbacks, name_of
 from tierlens.capture.shield import shielded
 from tierlens.spans import NONE
@@ -97,6 +97,7 @@ class ModelCallbacks(RunCallbacks):
             if opened := self._recorder.running(run_id.int):
                 try:
                     models.end(opened, response)
+                    beside.record(self._recorder, opened, models.anthropics_counts(response))
                 finally:
                     self._recorder.finish(opened, outcomes.FINE)
         except Exception as error:

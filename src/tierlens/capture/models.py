@@ -157,6 +157,15 @@ def _usage(replies: Sequence[object], output: Mapping[str, Any], opened: Open) -
     return from_llm_output(output)
 
 
+def anthropics_counts(result: Any) -> Mapping[str, Any]:
+    """Anthropic's own usage, which LangChain hands on beside its own; empty where there is none."""
+    for several in result.generations[:1]:
+        for one in several[:1]:
+            metadata = fields(fields(one).get("message")).get("response_metadata") or NONE
+            return fields(metadata.get("usage"))
+    return NONE
+
+
 def _response_model(replies: Sequence[object], output: Mapping[str, Any]) -> str | None:
     for reply in replies:
         metadata = fields(reply).get("response_metadata") or NONE

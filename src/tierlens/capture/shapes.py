@@ -24,6 +24,12 @@ def fields(value: object) -> Mapping[str, Any]:
     return value.__dict__ if kind.__dictoffset__ else NONE
 
 
+def all_fields(value: object) -> Mapping[str, Any]:
+    """As ``fields``, with those that a pydantic object was given beside its own: an older client knows fewer."""
+    own, extra = fields(value), getattr(value, "__pydantic_extra__", None)
+    return {**own, **extra} if extra else own
+
+
 def has(value: object, name: str) -> bool:
     """Whether ``value`` has this attribute, by its class or as a field of its own.
 

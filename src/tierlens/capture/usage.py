@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from tierlens import usages
-from tierlens.capture.shapes import fields
+from tierlens.capture.shapes import all_fields, fields
 from tierlens.spans import NONE
 
 Counts = Mapping[str, Any]
@@ -133,7 +133,7 @@ def from_anthropic(usage: Any) -> Usage:
     The split of cache writes by lifetime comes with a stream's first event only; what the total has grown by
     since then (server tools make further model calls) counts as written for five minutes.
     """
-    counts = fields(usage)
+    counts = all_fields(usage)
     read, written = counts.get("cache_read_input_tokens"), counts.get("cache_creation_input_tokens")
     split = fields(counts.get("cache_creation"))
     five, hour = split.get("ephemeral_5m_input_tokens"), split.get("ephemeral_1h_input_tokens")

@@ -101,7 +101,7 @@ class Results:
             keys.PROVIDER: self._provider,
         }
         if message := fields(result.get("message")):
-            put_message(opened, message)
+            put_message(self._recorder, opened, message)
 
     def exhausted(self) -> None:
         self._end(FINE)

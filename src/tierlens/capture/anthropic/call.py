@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from typing import Any, ClassVar, Final
 
 from tierlens import keys
-from tierlens.capture import chains, models, outcomes
+from tierlens.capture import beside, chains, models, outcomes
 from tierlens.capture.outcomes import FINE, Outcome
 from tierlens.capture.recorder import Recorder
 from tierlens.capture.shapes import fields
@@ -132,11 +132,12 @@ class Call:
 
     def answer(self, answer: Mapping[str, Any]) -> None:
         """Put on the span what was answered."""
-        put_message(self.opened, answer)
+        put_message(self.recorder, self.opened, answer)
 
 
-def put_message(opened: Open, message: Mapping[str, Any]) -> None:
+def put_message(recorder: Recorder, opened: Open, message: Mapping[str, Any]) -> None:
     """Put an Anthropic message, given by its fields, on the span of the call that brought it."""
     blocks = [fields(block) for block in message.get("content") or ()]
     models.put_replies(opened, [{"content": blocks, "stop_reason": message.get("stop_reason")}])
     models.put_usage(opened, from_anthropic(message.get("usage")), message.get("model"))
+    beside.record(recorder, opened, message.get("usage"))

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from tierlens.capture.shapes import fields
+from tierlens.capture.shapes import all_fields, fields
 
 _TEXT_OF_DELTA: Final = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
 _TEXT_OF_BLOCK: Final = {"text": "text", "thinking": "thinking"}
@@ -65,7 +65,7 @@ class Reply:
 
     def _count(self, usage: object) -> None:
         """Later counts are totals, not additions; what a later event leaves out stands as it was."""
-        self._usage.update((name, count) for name, count in fields(usage).items() if count is not None)
+        self._usage.update((name, count) for name, count in all_fields(usage).items() if count is not None)
 
     def message(self) -> dict[str, Any]:
         """The message so far, as the API gives it when asked without streaming; a tool's input is JSON text."""

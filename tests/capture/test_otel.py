@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import anthropic
 import pytest
 from opentelemetry import trace as otel
 from opentelemetry.sdk.trace import TracerProvider
@@ -21,17 +22,31 @@ from tests.capture.graphs import State, graph, model
 from tierlens import keys, span
 from tierlens.capture import active
 from tierlens.capture.otel import Bridge, span_processor
+from tierlens.capture.wrapping import wrap
 from tierlens.policy import AgentPolicy, Keep, Policies
+from tierlens.testing import ClaudeEndpoint
 
 QUESTION = {"question": "Why?"}
+REQUEST: Any = {"model": "claude-sonnet-4-6", "max_tokens": 99, "messages": [{"role": "user", "content": "Why?"}]}
 
 
 @pytest.fixture
-def tracer() -> Iterator[Tracer]:
-    provider = TracerProvider()
-    provider.add_span_processor(span_processor())
-    yield provider.get_tracer("library", "1.2")
-    provider.shutdown()
+def provider() -> Iterator[TracerProvider]:
+    started = TracerProvider()
+    started.add_span_processor(span_processor())
+    yield started
+    started.shutdown()
+
+
+@pytest.fixture
+def tracer(provider: TracerProvider) -> Tracer:
+    return provider.get_tracer("library", "1.2")
+
+
+@pytest.fixture
+def claude() -> Iterator[ClaudeEndpoint]:
+    with ClaudeEndpoint() as started:
+        yield started
 
 
 def run(capture: Capture, node: Any, **more: Any) -> Any:
@@ -228,6 +243,14 @@ def test_a_model_call_brings_what_it_says_of_thinking_and_sound(capture: Capture
     assert stored == {"reasoning.output_tokens": 60, "audio.input_tokens": 0}
 
 
+def test_of_what_was_cached_it_tells_which_is_for_an_hour(capture: Capture, tracer: Tracer) -> None:
+    hour = {"anthropic.usage.cache_creation.ephemeral_1h_input_tokens": 60, "gen_ai.usage.cache_write.input_tokens": 90}
+    span("outer")(lambda: tracer.start_span("chat", attributes=CHAT | hour).end())()
+    stored = json.loads(str(capture.journal.named("chat").attributes[keys.TOKEN_USAGE]))
+    assert stored["cache_creation_input_tokens"] == 90
+    assert stored["cache_creation_input_tokens_above_1hr"] == 60
+
+
 def test_tokens_that_a_model_span_of_ours_counts_are_not_counted_twice(capture: Capture, tracer: Tracer) -> None:
     class Instrumented(type(model("x"))):  # type: ignore[misc]  # the class is the fixture's own
         def _generate(self, *args: Any, **kwargs: Any) -> Any:
@@ -238,7 +261,38 @@ def test_tokens_that_a_model_span_of_ours_counts_are_not_counted_twice(capture: 
     run(capture, lambda state: {"notes": [llm.invoke("x").text]})
     counted = [one for one in capture.journal.spans.values() if keys.TOKEN_USAGE in one.attributes]
     assert [one.name for one in counted] == ["Instrumented"]
-    assert not [name for name in capture.journal.named("chat").attributes if "usage" in name]
+    again = capture.journal.named("chat").attributes
+    assert not [name for name in again if "usage" in name]
+    # No second call, either: it would be one whose tokens nobody reported.
+    assert (again[keys.SPAN_TYPE], keys.MODEL in again) == ("TASK", False)
+
+
+async def test_calls_that_claudes_own_client_tells_of_too_are_counted_once(
+    capture: Capture, claude: ClaudeEndpoint, provider: TracerProvider
+) -> None:
+    telling: Any = {"base_url": claude.base_url, "api_key": "offline", "open_telemetry": {"tracer_provider": provider}}
+    try:
+        client, other = wrap(anthropic.Anthropic(**telling)), wrap(anthropic.AsyncAnthropic(**telling))
+    except TypeError:
+        pytest.skip("this version of anthropic has no spans of its own")
+
+    async def ask(state: State) -> State:
+        client.messages.create(**REQUEST)
+        with client.messages.stream(**REQUEST) as stream:
+            stream.until_done()
+        next(client.messages.create(**REQUEST, stream=True))
+        await other.messages.create(**REQUEST)
+        return {"notes": []}
+
+    await graph(ask=ask).compile().ainvoke(QUESTION, capture.config())
+    spans = capture.journal.spans.values()
+    calls = [one for one in spans if one.attributes[keys.SPAN_TYPE] == "CHAT_MODEL"]
+    assert [one.name for one in calls] == ["anthropic.messages"] * 4
+    assert sum(one.name == "anthropic.messages.create" for one in spans) == 4
+    assert (
+        sum(json.loads(str(one.attributes[keys.TOKEN_USAGE]))["input_tokens"] for one in calls)
+        == (claude.ledger()["totals"]["all_input_tokens"])
+    )
 
 
 def test_private_text_stays_out(capture_with: Any, tracer: Tracer) -> None:

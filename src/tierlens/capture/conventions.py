@@ -43,6 +43,8 @@ _CACHE_WRITE: Final = (
     "gen_ai.usage.cache_creation_input_tokens",
     "llm.token_count.prompt_details.cache_write",
 )
+# Claude's own client tells it beside the sum of all writes.
+_CACHE_WRITE_1H: Final = ("anthropic.usage.cache_creation.ephemeral_1h_input_tokens",)
 _REASONING: Final = (
     "gen_ai.usage.reasoning.output_tokens",
     "gen_ai.usage.reasoning_tokens",
@@ -105,11 +107,13 @@ def span_type(attributes: Attributes) -> str | None:
 
 def usage(attributes: Attributes) -> Usage | None:
     """Tokens of a model call, or None where the span counts none."""
+    written, hour = _count(attributes, _CACHE_WRITE), _count(attributes, _CACHE_WRITE_1H)
     counted = Usage(
         input=_count(attributes, _INPUT),
         output=_count(attributes, _OUTPUT),
         cache_read=_count(attributes, _CACHE_READ),
-        cache_write_5m=_count(attributes, _CACHE_WRITE),
+        cache_write_5m=None if written is None else max(written - (hour or 0), 0),
+        cache_write_1h=hour,
         reasoning=_count(attributes, _REASONING),
         audio_in=_count(attributes, _AUDIO_IN),
         audio_out=_count(attributes, _AUDIO_OUT),

@@ -148,13 +148,13 @@ def _attributes(opened: Open, span: ReadableSpan, private: bool) -> dict[str, At
 
 
 def _with_usage(attributes: dict[str, AttributeValue], opened: Open) -> dict[str, AttributeValue]:
-    """Model and tokens as MLflow stores them; no tokens where a span of ours counts the same call's."""
+    """Model and tokens as MLflow stores them; where a span of ours has the same call, this is no second one."""
     model, provider = conventions.model(attributes), conventions.provider(attributes)
+    if _is_counted(opened, model or ""):
+        return {**conventions.without_usage(attributes), keys.SPAN_TYPE: "TASK"}
     if model:
         attributes.setdefault(keys.MODEL, model)
     attributes.setdefault(keys.PROVIDER, provider or "unknown")
-    if _is_counted(opened, model or ""):
-        return conventions.without_usage(attributes)
     if (usage := conventions.usage(attributes)) is not None:
         attributes.setdefault(keys.TOKEN_USAGE, payload.dumps(usage.as_mlflow()))
         if finer := usage.finer():

@@ -62,11 +62,12 @@ def is_edited() -> bool:
 
 
 def drained_at(error: BaseException) -> str:
-    """The checkpoint from which the graph run that ``error`` has drained can go on, "" where there is none, found in the
-    run's own frame, which caught it: no callback is told of such a pause."""
-    if error.__traceback__ is None:
-        return ""
-    loop = error.__traceback__.tb_frame.f_locals.get("loop")
+    """The checkpoint from which the graph run that ``error`` has drained can go on, "" where there is none.
+
+    No callback is told of such a pause; the frame of the run itself, which has caught the error, knows.
+    """
+    known = error.__traceback__.tb_frame.f_locals if error.__traceback__ is not None else NONE
+    loop: Any = known.get("loop")
     return str(loop.checkpoint["id"]) if has(loop, "checkpoint") and loop.checkpointer is not None else ""
 
 

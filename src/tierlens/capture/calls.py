@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from types import TracebackType
 from typing import Any
 
 from tierlens.capture import chains, contents, rag
+from tierlens.capture.current import enclosing
 from tierlens.capture.outcomes import ERROR, FINE, Outcome
 from tierlens.capture.places import here
 from tierlens.capture.recorder import Recorder
@@ -16,9 +18,12 @@ MAX_YIELDED = 1_000
 
 
 class Call:
-    """A decorated call under way. None of its methods raises, whatever the arguments and results are."""
+    """A decorated call under way. None of its methods raises, whatever the arguments and results are.
 
-    __slots__ = ("_items", "_recorder", "opened")
+    Code in a ``with`` block of it belongs to its span, which what the block raises ends.
+    """
+
+    __slots__ = ("_items", "_recorder", "_token", "opened")
 
     def __init__(self, recorder: Recorder, opened: Open) -> None:
         self._recorder = recorder
@@ -43,6 +48,16 @@ class Call:
         except Exception as error:
             recorder.shield.report(f"opening the span of {name}", error)
             return None
+
+    def __enter__(self) -> None:
+        self._token = enclosing.set(self.opened)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        enclosing.reset(self._token)
+        if error is not None:
+            self.raised(error)
 
     def returned(self, result: Any) -> None:
         self._guard(lambda: chains.end(self._recorder, self.opened, result), FINE)

@@ -85,12 +85,8 @@ def _reranking(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> I
     if call is None:
         yield None
         return
-    try:
-        with current.inside(call.opened):
-            yield call
-    except BaseException as error:
-        call.raised(error)
-        raise
+    with call:
+        yield call
 
 
 def _is_compressing(recorder: Recorder, name: str) -> bool:

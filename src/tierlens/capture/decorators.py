@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from typing import Any, Literal, ParamSpec, TypeVar, cast, overload
 
 from tierlens.capture import active
@@ -17,7 +17,8 @@ from tierlens.capture.current import inside
 P = ParamSpec("P")
 R = TypeVar("R")
 Kind = Literal["AGENT", "CHAIN", "TOOL", "RETRIEVER", "RERANKER"]
-Function = Callable[P, R]
+Start = Callable[[tuple[Any, ...], Mapping[str, Any]], Call | None]
+"""Opens the span of a call with these arguments; None where nothing records."""
 
 
 class Decorator:
@@ -56,14 +57,21 @@ def _name(target: Any) -> str:
 def _wrapped(function: Callable[..., Any], kind: Kind, name: str) -> Callable[..., Any]:
     if isinstance(function, staticmethod | classmethod):
         return cast("Callable[..., Any]", type(function)(_wrapped(function.__func__, kind, name)))
+    signature = _signature(function)
+
+    def start(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call | None:
+        return Call.start(active.recorder(), kind, name, signature, args, kwargs)
+
     runs = function if inspect.isroutine(function) or isinstance(function, functools.partial) else _call_of(function)
     if inspect.isasyncgenfunction(runs):
-        return _async_generator(function, kind, name)
-    if inspect.isgeneratorfunction(runs):
-        return _generator(function, kind, name)
-    if inspect.iscoroutinefunction(runs):
-        return _coroutine(function, kind, name)
-    return _plain(function, kind, name)
+        wrapper = _async_generator(function, start)
+    elif inspect.isgeneratorfunction(runs):
+        wrapper = _generator(function, start)
+    elif inspect.iscoroutinefunction(runs):
+        wrapper = _coroutine(function, start)
+    else:
+        wrapper = _plain(function, start)
+    return functools.wraps(function)(wrapper)
 
 
 def _call_of(instance: Callable[..., Any]) -> Callable[..., Any]:
@@ -78,56 +86,35 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
         return None
 
 
-def _plain(function: Callable[..., Any], kind: Kind, name: str) -> Callable[..., Any]:
-    signature = _signature(function)
-
-    @functools.wraps(function)
+def _plain(function: Callable[..., Any], start: Start) -> Callable[..., Any]:
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        call = Call.start(active.recorder(), kind, name, signature, args, kwargs)
-        if call is None:
+        if (call := start(args, kwargs)) is None:
             return function(*args, **kwargs)
-        try:
-            with inside(call.opened):
-                result = function(*args, **kwargs)
-        except BaseException as error:
-            call.raised(error)
-            raise
+        with call:
+            result = function(*args, **kwargs)
         call.returned(result)
         return result
 
     return wrapper
 
 
-def _coroutine(function: Callable[..., Any], kind: Kind, name: str) -> Callable[..., Any]:
-    signature = _signature(function)
-
-    @functools.wraps(function)
+def _coroutine(function: Callable[..., Any], start: Start) -> Callable[..., Any]:
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
-        call = Call.start(active.recorder(), kind, name, signature, args, kwargs)
-        if call is None:
+        if (call := start(args, kwargs)) is None:
             return await function(*args, **kwargs)
-        try:
-            with inside(call.opened):
-                result = await function(*args, **kwargs)
-        except BaseException as error:
-            call.raised(error)
-            raise
+        with call:
+            result = await function(*args, **kwargs)
         call.returned(result)
         return result
 
     return wrapper
 
 
-def _generator(function: Callable[..., Any], kind: Kind, name: str) -> Callable[..., Any]:
-    signature = _signature(function)
-
-    @functools.wraps(function)
+def _generator(function: Callable[..., Any], start: Start) -> Callable[..., Any]:
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        call = Call.start(active.recorder(), kind, name, signature, args, kwargs)
+        call = start(args, kwargs)
         inner = function(*args, **kwargs)
-        if call is None:
-            return (yield from inner)
-        return (yield from _driven(inner, call))
+        return (yield from inner if call is None else _driven(inner, call))
 
     return wrapper
 
@@ -154,12 +141,9 @@ def _driven(inner: Generator[Any, Any, Any], call: Call) -> Generator[Any, Any, 
             thrown = error
 
 
-def _async_generator(function: Callable[..., Any], kind: Kind, name: str) -> Callable[..., Any]:
-    signature = _signature(function)
-
-    @functools.wraps(function)
+def _async_generator(function: Callable[..., Any], start: Start) -> Callable[..., Any]:
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        call = Call.start(active.recorder(), kind, name, signature, args, kwargs)
+        call = start(args, kwargs)
         inner = function(*args, **kwargs)
         sent: Any = None
         thrown: BaseException | None = None

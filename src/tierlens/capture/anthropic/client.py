@@ -153,28 +153,28 @@ def _watch_results(recorder: Recorder, own: Any, options: Any, place: Place, res
 
 def _try(request: Any, call_next: Callable[[Any], Any]) -> Any:
     """Middleware, run by the client once a try, whose request is then as it will be sent."""
-    call = under_way.get()
-    if call is None:
+    if (call := under_way.get()) is None:
         return call_next(request)
-    call.trying(request.json)
-    try:
+    with _one_try(call, request):
         response = call_next(request)
-    except BaseException as error:
-        call.missed(error)
-        raise
     call.got(response)
     return response
 
 
 async def _async_try(request: Any, call_next: Callable[[Any], Awaitable[Any]]) -> Any:
-    call = under_way.get()
-    if call is None:
+    if (call := under_way.get()) is None:
         return await call_next(request)
+    with _one_try(call, request):
+        response = await call_next(request)
+    call.got(response)
+    return response
+
+
+@contextmanager
+def _one_try(call: Call, request: Any) -> Iterator[None]:
     call.trying(request.json)
     try:
-        response = await call_next(request)
+        yield
     except BaseException as error:
         call.missed(error)
         raise
-    call.got(response)
-    return response

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import contextlib
+import sqlite3
+
 import pytest
 
 from tests.sinks.traces import COST, TOKENS, agent_trace, batch, below
@@ -10,6 +13,7 @@ from tierlens.negotiated import Negotiated
 from tierlens.projection.prices import PriceBook
 from tierlens.sinks.base import Attached
 from tierlens.sinks.databases import artifact_root
+from tierlens.sinks.erasing import StoreErasing
 from tierlens.sinks.mlflow_store import MlflowStoreSink
 from tierlens.spans import Artifact
 
@@ -175,3 +179,19 @@ def test_no_trace_lands_in_another_brands_experiment_where_the_database_was_repl
     stored = SqlAlchemyStore(f"sqlite:///{file}", str(tmp_path))
     wanted = stored.get_experiment_by_name(f"{experiment}/A")
     assert stored.get_trace_info(f"tr-{hers.id}").experiment_id == (wanted and wanted.experiment_id)
+
+
+def test_what_is_to_be_erased_is_found_however_many_experiments_there_are(tmp_path):
+    uri, trace = f"sqlite:///{tmp_path}/mlflow.db", agent_trace()
+    with contextlib.closing(MlflowStoreSink(uri)) as sink:
+        sink.send(batch("tierlens/Kisqali", *trace.spans))
+    with contextlib.closing(sqlite3.connect(tmp_path / "mlflow.db")) as database, database:
+        # MLflow gives out a thousand at a time, the newest first.
+        database.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1000 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) "
+            "INSERT INTO experiments (experiment_id, name, lifecycle_stage, creation_time) "
+            "SELECT i, 'brand ' || i, 'active', 4102444800000 FROM n"
+        )
+
+    with contextlib.closing(StoreErasing(uri, made=False)) as stored:
+        assert [info["trace_id"] for info in stored.traces_where("")] == [f"tr-{trace.id}"]

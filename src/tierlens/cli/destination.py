@@ -26,9 +26,10 @@ from tierlens.sinks.credentials import Credentials
 from tierlens.sinks.databases import is_empty, shown, sqlite_file, tables_of
 from tierlens.sinks.mends import mend_of
 from tierlens.sinks.mlflow_http import RestBackend
-from tierlens.sinks.mlflow_store import StoreBackend, as_answers
+from tierlens.sinks.mlflow_store import StoreBackend
 from tierlens.sinks.opening import with_path
 from tierlens.sinks.otlp import parse_headers
+from tierlens.sinks.store import as_answers
 
 _OLDEST: Final = (3, 17)
 _START: Final = "start it (`tierlens up`), or set MLFLOW_TRACKING_URI; spans wait in the journal meanwhile"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import httpx
 
@@ -16,8 +16,8 @@ from tierlens.sinks.answers import verdict
 from tierlens.sinks.channel import Channel
 from tierlens.sinks.configured import credentials_for
 from tierlens.sinks.databases import is_database, must_answer, shown
-from tierlens.sinks.mlflow_store import as_answers
 from tierlens.sinks.opening import open_sink
+from tierlens.sinks.store import as_answers
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -102,14 +102,3 @@ def asking(uri: str) -> Iterator[None]:
     except (MlflowException, SQLAlchemyError, OSError) as error:
         said = (str(error) or type(error).__name__).splitlines()[0][:_LONGEST]
         raise TierlensError(f"MLflow at {shown(uri)} cannot be asked: {said}") from error
-
-
-def pages(search: Callable[..., Any], **arguments: Any) -> Iterator[Any]:
-    """Whatever one of the client's searches finds, of all its pages."""
-    token = None
-    while True:
-        page = search(**arguments, page_token=token)
-        yield from page
-        token = page.token
-        if not token:
-            return

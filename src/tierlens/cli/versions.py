@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from tierlens import keys
-from tierlens.cli.tracking import asking, client_for, pages
+from tierlens.cli.tracking import asking, client_for
 from tierlens.projection.runs import APP, MODE, MODEL, yaml_of
 from tierlens.settings import Settings
+from tierlens.sinks.store import pages
 
 RESTORED: Final = "tierlens.restored"
 _EXPERIMENTS: Final = 1_000

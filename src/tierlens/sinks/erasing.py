@@ -16,9 +16,10 @@ from tierlens.sinks.channel import Channel
 from tierlens.sinks.configured import credentials_for
 from tierlens.sinks.mlflow import accepted
 from tierlens.sinks.mlflow_http import RestBackend
-from tierlens.sinks.mlflow_store import StoreBackend, as_answers
+from tierlens.sinks.mlflow_store import StoreBackend
 from tierlens.sinks.opening import open_sink
-from tierlens.sinks.rest import Json, many, places
+from tierlens.sinks.rest import LONGEST, PAGE, Json, many
+from tierlens.sinks.store import as_answers
 from tierlens.spans import mlflow_id, trace_id_from
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ _METADATA: Final = {"user": "mlflow.trace.user", "session": "mlflow.trace.sessio
 _LOCATION: Final = "mlflow.artifactLocation"
 _RUN_OF: Final = "tierlens.trace"
 _PERSONAL: Final = (keys.SESSION, keys.USER, keys.OUTCOME_DETAIL, "label.")
-_PAGE: Final = 500
-_LONGEST: Final = 64 * 1024 * 1024
 
 
 class InvocationRun(NamedTuple):
@@ -136,7 +135,7 @@ class StoredTraces:
         if not self._backend.runs_where(f"tags.`{MODE}` = 'per_invocation'", 1):
             return []
         wanted = (f"tags.`{_RUN_OF}` = '{trace_id}'" for trace_id in trace_ids)
-        return [run for one in wanted for run in self._backend.runs_where(one, _PAGE)]
+        return [run for one in wanted for run in self._backend.runs_where(one, PAGE)]
 
     def _delete_files(self, location: str) -> bool:
         try:
@@ -161,14 +160,9 @@ def condition(subject: Subject) -> str:
 class RestErasing(RestBackend):
     """As ``ErasingBackend`` has it, over MLflow's REST API."""
 
-    def trace_infos(self, trace_ids: Sequence[str]) -> Sequence[Json]:
-        body = {"trace_ids": list(trace_ids)}
-        return self._ask("/api/3.0/mlflow/traces/batchGetInfos", body).objects("trace_infos")
-
     def traces_where(self, condition: str) -> Iterator[Json]:
         for some in self._everywhere():
-            body: Json = {"locations": places(some), "filter": condition, "max_results": _PAGE}
-            yield from self._pages("/api/3.0/mlflow/traces/search", body, "traces", limit=_LONGEST)
+            yield from self._search_traces(some, condition)
 
     def runs_where(self, condition: str, limit: int) -> list[InvocationRun]:
         found: list[InvocationRun] = []
@@ -195,10 +189,10 @@ class RestErasing(RestBackend):
 
     def _everywhere(self) -> Iterator[list[str]]:
         """All experiments, deleted ones too."""
-        return many(list(self._experiments("ALL", limit=_LONGEST)))
+        return many(list(self._experiments("ALL", limit=LONGEST)))
 
     def _ask(self, path: str, body: Json) -> Answer:
-        return accepted(self._post(path, body, limit=_LONGEST))
+        return accepted(self._post(path, body, limit=LONGEST))
 
 
 class StoreErasing(StoreBackend):
@@ -206,23 +200,14 @@ class StoreErasing(StoreBackend):
 
     def traces_where(self, condition: str) -> list[Json]:
         with as_answers():
-            found: list[Json] = []
-            for some in many(self._all_experiments()):
-                page: str | None = None
-                while True:
-                    infos, page = self._store.search_traces(
-                        experiment_ids=some, filter_string=condition, max_results=_PAGE, page_token=page
-                    )
-                    found += [info.to_dict() for info in infos]
-                    if not page:
-                        break
-            return found
+            everywhere = many(self._experiments(deleted=True))
+            return [info for some in everywhere for info in self._search_traces(some, condition)]
 
     def runs_where(self, condition: str, limit: int) -> list[InvocationRun]:
         with as_answers():
             from mlflow.entities import ViewType
 
-            runs = self._store.search_runs(self._all_experiments(), condition, ViewType.ACTIVE_ONLY, limit)
+            runs = self._store.search_runs(self._experiments(deleted=True), condition, ViewType.ACTIVE_ONLY, limit)
             return [InvocationRun(run.info.run_id, run.info.artifact_uri, tuple(run.data.tags)) for run in runs]
 
     def delete_traces(self, experiment_id: str, trace_ids: Sequence[str]) -> int:
@@ -241,11 +226,6 @@ class StoreErasing(StoreBackend):
     def untag_run(self, run_id: str, key: str) -> None:
         with as_answers():
             self._store.delete_tag(run_id, key)
-
-    def _all_experiments(self) -> list[str]:
-        from mlflow.entities import ViewType
-
-        return [str(one.experiment_id) for one in self._store.search_experiments(view_type=ViewType.ALL)]
 
 
 def _is_personal(tag: str) -> bool:

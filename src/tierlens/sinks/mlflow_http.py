@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+import itertools
 from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, Final
@@ -19,14 +19,12 @@ from tierlens.sinks.channel import DEFAULT_TIMEOUT, Channel
 from tierlens.sinks.credentials import Credentials
 from tierlens.sinks.encoding import CONTENT_TYPE
 from tierlens.sinks.mlflow import MlflowSink, accepted
-from tierlens.sinks.rest import INFOS, Json, Rest, many, places
+from tierlens.sinks.rest import LONGEST, Json, Rest, hex_id, many
 from tierlens.sinks.runs import Stored, how_of
 
 # Measured with 3 metrics a trace, on 1 and on 4 server processes: 2 at once reach 0.69-0.72 of the server's OTLP
 # limit, 1 at once 0.63-0.69, 4 at once 0.50-0.65, since they wait for the database's one writer.
 WIDTH: Final = 2
-_TRACE: Final = 64 * 1024 * 1024
-_PAGE: Final = 500
 _RUNS: Final = 1_000
 _TAKEN: Final = "RESOURCE_ALREADY_EXISTS"
 _MISSING: Final = "RESOURCE_DOES_NOT_EXIST"
@@ -108,7 +106,7 @@ class RestBackend(Rest):
 
     def trace_infos(self, trace_ids: Sequence[str]) -> Sequence[Json]:
         body = {"trace_ids": list(trace_ids)}
-        return accepted(self._post("/api/3.0/mlflow/traces/batchGetInfos", body, limit=_TRACE)).objects("trace_infos")
+        return accepted(self._post("/api/3.0/mlflow/traces/batchGetInfos", body, limit=LONGEST)).objects("trace_infos")
 
     def count_spans(self, experiment_id: str, tag: str, value: str, window_ms: tuple[int, int]) -> int:
         body = {
@@ -125,14 +123,14 @@ class RestBackend(Rest):
 
     def span_ids(self, trace_id: str) -> Set[str]:
         path = f"/api/3.0/mlflow/traces/get?{urlencode({'trace_id': trace_id, 'allow_partial': 'true'})}"
-        answer = self._channel.request("GET", path, limit=_TRACE)
+        answer = self._channel.request("GET", path, limit=LONGEST)
         if answer.status == 404 and answer.error_code == _MISSING:
             return frozenset()
         if accepted(answer).cut:
-            raise Rejected(f"{self._channel.shown}: a trace of more than {_TRACE} bytes cannot be compared")
+            raise Rejected(f"{self._channel.shown}: a trace of more than {LONGEST} bytes cannot be compared")
         if (found := answer.json().get("trace")) is None:
             raise Unavailable(f"{self._channel.shown} does not answer like MLflow", answer.status)
-        return {_hex(span["span_id"]) for span in found.get("spans", ())}
+        return {hex_id(span["span_id"]) for span in found.get("spans", ())}
 
     def set_tag(self, trace_id: str, key: str, value: str) -> None:
         headers = {"Content-Type": "application/json"}
@@ -142,13 +140,7 @@ class RestBackend(Rest):
     def traces_tagged(self, tag: str, value: str, limit: int) -> Sequence[Json]:
         found: list[Json] = []
         for some in many(list(self._experiments())):
-            body = {
-                "locations": places(some),
-                "filter": f"tags.`{tag}` = '{value}'",
-                "max_results": min(limit, _PAGE),
-                "order_by": ["timestamp_ms DESC"],
-            }
-            found += accepted(self._post("/api/3.0/mlflow/traces/search", body, limit=INFOS)).objects("traces")
+            found += itertools.islice(self._search_traces(some, f"tags.`{tag}` = '{value}'", limit), limit)
         return sorted(found, key=lambda info: str(info["request_time"]), reverse=True)[:limit]
 
     def attach(self, location: str, name: str, path: str) -> None:
@@ -180,7 +172,7 @@ class RestBackend(Rest):
             "max_results": _RUNS,
         }
         # A page that is not MLflow's is no answer: taken for "none", it would have a second run made.
-        return [_stored(run) for run in self._pages("/api/2.0/mlflow/runs/search", body, "runs", limit=_TRACE)]
+        return [_stored(run) for run in self._pages("/api/2.0/mlflow/runs/search", body, "runs", limit=LONGEST)]
 
     def create_run(self, experiment_id: str, name: str, start_ms: int, tags: Mapping[str, str]) -> Stored:
         body = {
@@ -246,11 +238,6 @@ def _stored(run: Json) -> Stored:
         how_of(params),
         tags.get(MODEL, ""),
     )
-
-
-def _hex(span_id: str) -> str:
-    """A span's id, which MLflow's JSON has in base64."""
-    return base64.b64decode(span_id).hex()
 
 
 def _pieces(path: Path) -> Iterator[bytes]:

@@ -1,30 +1,23 @@
-"""MLflow's database, written directly through the mlflow package's own store: no server needed.
-
-The mlflow package is imported at the first call, in whatever process makes it: 4 s and 170 MB.
-"""
+"""MLflow's database, written directly through the mlflow package's own store: no server needed."""
 
 from __future__ import annotations
 
-import contextlib
 import importlib
+import itertools
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, Final
 
-import orjson
-
-from tierlens.errors import DeliveryError, Forbidden, Rejected, Unavailable
+from tierlens.errors import Rejected
 from tierlens.projection.experiments import Experiment
 from tierlens.projection.prices import PUBLISHED, PriceBook
 from tierlens.projection.runs import MODEL, RUN, Point, Run, agent_version
-from tierlens.sinks.answers import Answer
-from tierlens.sinks.databases import artifact_root, file_identity, must_answer, with_driver
-from tierlens.sinks.mlflow import MlflowSink, accepted
+from tierlens.sinks.mlflow import MlflowSink
+from tierlens.sinks.rest import Json
 from tierlens.sinks.runs import Stored, how_of
-
-Json = Mapping[str, Any]
+from tierlens.sinks.store import Store, as_answers, pages
 
 _TAKEN: Final = "RESOURCE_ALREADY_EXISTS"
 _MISSING: Final = "RESOURCE_DOES_NOT_EXIST"
@@ -46,17 +39,8 @@ class MlflowStoreSink(MlflowSink):
         super().__init__(backend, artifact_location=artifact_location, prices=prices)
 
 
-class StoreBackend:
-    """``sinks.mlflow.Backend`` over mlflow's SqlAlchemyStore.
-
-    Args:
-        made: an SQLite file that is not there is made; else it is Unavailable.
-    """
-
-    def __init__(self, database_uri: str, *, made: bool = True) -> None:
-        self._uri, self._made = database_uri, made
-        self._opened: Any = None
-        self._identity: tuple[int, int] | None = None
+class StoreBackend(Store):
+    """``sinks.mlflow.Backend`` over mlflow's SqlAlchemyStore."""
 
     def experiment_named(self, name: str) -> Experiment | None:
         with as_answers():
@@ -145,14 +129,8 @@ class StoreBackend:
 
     def traces_tagged(self, tag: str, value: str, limit: int) -> Sequence[Json]:
         with as_answers():
-            experiments = [one.experiment_id for one in self._store.search_experiments()]
-            found, _ = self._store.search_traces(
-                experiment_ids=experiments,
-                filter_string=f"tags.`{tag}` = '{value}'",
-                max_results=min(limit, 500),
-                order_by=["timestamp_ms DESC"],
-            )
-            return [info.to_dict() for info in found]
+            found = self._search_traces(self._experiments(), f"tags.`{tag}` = '{value}'", limit)
+            return list(itertools.islice(found, limit))
 
     def attach(self, location: str, name: str, path: str) -> None:
         try:
@@ -168,13 +146,8 @@ class StoreBackend:
         with as_answers():
             from mlflow.entities import ViewType
 
-            found: list[Stored] = []
-            page: str | None = None
-            while True:
-                runs = self._store.search_runs([experiment_id], condition, ViewType.ACTIVE_ONLY, 1_000, None, page)
-                found += [_stored(run) for run in runs]
-                if not (page := runs.token):
-                    return found
+            asked = {"experiment_ids": [experiment_id], "filter_string": condition, "max_results": 1_000}
+            return [_stored(run) for run in pages(self._store.search_runs, **asked, run_view_type=ViewType.ACTIVE_ONLY)]
 
     def create_run(self, experiment_id: str, name: str, start_ms: int, tags: Mapping[str, str]) -> Stored:
         with as_answers():
@@ -233,23 +206,6 @@ class StoreBackend:
             repository: Any = get_artifact_repository(run.artifacts)
             repository.log_artifact(str(copy))
 
-    def close(self) -> None:
-        if self._opened is not None:
-            self._opened.engine.dispose()
-            self._opened = None
-
-    @property
-    def _store(self) -> Any:
-        if self._opened is not None and self._identity != file_identity(self._uri):
-            # Its file was deleted or replaced: what is written to the old one is lost, or refused for ever.
-            self.close()
-        if self._opened is None:
-            must_answer(self._uri, made=self._made)
-            module: Any = importlib.import_module("mlflow.store.tracking.sqlalchemy_store")
-            self._opened = module.SqlAlchemyStore(with_driver(self._uri), artifact_root(self._uri))
-            self._identity = file_identity(self._uri)
-        return self._opened
-
 
 def _stored(run: Any) -> Stored:
     info, key = run.info, run.data.tags.get(RUN, "")
@@ -269,25 +225,3 @@ def _entities(request: bytes) -> list[Any]:
         for of_scope in of_resource.scope_spans
         for span in of_scope.spans
     ]
-
-
-@contextlib.contextmanager
-def as_answers() -> Iterator[None]:
-    """Whatever the store raises, as the answer MLflow's server would have made of it.
-
-    Raises:
-        DeliveryError: as ``sinks.answers.verdict`` has it.
-    """
-    try:
-        yield
-    except DeliveryError:
-        raise
-    except ImportError as e:
-        raise Forbidden(f"{e.name} is not installed; for PostgreSQL: pip install 'tierlens[postgres]'") from e
-    except Exception as e:  # SQLAlchemy, drivers and MLflow each have their own
-        status = getattr(e, "get_http_status_code", lambda: 500)()
-        said = {"error_code": getattr(e, "error_code", ""), "message": str(e)}
-        if "database schema" in str(e):
-            raise Forbidden(str(e)) from e
-        accepted(Answer(status, orjson.dumps(said)))
-        raise Unavailable(str(e)) from e

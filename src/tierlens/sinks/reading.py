@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import concurrent.futures as futures
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from urllib.parse import urlencode
 
@@ -17,8 +16,9 @@ from tierlens.sinks.channel import Channel
 from tierlens.sinks.configured import credentials_for
 from tierlens.sinks.mlflow import accepted
 from tierlens.sinks.mlflow_http import RestBackend
-from tierlens.sinks.mlflow_store import StoreBackend, as_answers
-from tierlens.sinks.rest import Json, many, places
+from tierlens.sinks.mlflow_store import StoreBackend
+from tierlens.sinks.rest import LONGEST, PAGE, Json, hex_id, many
+from tierlens.sinks.store import as_answers
 from tierlens.spans import trace_id_from
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 # Four at once keep up with as many processes.
 _TOGETHER: Final = 50
 _WIDTH: Final = 4
-_PAGE: Final = 500
-_LONGEST: Final = 64 * 1024 * 1024
 _TEXTS: Final = frozenset({keys.INPUTS, keys.OUTPUTS})
 
 
@@ -87,28 +85,19 @@ class RestReading(RestBackend):
         longest: bytes that are read of an answer at most; fewer traces are asked for at once where it has more.
     """
 
-    def __init__(self, channel: Channel, *, longest: int = _LONGEST) -> None:
+    def __init__(self, channel: Channel, *, longest: int = LONGEST) -> None:
         super().__init__(channel)
         self._longest = longest
 
     def infos(self, condition: str, most: int = 0) -> Iterator[Json]:
         for some in many(list(self._experiments())):
-            yield from itertools.islice(self._infos_in(some, condition, most or _PAGE), most or None)
-
-    def _infos_in(self, experiments: Sequence[str], condition: str, page_size: int) -> Iterator[Json]:
-        body = {
-            "locations": places(experiments),
-            "filter": condition,
-            "max_results": min(page_size, _PAGE),
-            "order_by": ["timestamp_ms DESC"],
-        }
-        return self._pages("/api/3.0/mlflow/traces/search", body, "traces", limit=_LONGEST)
+            yield from itertools.islice(self._search_traces(some, condition, most or PAGE), most or None)
 
     def traces(self, trace_ids: Sequence[str]) -> Iterator[TraceRead]:
         pool = futures.ThreadPoolExecutor(_WIDTH)
         under_way: deque[futures.Future[list[TraceRead]]] = deque()
         try:
-            for some in _parts(trace_ids, _TOGETHER):
+            for some in many(trace_ids, _TOGETHER):
                 under_way.append(pool.submit(self._whole, some))
                 if len(under_way) > _WIDTH:
                     yield from under_way.popleft().result()
@@ -133,40 +122,21 @@ class StoreReading(StoreBackend):
 
     def infos(self, condition: str, most: int = 0) -> Iterator[Json]:
         with as_answers():
-            experiments = [str(one.experiment_id) for one in self._store.search_experiments(max_results=50_000)]
-            for some in many(experiments):
-                yield from itertools.islice(self._infos_in(some, condition, most or _PAGE), most or None)
-
-    def _infos_in(self, experiments: Sequence[str], condition: str, page_size: int) -> Iterator[Json]:
-        page: str | None = None
-        while True:
-            infos, page = self._store.search_traces(
-                experiment_ids=list(experiments),
-                filter_string=condition or None,
-                max_results=min(page_size, _PAGE),
-                order_by=["timestamp_ms DESC"],
-                page_token=page,
-            )
-            yield from (info.to_dict() for info in infos)
-            if not page:
-                return
+            for some in many(self._experiments()):
+                yield from itertools.islice(self._search_traces(some, condition, most or PAGE), most or None)
 
     def traces(self, trace_ids: Sequence[str]) -> Iterator[TraceRead]:
         with as_answers():
-            for some in _parts(trace_ids, _TOGETHER):
-                yield from map(_of_store, self._store.batch_get_traces(list(some)))
-
-
-def _parts(whole: Sequence[str], size: int) -> Iterable[Sequence[str]]:
-    return (whole[at : at + size] for at in range(0, len(whole), size))
+            for some in many(trace_ids, _TOGETHER):
+                yield from map(_of_store, self._store.batch_get_traces(some))
 
 
 def _of_rest(trace: Json) -> TraceRead:
     info = trace["trace_info"]
     spans = [
         SpanRead(
-            _hex(span["span_id"]),
-            _hex(span.get("parent_span_id", "")),
+            hex_id(span["span_id"]),
+            hex_id(span.get("parent_span_id", "")),
             span.get("name", ""),
             int(span["start_time_unix_nano"]),
             {
@@ -186,10 +156,6 @@ def _of_store(trace: Any) -> TraceRead:
         for span in trace.data.spans
     ]
     return TraceRead(trace_id_from(trace.info.trace_id), trace.info.tags, spans)
-
-
-def _hex(encoded: str) -> str:
-    return base64.b64decode(encoded).hex()
 
 
 def _said(value: Json) -> Any:

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from tierlens import keys
 from tierlens.negotiated import Negotiated
+from tierlens.projection.attributes import attributes_of
 from tierlens.projection.paid import ITSELF, UNKNOWN, Paid, paid_as, put_source
 from tierlens.projection.prices import PUBLISHED, PriceBook
-from tierlens.projection.reading import said_by
 
 counts = st.integers(0, 300_000)
 MODELS = [
@@ -184,12 +184,12 @@ def test_the_day_is_that_of_the_call_in_universal_time() -> None:
 
 def test_a_cost_that_the_span_tells_itself_has_no_date_and_says_so() -> None:
     model = call(**{keys.COST: '{"total_cost": 1.0}'})
-    to_come = PUBLISHED.paid(model, said_by(model))
+    to_come = PUBLISHED.paid(model, attributes_of(model))
 
     for _ in range(2):
         PUBLISHED.put_cost(model)
 
-    stored = said_by(model)
+    stored = attributes_of(model)
     assert said(model) == {keys.PRICE_SOURCE: ITSELF}
     assert to_come == paid_as(stored[keys.COST], stored, OF_ROOT) == Paid(1.0, "", ITSELF)
 
@@ -200,7 +200,7 @@ def test_a_call_without_a_price_says_so_and_what_mlflow_makes_of_it_does_not_cou
     PUBLISHED.put_cost(model)
 
     assert said(model) == {keys.PRICE: UNKNOWN}
-    assert paid_as('{"total_cost": 1.0}', said_by(model), OF_ROOT) is None
+    assert paid_as('{"total_cost": 1.0}', attributes_of(model), OF_ROOT) is None
 
 
 def test_a_root_names_the_published_prices_of_its_day_once() -> None:
@@ -240,9 +240,9 @@ def test_a_call_says_the_day_of_its_published_price_where_that_is_not_its_roots(
 def test_what_was_paid_is_the_same_of_a_span_to_come_and_of_one_as_stored() -> None:
     version = importlib.metadata.version("genai-prices")
     model = call()
-    to_come = PUBLISHED.paid(model, said_by(model))
+    to_come = PUBLISHED.paid(model, attributes_of(model))
     PUBLISHED.put_cost(model)
-    stored = said_by(model)
+    stored = attributes_of(model)
 
     assert to_come == Paid(0.0045, "2026-11-21", f"genai-prices {version}")
     assert paid_as(stored[keys.COST], stored, OF_ROOT) == to_come

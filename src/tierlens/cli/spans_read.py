@@ -12,8 +12,8 @@ import orjson
 from tierlens import keys
 from tierlens.cli.tracking import must_be_ready
 from tierlens.errors import Unavailable
+from tierlens.projection.attributes import attributes_of
 from tierlens.projection.paid import Paid, paid_as
-from tierlens.projection.reading import said_by
 from tierlens.projection.spending import PricedCall, SpanRead, calls_of
 from tierlens.sinks.databases import shown
 from tierlens.sinks.reading import ReadingBackend, TraceRead, every_trace, reading
@@ -64,7 +64,7 @@ def _without_texts(payload: bytes) -> Any:
 
 def _of_line(span: Any) -> SpanRead:
     began = int(span["startTimeUnixNano"])
-    return SpanRead(span["spanId"], span.get("parentSpanId", ""), span.get("name", ""), began, said_by(span))
+    return SpanRead(span["spanId"], span.get("parentSpanId", ""), span.get("name", ""), began, attributes_of(span))
 
 
 def from_mlflow(

@@ -12,8 +12,8 @@ import orjson
 from tierlens import keys
 from tierlens.journal.codec import Line
 from tierlens.projection import instruments
+from tierlens.projection.attributes import amount, attributes_of, counts
 from tierlens.projection.prices import PriceBook
-from tierlens.projection.reading import amount, counts, said_by
 from tierlens.projection.tags import is_real_root
 
 OPERATION: Final = "gen_ai.operation.name"
@@ -143,54 +143,55 @@ def measured(line: Line, prices: PriceBook) -> Measured | None:
     if kind in _OPERATIONS:
         return _model_call(line, kind, prices)
     if kind == "AGENT":
-        span, said = _parsed(line)
-        agent = _agent(span, said)
-        return _lasting(line, instruments.AGENTS, {AGENT: agent.name, TIER: agent.tier}, span, said)
+        span, attributes = _parsed(line)
+        agent = _agent(span, attributes)
+        return _lasting(line, instruments.AGENTS, {AGENT: agent.name, TIER: agent.tier}, span, attributes)
     if line.root and is_real_root(line.payload):
-        span, said = _parsed(line)
-        return _lasting(line, instruments.WORKFLOWS, {WORKFLOW: str(span.get("name", ""))}, span, said)
+        span, attributes = _parsed(line)
+        return _lasting(line, instruments.WORKFLOWS, {WORKFLOW: str(span.get("name", ""))}, span, attributes)
     return None
 
 
 def _lasting(
-    line: Line, metric: str, labels: Mapping[str, str], span: Mapping[str, Any], said: Mapping[str, Any]
+    line: Line, metric: str, labels: Mapping[str, str], span: Mapping[str, Any], attributes: Mapping[str, Any]
 ) -> Measured:
-    return Measured(line.span, metric, _known({BRAND: line.brand, **labels}), _duration_s(span), _outcome(span, said))
+    known = _known({BRAND: line.brand, **labels})
+    return Measured(line.span, metric, known, _duration_s(span), _outcome(span, attributes))
 
 
 def _model_call(line: Line, kind: str, prices: PriceBook) -> Measured:
-    span, said = _parsed(line)
-    provider = str(said.get(keys.PROVIDER, ""))
+    span, attributes = _parsed(line)
+    provider = str(attributes.get(keys.PROVIDER, ""))
     labels = {
         OPERATION: _OPERATIONS[kind],
         PROVIDER: _PROVIDERS.get(provider, provider),
-        MODEL: str(said.get(keys.MODEL, "")),
+        MODEL: str(attributes.get(keys.MODEL, "")),
         BRAND: line.brand,
     }
-    usage = counts(said.get(keys.TOKEN_USAGE))
-    first_ms = amount(said.get(keys.TTFT_MS))
-    paid = prices.paid(span, said) if usage else None
+    usage = counts(attributes.get(keys.TOKEN_USAGE))
+    first_ms = amount(attributes.get(keys.TTFT_MS))
+    paid = prices.paid(span, attributes) if usage else None
     return Measured(
         line.span,
         instruments.CALLS,
         _known(labels),
         _duration_s(span),
-        _outcome(span, said),
+        _outcome(span, attributes),
         first_ms / 1e3 if first_ms is not None else None,
         {kind: usage[f"{kind}_tokens"] for kind in ("input", "output") if f"{kind}_tokens" in usage},
         _cached(usage),
-        {ESTIMATED: "true"} if said.get(keys.TOKENS_ESTIMATED) is True else {},
+        {ESTIMATED: "true"} if attributes.get(keys.TOKENS_ESTIMATED) is True else {},
         paid.usd if paid else None,
     )
 
 
 def _parsed(line: Line) -> tuple[dict[str, Any], dict[str, Any]]:
     span: dict[str, Any] = orjson.loads(line.payload)
-    return span, said_by(span)
+    return span, attributes_of(span)
 
 
-def _agent(span: Mapping[str, Any], said: Mapping[str, Any]) -> Agent:
-    return Agent(str(said.get(keys.AGENT) or span.get("name", "")), str(said.get(keys.TIER, "")))
+def _agent(span: Mapping[str, Any], attributes: Mapping[str, Any]) -> Agent:
+    return Agent(str(attributes.get(keys.AGENT) or span.get("name", "")), str(attributes.get(keys.TIER, "")))
 
 
 def _parent(payload: bytes) -> str:
@@ -206,9 +207,9 @@ def _duration_s(span: Mapping[str, Any]) -> float:
     return max(int(span["endTimeUnixNano"]) - int(span["startTimeUnixNano"]), 0) / 1e9
 
 
-def _outcome(span: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, str]:
+def _outcome(span: Mapping[str, Any], attributes: Mapping[str, Any]) -> dict[str, str]:
     failed = span.get("status", {}).get("code") == _ERROR
-    outcome = {OUTCOME: str(said.get(keys.OUTCOME) or ("error" if failed else "ok"))}
+    outcome = {OUTCOME: str(attributes.get(keys.OUTCOME) or ("error" if failed else "ok"))}
     return {**outcome, ERROR_TYPE: _error_type(span)} if failed else outcome
 
 

@@ -9,10 +9,8 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from tierlens import keys
-from tierlens.projection.reading import said_by, usd
+from tierlens.projection.attributes import add_attributes, readable_attributes, usd
 from tierlens.spans import NONE
-
-Json = Mapping[str, Any]
 
 # Some rates hold for a part of the day, which nobody lets begin at 16:37.
 QUARTER_NS: Final = 900 * 10**9
@@ -36,44 +34,30 @@ def put_source(root: dict[str, Any]) -> str:
     Returns:
         The day of those prices; "" where the root says something else of itself.
     """
-    said = attributes_of(root)
-    if keys.PRICE_SOURCE not in said:
+    attributes = readable_attributes(root)
+    if keys.PRICE_SOURCE not in attributes:
         try:
-            day = said.get(keys.PRICE) or day_of(int(root["startTimeUnixNano"]) // QUARTER_NS)
+            day = attributes.get(keys.PRICE) or day_of(int(root["startTimeUnixNano"]) // QUARTER_NS)
         except (KeyError, TypeError, ValueError, OverflowError, OSError):
             return ""
-        add(root, {keys.PRICE: day, keys.PRICE_SOURCE: published_source()})
+        add_attributes(root, {keys.PRICE: day, keys.PRICE_SOURCE: published_source()})
         return str(day)
-    return str(said.get(keys.PRICE, "")) if said[keys.PRICE_SOURCE] == published_source() else ""
+    return str(attributes.get(keys.PRICE, "")) if attributes[keys.PRICE_SOURCE] == published_source() else ""
 
 
-def paid_as(cost: object, said: Mapping[str, Any], of_root: Mapping[str, Any] = NONE) -> Paid | None:
+def paid_as(cost: object, attributes: Mapping[str, Any], of_root: Mapping[str, Any] = NONE) -> Paid | None:
     """What a stored span says that it cost; None where that is no amount, or not ours: MLflow's server puts prices of
     its own on calls without one.
 
     Args:
         cost: as JSON text, or as what that says.
-        said: its attributes.
+        attributes: its own.
         of_root: those of its trace's root.
     """
-    if (dollars := usd(cost)) is None or said.get(keys.PRICE) == UNKNOWN:
+    if (dollars := usd(cost)) is None or attributes.get(keys.PRICE) == UNKNOWN:
         return None
-    told = said if keys.PRICE_SOURCE in said else {**of_root, **said}
-    return Paid(dollars, str(told.get(keys.PRICE, "")), str(told.get(keys.PRICE_SOURCE, "")))
-
-
-def attributes_of(span: Json) -> Mapping[str, Any]:
-    try:
-        return said_by(span)
-    except (KeyError, TypeError, AttributeError):  # it is not OTLP, and will be refused as that
-        return NONE
-
-
-def add(span: dict[str, Any], said: Mapping[str, str]) -> None:
-    attributes = span.setdefault("attributes", [])
-    if isinstance(attributes, list):
-        there = {one.get("key") for one in attributes if isinstance(one, dict)}
-        attributes += ({"key": key, "value": {"stringValue": text}} for key, text in said.items() if key not in there)
+    by = attributes if keys.PRICE_SOURCE in attributes else {**of_root, **attributes}
+    return Paid(dollars, str(by.get(keys.PRICE, "")), str(by.get(keys.PRICE_SOURCE, "")))
 
 
 def moment_of(quarter: int) -> dt.datetime:

@@ -20,22 +20,18 @@ import orjson
 
 from tierlens import keys, usages
 from tierlens.negotiated import Negotiated
+from tierlens.projection.attributes import Json, add_attributes, counts, readable_attributes
 from tierlens.projection.paid import (
     ITSELF,
     QUARTER_NS,
     UNKNOWN,
     Paid,
-    add,
-    attributes_of,
     day_of,
     moment_of,
     paid_as,
     published_source,
 )
 from tierlens.projection.rates import Rate, Rates, published
-from tierlens.projection.reading import counts
-
-Json = Mapping[str, Any]
 
 log = logging.getLogger("tierlens")
 
@@ -108,14 +104,14 @@ class PriceBook:
         found = self._priced(span)
         return found[1] if found else None
 
-    def paid(self, span: Json, said: Mapping[str, Any]) -> Paid | None:
-        """What a span, as OTLP JSON, cost in all: as its attributes have ``said``, else by this book."""
-        if isinstance(told := said.get(keys.COST), str):
-            return paid_as(told, {**said, keys.PRICE_SOURCE: ITSELF})
+    def paid(self, span: Json, attributes: Mapping[str, Any]) -> Paid | None:
+        """What a span, as OTLP JSON, cost in all: as its ``attributes`` say, else by this book."""
+        if isinstance(cost := attributes.get(keys.COST), str):
+            return paid_as(cost, {**attributes, keys.PRICE_SOURCE: ITSELF})
         if (found := self._priced(span)) is None:
             return None
-        tariff, cost = found
-        return Paid(cost["total_cost"], tariff.date, tariff.source)
+        tariff, costs = found
+        return Paid(costs["total_cost"], tariff.date, tariff.source)
 
     def price(
         self, provider: str, model: str, usage: Mapping[str, int], start_ns: int, share: float = 1.0, tier: str = ""
@@ -143,34 +139,34 @@ class PriceBook:
         """
         if found := self._priced(span):
             tariff, cost = found
-            said = {keys.COST: orjson.dumps(cost).decode()}
+            added = {keys.COST: orjson.dumps(cost).decode()}
             if not tariff.published:
-                said |= {keys.PRICE: tariff.date, keys.PRICE_SOURCE: tariff.source}
+                added |= {keys.PRICE: tariff.date, keys.PRICE_SOURCE: tariff.source}
             elif tariff.date != of_trace:
-                said[keys.PRICE] = tariff.date
-            add(span, said)
-        elif keys.COST not in (told := attributes_of(span)):
-            if keys.MODEL in told and not _COUNTED.isdisjoint(counts(told.get(keys.TOKEN_USAGE))):
+                added[keys.PRICE] = tariff.date
+            add_attributes(span, added)
+        elif keys.COST not in (attributes := readable_attributes(span)):
+            if keys.MODEL in attributes and not _COUNTED.isdisjoint(counts(attributes.get(keys.TOKEN_USAGE))):
                 # MLflow's server may know a price of its own, which is not that of the call's tier, or of its audio.
-                add(span, {keys.PRICE: UNKNOWN})
-        elif keys.PRICE_SOURCE not in told:
-            add(span, {keys.PRICE_SOURCE: ITSELF})
+                add_attributes(span, {keys.PRICE: UNKNOWN})
+        elif keys.PRICE_SOURCE not in attributes:
+            add_attributes(span, {keys.PRICE_SOURCE: ITSELF})
 
     def _priced(self, span: Json) -> tuple[_Tariff, Mapping[str, float]] | None:
         try:
-            told = {attribute["key"]: attribute["value"] for attribute in span.get("attributes", ())}
-            if keys.TOKEN_USAGE not in told or keys.MODEL not in told or keys.COST in told:
+            values = {attribute["key"]: attribute["value"] for attribute in span.get("attributes", ())}
+            if keys.TOKEN_USAGE not in values or keys.MODEL not in values or keys.COST in values:
                 return None
-            usage = orjson.loads(told[keys.TOKEN_USAGE]["stringValue"])
+            usage = orjson.loads(values[keys.TOKEN_USAGE]["stringValue"])
             if _COUNTED.isdisjoint(usage):
                 return None
-            if keys.FINER_USAGE in told:
-                usage |= orjson.loads(told[keys.FINER_USAGE]["stringValue"])
-            provider = told.get(keys.PROVIDER, {}).get("stringValue", "")
-            tier = told[keys.SERVICE_TIER]["stringValue"] if keys.SERVICE_TIER in told else ""
+            if keys.FINER_USAGE in values:
+                usage |= orjson.loads(values[keys.FINER_USAGE]["stringValue"])
+            provider = values.get(keys.PROVIDER, {}).get("stringValue", "")
+            tier = values[keys.SERVICE_TIER]["stringValue"] if keys.SERVICE_TIER in values else ""
             quarter = int(span["startTimeUnixNano"]) // QUARTER_NS
-            tariff = self._tariff(provider, told[keys.MODEL]["stringValue"], quarter, tier)
-            share = told[keys.PRICE_SHARE]["doubleValue"] if keys.PRICE_SHARE in told else 1.0
+            tariff = self._tariff(provider, values[keys.MODEL]["stringValue"], quarter, tier)
+            share = values[keys.PRICE_SHARE]["doubleValue"] if keys.PRICE_SHARE in values else 1.0
             cost = _cost(tariff, usage, share) if tariff else None
             return (tariff, cost) if tariff and cost else None
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError, OSError):

@@ -17,11 +17,10 @@ import orjson
 
 from tierlens import keys
 from tierlens.journal.codec import Line
-from tierlens.projection.finish import Attached
-from tierlens.projection.measured import about
+from tierlens.projection.attributes import attributes_of
+from tierlens.projection.finish import Attached, about
 from tierlens.projection.names import LONGEST_NAME, metric_name
 from tierlens.projection.prices import PriceBook
-from tierlens.projection.reading import said_by
 from tierlens.projection.work import SUMS, Work, how, totals, work_of
 from tierlens.spans import mlflow_id
 
@@ -109,19 +108,21 @@ def record(line: Line, prices: PriceBook) -> Record | None:
         ValueError, KeyError, TypeError, AttributeError: as ``work_of`` does.
     """
     work = work_of(line)
-    if work is None or work.told.runs == "off":
+    if work is None or work.invocation.runs == "off":
         return None
-    if work.told.runs == "per_invocation":
+    if work.invocation.runs == "per_invocation":
         run = _of_invocation(work)
     elif work.is_agent or work.calls or line.metrics:
         run = _of_version(work)
     else:
         return None
-    return Record(work.told.experiment or line.experiment, line.trace, run, work.start_ns, _measured(work, prices))
+    experiment = work.invocation.experiment or line.experiment
+    return Record(experiment, line.trace, run, work.start_ns, _measured(work, prices))
 
 
 def _measured(work: Work, prices: PriceBook) -> dict[str, float]:
-    took_s, refused = (work.end_ns - work.start_ns) / 1e9, sum(key.startswith(keys.METRIC_REFUSED) for key in work.said)
+    took_s = (work.end_ns - work.start_ns) / 1e9
+    refused = sum(key.startswith(keys.METRIC_REFUSED) for key in work.attributes)
     return {
         # Of one whose process died nobody may know how long it went on.
         **({"latency_s": took_s} if took_s else {}),
@@ -142,8 +143,8 @@ def _ours(name: str) -> bool:
 def _of_version(work: Work) -> Run:
     """The run of a configuration version."""
     return Run(
-        f"version/{_digest([_application(work.line.resource), work.line.brand, work.agent, work.told.version])}",
-        f"{work.agent} {work.told.version[:6]}",
+        f"version/{_digest([_application(work.line.resource), work.line.brand, work.agent, work.invocation.version])}",
+        f"{work.agent} {work.invocation.version[:6]}",
         work.start_ms,
         work.end_ms,
         lasting=True,
@@ -195,16 +196,16 @@ def _digest(parts: object) -> str:
 def _of_invocation(work: Work) -> Run:
     """The run of a graph call, or that of an agent inside it."""
     trace = f"trace/{work.line.trace}"
-    told = {key: work.said.get(key) for key in (keys.OUTCOME, keys.OUTCOME_DETAIL, keys.SESSION, keys.USER)}
+    told = {key: work.attributes.get(key) for key in (keys.OUTCOME, keys.OUTCOME_DETAIL, keys.SESSION, keys.USER)}
     labels = {f"label.{name}": value for name, value in (work.line.metrics or {}).items() if isinstance(value, str)}
     tags = {key: str(text)[:_LONGEST_TEXT] for key, text in {**told, **labels}.items() if text}
     return Run(
         trace if work.root else f"{trace}/{work.line.span}",
-        str(work.said.get(keys.TRACE_NAME) or work.agent) if work.root else work.agent,
+        str(work.attributes.get(keys.TRACE_NAME) or work.agent) if work.root else work.agent,
         work.start_ms,
         work.end_ms,
         # A graph call's run is in its trace's experiment.
-        parent="" if work.root or work.told.experiment else trace,
+        parent="" if work.root or work.invocation.experiment else trace,
         failed=work.failed,
         how=_how(work),
         params=_params(work),
@@ -213,7 +214,7 @@ def _of_invocation(work: Work) -> Run:
 
 
 def _params(work: Work) -> dict[str, str]:
-    told = {"agent": work.agent, "tier": work.tier, "version": work.told.version}
+    told = {"agent": work.agent, "tier": work.tier, "version": work.invocation.version}
     return {name: text[:_LONGEST_TEXT] for name, text in told.items() if text}
 
 
@@ -222,17 +223,17 @@ def _how(work: Work) -> dict[str, str]:
 
 
 def _tags(work: Work) -> dict[str, str]:
-    told = {MODE: work.told.runs, keys.AGENT: work.agent, keys.BRAND: work.line.brand, keys.TIER: work.tier}
+    told = {MODE: work.invocation.runs, keys.AGENT: work.agent, keys.BRAND: work.line.brand, keys.TIER: work.tier}
     told[APP] = _application(work.line.resource)
     for name in work.line.metrics or ():
-        told |= {f"metric.{metric_name(name)}.{key}": text for key, text in about(name, work.said).items()}
+        told |= {f"metric.{metric_name(name)}.{key}": text for key, text in about(name, work.attributes).items()}
     return {name: text[:_LONGEST_TEXT] for name, text in told.items() if text}
 
 
 @lru_cache(maxsize=256)
 def _application(resource: bytes) -> str:
     """The application that a journal is of; "" where its resource does not say."""
-    return str(said_by(orjson.loads(resource)).get("service.name", ""))
+    return str(attributes_of(orjson.loads(resource)).get("service.name", ""))
 
 
 def _own(work: Work) -> dict[str, float]:
@@ -242,6 +243,6 @@ def _own(work: Work) -> dict[str, float]:
     for name, value in (work.line.metrics or {}).items():
         if not isinstance(value, str):
             found[metric_name(name)] = float(value)
-        elif len(value) <= _LONGEST_LABEL and work.told.runs != "per_invocation":
+        elif len(value) <= _LONGEST_LABEL and work.invocation.runs != "per_invocation":
             found[metric_name(f"{name}/{value}")] = 1.0
     return found

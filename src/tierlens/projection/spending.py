@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from tierlens import keys, usages
+from tierlens.projection.attributes import counts, parsed
 from tierlens.projection.paid import Paid
-from tierlens.projection.reading import counts, parsed
 from tierlens.spans import mlflow_id
 
 _MODELS: Final = frozenset({"CHAT_MODEL", "LLM", "EMBEDDING"})
@@ -144,9 +144,9 @@ def calls_of(
     told = any(keys.PROMPTS in span.attributes for span in found.values())
     linked = "" if told else _prompts((tags or {}).get(keys.LINKED_PROMPTS))
     for span in found.values():
-        said = span.attributes
-        usage = counts(said.get(keys.TOKEN_USAGE)) | counts(said.get(keys.FINER_USAGE))
-        if not usage and said.get(keys.SPAN_TYPE) not in _MODELS:
+        attributes = span.attributes
+        usage = counts(attributes.get(keys.TOKEN_USAGE)) | counts(attributes.get(keys.FINER_USAGE))
+        if not usage and attributes.get(keys.SPAN_TYPE) not in _MODELS:
             continue
         whose = _whose(span, found)
         yield PricedCall(
@@ -155,12 +155,12 @@ def calls_of(
             str(whose.attributes.get(keys.TIER, "")) if whose else "",
             brand,
             session,
-            str(said.get(keys.MODEL) or ""),
+            str(attributes.get(keys.MODEL) or ""),
             _prompts(_nearest(span, found, keys.PROMPTS)) or linked,
             span.start_ns,
             usage,
             priced(span.span_id) if usage else None,
-            str(said.get(keys.TOKENS_ESTIMATED, "")).lower() == "true",
+            str(attributes.get(keys.TOKENS_ESTIMATED, "")).lower() == "true",
         )
 
 

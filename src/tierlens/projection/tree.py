@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from tierlens import keys
+from tierlens.projection.attributes import Json, attributes_of, counts
 from tierlens.projection.prices import PriceBook
-from tierlens.projection.reading import counts, said_by
-
-Json = Mapping[str, Any]
 
 _STATUS: Final = {1: "OK", 2: "ERROR"}
 
@@ -88,21 +86,21 @@ def tree(
 
 
 def _node(span: Json, prices: PriceBook) -> Node:
-    told = said_by(span)
-    paid = prices.paid(span, told)
+    attributes = attributes_of(span)
+    paid = prices.paid(span, attributes)
     start, end = int(span["startTimeUnixNano"]), int(span["endTimeUnixNano"])
     status = span.get("status", {})
     return Node(
         span["spanId"],
         span.get("name", ""),
-        str(told.get(keys.SPAN_TYPE, "")),
+        str(attributes.get(keys.SPAN_TYPE, "")),
         start,
         max(end - start, 0) / 1e9,
         _STATUS.get(status.get("code", 0), "UNSET"),
-        str(told.get(keys.OUTCOME, "")),
+        str(attributes.get(keys.OUTCOME, "")),
         status.get("message", ""),
-        str(told.get(keys.MODEL, "")),
-        counts(told.get(keys.TOKEN_USAGE)),
+        str(attributes.get(keys.MODEL, "")),
+        counts(attributes.get(keys.TOKEN_USAGE)),
         paid.usd if paid else None,
         paid.date if paid else "",
         paid.source if paid else "",

@@ -10,9 +10,9 @@ import orjson
 
 from tierlens import keys
 from tierlens.journal.codec import Line
+from tierlens.projection.attributes import attributes_of
 from tierlens.projection.names import metric_name
 from tierlens.projection.prices import PriceBook
-from tierlens.projection.reading import said_by
 from tierlens.projection.tags import is_real_root
 from tierlens.spans import Call, Invocation
 
@@ -38,12 +38,12 @@ class Work:
         root: it is the trace's own root, of which another process may hold inner parts.
         agent: its name; that of the span where it is no agent.
         tier: "" where it has none.
-        said: the span's attributes; integers are the strings that OTLP makes of them.
+        attributes: the span's; integers are the strings that OTLP makes of them.
         calls: model calls; of a root whose runs are by invocation, those of agents inside it too.
     """
 
     line: Line
-    told: Invocation
+    invocation: Invocation
     root: bool
     is_agent: bool
     agent: str
@@ -51,7 +51,7 @@ class Work:
     outcome: str
     start_ns: int
     end_ns: int
-    said: Mapping[str, Any]
+    attributes: Mapping[str, Any]
     calls: tuple[Call, ...]
 
     @property
@@ -73,25 +73,25 @@ def work_of(line: Line) -> Work | None:
     Raises:
         ValueError, KeyError, TypeError, AttributeError: the payload is no span in OTLP JSON.
     """
-    told = line.invocation
-    if told is None:
+    invocation = line.invocation
+    if invocation is None:
         return None
     span: dict[str, Any] = orjson.loads(line.payload)
-    said = said_by(span)
+    attributes = attributes_of(span)
     start_ns, end_ns = int(span["startTimeUnixNano"]), int(span["endTimeUnixNano"])
     ended = "error" if span.get("status", {}).get("code") == 2 else "ok"
     return Work(
         line,
-        told,
+        invocation,
         line.root and is_real_root(line.payload),
-        said.get(keys.SPAN_TYPE) == "AGENT",
-        str(said.get(keys.AGENT) or span.get("name") or "agent"),
-        str(said.get(keys.TIER, "")),
-        str(said.get(keys.OUTCOME) or ended),
+        attributes.get(keys.SPAN_TYPE) == "AGENT",
+        str(attributes.get(keys.AGENT) or span.get("name") or "agent"),
+        str(attributes.get(keys.TIER, "")),
+        str(attributes.get(keys.OUTCOME) or ended),
         start_ns,
         max(start_ns, end_ns),
-        said,
-        tuple(Call(*call) for call in (*told.calls, *told.inner)),
+        attributes,
+        tuple(Call(*call) for call in (*invocation.calls, *invocation.inner)),
     )
 
 
@@ -111,9 +111,9 @@ def is_how(param: str) -> bool:
 
 def _prompts(work: Work) -> Iterator[tuple[str, str]]:
     """Of a root whose runs are by invocation those of the agents inside it too, as its calls are."""
-    inside = work.root and work.told.runs == "per_invocation"
-    said = work.said.get(keys.TRACE_TAG + keys.LINKED_PROMPTS if inside else keys.PROMPTS, "[]")
-    for linked in orjson.loads(said):
+    inside = work.root and work.invocation.runs == "per_invocation"
+    prompts = work.attributes.get(keys.TRACE_TAG + keys.LINKED_PROMPTS if inside else keys.PROMPTS, "[]")
+    for linked in orjson.loads(prompts):
         yield str(linked["name"]), str(linked["version"])
 
 

@@ -13,7 +13,7 @@ import orjson
 
 from tierlens.journal.blobs import blob_path
 from tierlens.journal.codec import Line
-from tierlens.projection.measured import findings_of
+from tierlens.projection.finish import findings_of
 from tierlens.shipping.alarm import Alarms
 from tierlens.shipping.entry import Destination, Entry, Group
 from tierlens.sinks.base import Attached, Finding, Finish

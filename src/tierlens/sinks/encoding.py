@@ -11,9 +11,9 @@ import orjson
 
 from tierlens import keys
 from tierlens.errors import Rejected
-from tierlens.projection.paid import attributes_of, put_source
+from tierlens.projection.attributes import is_cost, readable_attributes
+from tierlens.projection.paid import put_source
 from tierlens.projection.prices import PriceBook
-from tierlens.projection.reading import is_cost
 from tierlens.sinks.base import Batch
 from tierlens.sinks.protobuf import Json, export_request
 
@@ -69,7 +69,7 @@ def parsed(batch: Batch, prices: PriceBook) -> Spans:
 
 def _drop_odd_cost(span: dict[str, Any]) -> None:
     """Take away what no cost can be: MLflow answers 500 to it, and would for ever."""
-    if not is_cost(attributes_of(span).get(keys.COST, "{}")):
+    if not is_cost(readable_attributes(span).get(keys.COST, "{}")):
         span["attributes"] = [one for one in span["attributes"] if one["key"] != keys.COST]
 
 

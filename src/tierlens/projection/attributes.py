@@ -1,4 +1,4 @@
-"""What the attributes of a span say, read back from its OTLP JSON, or from what MLflow made of them."""
+"""Attributes of spans in OTLP JSON: reading them, and what some of them say; adding to them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,34 @@ from typing import Any
 
 import orjson
 
+from tierlens.spans import NONE
 
-def said_by(owner: Mapping[str, Any]) -> dict[str, Any]:
-    """The attributes of a span, an event or a resource by key; whole numbers are text, as OTLP JSON has them.
+Json = Mapping[str, Any]
+
+
+def attributes_of(owner: Json) -> dict[str, Any]:
+    """Those of a span, an event or a resource by key; whole numbers are text, as OTLP JSON has them.
 
     Raises:
         KeyError, AttributeError, TypeError: the owner is no such thing in OTLP JSON.
     """
     return {pair["key"]: next(iter(pair["value"].values()), "") for pair in owner.get("attributes", ())}
+
+
+def readable_attributes(owner: Json) -> Mapping[str, Any]:
+    """The same; none where the owner is not OTLP, and will be refused as that."""
+    try:
+        return attributes_of(owner)
+    except (KeyError, TypeError, AttributeError):
+        return NONE
+
+
+def add_attributes(owner: dict[str, Any], texts: Mapping[str, str]) -> None:
+    """Put texts on a span by key, where it has nothing under that key."""
+    attributes = owner.setdefault("attributes", [])
+    if isinstance(attributes, list):
+        there = {one.get("key") for one in attributes if isinstance(one, dict)}
+        attributes += ({"key": key, "value": {"stringValue": text}} for key, text in texts.items() if key not in there)
 
 
 def counts(said: object) -> dict[str, int]:

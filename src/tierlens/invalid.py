@@ -52,13 +52,13 @@ def expected(text: str) -> WrapValidator:
     return WrapValidator(check)
 
 
-def explain(error: ErrorDetails, value: Any, shown: str | None = None) -> tuple[str, str]:
-    """What was found and what was expected. ``shown`` stands in for a value that must not be printed."""
+def explain(error: ErrorDetails, value: Any) -> tuple[str, str]:
+    """What was found and what was expected."""
     if error["type"] == "missing":
         return "nothing", _EXPECTED["missing"]
     template = _EXPECTED.get(error["type"])
     text = template.format_map(error.get("ctx", {})) if template else f"is wrong: {error['msg']}"
-    return shown or as_yaml(value), text
+    return as_yaml(value), text
 
 
 def as_yaml(value: Any) -> str:

@@ -66,10 +66,6 @@ class SegmentReader:
             records[-1] = Record(last.line, last.start, self.offset)
         return records
 
-    def at_end(self) -> bool:
-        """Whether nothing, not even an unfinished line, follows what was read."""
-        return os.fstat(self._fd).st_size <= self.offset
-
     def line_at(self, offset: int, length: int) -> Line:
         """One line read before.
 

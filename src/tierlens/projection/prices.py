@@ -96,14 +96,6 @@ class PriceBook:
         # Of each book, not of the class: another one's rates are for other prices.
         self._tariff: Final = functools.lru_cache(maxsize=_REMEMBERED)(functools.partial(_look_up, tuple(own)))
 
-    def cost_of(self, span: Json) -> Mapping[str, float] | None:
-        """What a span, as OTLP JSON, is to be said to have cost.
-
-        None where it says so itself, nothing was counted, the model has no known price, or it is not OTLP.
-        """
-        found = self._priced(span)
-        return found[1] if found else None
-
     def paid(self, span: Json, attributes: Mapping[str, Any]) -> Paid | None:
         """What a span, as OTLP JSON, cost in all: as its ``attributes`` say, else by this book."""
         if isinstance(cost := attributes.get(keys.COST), str):

@@ -25,7 +25,6 @@ class Intake:
 
     Attributes:
         feeds: by writer.
-        adopted: writers that were found dead.
     """
 
     def __init__(self, directory: Path, alarms: Alarms, passed: Callable[[Line], None] | None = None) -> None:
@@ -35,7 +34,6 @@ class Intake:
         self._turn = 0
         self._least_next = False
         self.feeds: dict[str, Feed] = {}
-        self.adopted = 0
 
     def look(self) -> list[Feed]:
         """List the directory; returns the feeds that are new.
@@ -44,7 +42,6 @@ class Intake:
         and its death would otherwise be missed.
         """
         dead = {writer for writer, feed in self.feeds.items() if feed.dead or self._is_dead(writer)}
-        self.adopted += sum(not self.feeds[writer].dead for writer in dead)
         self._unreadable.clear()
         found = {writer.name: writer for writer in self._listed()}
         for gone in self.feeds.keys() - found.keys():

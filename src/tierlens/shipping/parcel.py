@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
+from typing import Final
 
 import orjson
 
@@ -12,6 +13,8 @@ from tierlens.journal.otlp import cut_text
 from tierlens.shipping.entry import Destination, Entry, Group
 from tierlens.shipping.retry import Attempt
 from tierlens.sinks.base import Batch, Finish, Record
+
+_LONGEST: Final = 16_384
 
 
 @dataclass(slots=True, eq=False)
@@ -100,18 +103,18 @@ def detached(parcel: Parcel) -> list[Parcel]:
     return [replace(parcel, finishes=()), *finishes]
 
 
-def truncated(parcel: Parcel, longest: int = 16_384) -> Parcel:
-    """The same single span with every string attribute over ``longest`` characters cut to size and digest."""
+def truncated(parcel: Parcel) -> Parcel:
+    """The same single span with every string attribute over 16,384 characters cut to size and digest."""
     (entry,) = parcel.entries()
-    return replace(parcel, truncated=True, payloads={entry.line.span: truncated_payload(entry.line.payload, longest)})
+    return replace(parcel, truncated=True, payloads={entry.line.span: truncated_payload(entry.line.payload)})
 
 
-def truncated_payload(payload: bytes, longest: int) -> bytes:
+def truncated_payload(payload: bytes) -> bytes:
     """A span's OTLP JSON with long strings replaced, its events' included."""
     span = orjson.loads(payload)
     owners = [span, *span.get("events", ()), *span.get("links", ())]
     for attribute in (attribute for owner in owners for attribute in owner.get("attributes", ())):
         text = attribute["value"].get("stringValue")
-        if text is not None and len(text) > longest:
+        if text is not None and len(text) > _LONGEST:
             attribute["value"]["stringValue"] = cut_text(text)
     return orjson.dumps(span)

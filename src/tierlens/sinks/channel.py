@@ -33,7 +33,6 @@ class Channel:
         credentials: who we are.
         timeout: of connecting, of writing, and between two pieces of an answer.
         longest_s: after which a whole answer has to be there.
-        client: an httpx client to use instead of an own one; it is not closed here.
         clock: monotonic seconds.
     """
 
@@ -45,15 +44,13 @@ class Channel:
         timeout: httpx.Timeout = DEFAULT_TIMEOUT,
         longest_s: float = LONGEST_ANSWER_S,
         connections: int = 8,
-        client: httpx.Client | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._base = address.rstrip("/")
         self.shown = str(httpx.URL(self._base).copy_with(userinfo=b""))
         self._headers = {"Accept-Encoding": "identity", "User-Agent": "tierlens", **credentials.headers()}
         self._timeout, self._longest_s, self._clock = timeout, longest_s, clock
-        self._own = client is None
-        self._client = client or httpx.Client(
+        self._client = httpx.Client(
             verify=credentials.tls(),
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
         )
@@ -107,9 +104,8 @@ class Channel:
         return bytes(body)
 
     def close(self) -> None:
-        """Close the connections, if they are our own."""
-        if self._own:
-            self._client.close()
+        """Close the connections."""
+        self._client.close()
 
     def __enter__(self) -> Self:
         return self

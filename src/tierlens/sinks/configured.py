@@ -46,10 +46,10 @@ def sink_from(environ: Mapping[str, str]) -> Sink:
     )
 
 
-def credentials_for(settings: Settings, environ: Mapping[str, str] = os.environ) -> Credentials:
+def credentials_for(settings: Settings) -> Credentials:
     """MLflow's own variables as the settings have them, and its credentials file.
 
     Raises:
         SettingsError: as ``Credentials.from_environment`` does.
     """
-    return Credentials.from_environment({**environ, **settings.as_environment()})
+    return Credentials.from_environment({**os.environ, **settings.as_environment()})

@@ -39,7 +39,6 @@ class MlflowHttpSink(MlflowSink):
         artifact_location: where new experiments keep artifacts; "" leaves it to the server.
         timeout: of connecting, of writing, and between two pieces of an answer.
         width: requests under way at once.
-        client: an httpx client to use instead of an own one.
         prices: of the calls in what it is sent.
     """
 
@@ -51,16 +50,10 @@ class MlflowHttpSink(MlflowSink):
         artifact_location: str = "",
         timeout: httpx.Timeout = DEFAULT_TIMEOUT,
         width: int = WIDTH,
-        client: httpx.Client | None = None,
         prices: PriceBook = PUBLISHED,
     ) -> None:
-        channel = Channel(
-            tracking_uri,
-            credentials or Credentials.from_environment(),
-            timeout=timeout,
-            connections=width,
-            client=client,
-        )
+        credentials = credentials or Credentials.from_environment()
+        channel = Channel(tracking_uri, credentials, timeout=timeout, connections=width)
         super().__init__(RestBackend(channel), artifact_location=artifact_location, width=width, prices=prices)
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import unquote
 
-import httpx
-
 from tierlens.errors import SettingsError
 from tierlens.projection.prices import PUBLISHED, PriceBook
 from tierlens.sinks.answers import verdict
 from tierlens.sinks.base import Batch, Finish
-from tierlens.sinks.channel import DEFAULT_TIMEOUT, Channel
+from tierlens.sinks.channel import Channel
 from tierlens.sinks.credentials import Credentials, must_be_sendable
 from tierlens.sinks.encoding import CONTENT_TYPE, parsed
 
@@ -25,8 +23,6 @@ class OtlpSink:
     Args:
         endpoint: the full address, as in OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: ``http://collector:4318/v1/traces``.
         headers: sent with every request, such as an API key.
-        timeout: of connecting, of writing, and between two pieces of an answer.
-        client: an httpx client to use instead of an own one.
         prices: of the calls in what it is sent.
     """
 
@@ -35,11 +31,9 @@ class OtlpSink:
         endpoint: str,
         *,
         headers: Mapping[str, str] | None = None,
-        timeout: httpx.Timeout = DEFAULT_TIMEOUT,
-        client: httpx.Client | None = None,
         prices: PriceBook = PUBLISHED,
     ) -> None:
-        self._channel = Channel(endpoint, Credentials(), timeout=timeout, connections=1, client=client)
+        self._channel = Channel(endpoint, Credentials(), connections=1)
         self._headers = {**CONTENT_TYPE, **(headers or {})}
         self._prices = prices
 

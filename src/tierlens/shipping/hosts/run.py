@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import random
 import threading
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -69,7 +68,6 @@ def run_once(
     patience_s: float = 30.0,
     limits: Limits | None = None,
     clock: Clock | None = None,
-    rng: random.Random | None = None,
     open_tally: OpenTally = no_tally,
 ) -> RunReport:
     """Ship what lies there, the dead's open spans included, and return.
@@ -89,7 +87,7 @@ def run_once(
     if not _taken_over(directory, lock, clock):
         return RunReport(0, drained=False, busy=True)
     try:
-        with closing(Shipper(directory, sink, limits=limits, clock=clock, rng=rng, tally=open_tally())) as shipper:
+        with closing(Shipper(directory, sink, limits=limits, clock=clock, tally=open_tally())) as shipper:
             shipper.urgent = True
             return _drain(shipper, clock, patience_s)
     finally:

@@ -335,20 +335,22 @@ def test_blobs_count_towards_the_quota(journal_of: MakeJournal) -> None:
     assert refusal.value.reason == "quota"
 
 
-def test_the_keeper_sleeps_while_nothing_is_written_and_wakes_again(directory: Path, journal_of: MakeJournal) -> None:
+def test_the_background_thread_sleeps_while_nothing_is_written_and_wakes_again(
+    directory: Path, journal_of: MakeJournal
+) -> None:
     others = set(threading.enumerate())
 
-    def keeps() -> bool:
+    def is_awake() -> bool:
         return any(thread.name == "tierlens-journal" for thread in set(threading.enumerate()) - others)
 
     journal = journal_of(fsync_interval_s=0.02)
     journal.append(span(1), ROUTING)
-    assert keeps()
-    eventually(lambda: not keeps())
+    assert is_awake()
+    eventually(lambda: not is_awake())
 
     journal.append(span(2), ROUTING)
 
-    assert keeps()
+    assert is_awake()
     assert numbers(directory) == [1, 2]
 
 

@@ -15,10 +15,10 @@ from typing import Final, Literal
 from tierlens.errors import JournalRefused
 from tierlens.journal import blobs
 from tierlens.journal.append import Appender, End, refusal
+from tierlens.journal.background import BackgroundThread
 from tierlens.journal.codec import cut, encode, encode_resource
 from tierlens.journal.files import WriterFiles
 from tierlens.journal.forks import follow_forks
-from tierlens.journal.keeper import Keeper
 from tierlens.journal.quota import Allowance
 from tierlens.journal.segment import writer_name
 from tierlens.journal.syncing import Syncer
@@ -102,7 +102,7 @@ class Journal:
         self._accepted = self._started = self._truncated = self._starts_refused = self._blobs_refused = 0
         self._syncer = Syncer(self._files, self._lines, self._lock, self._written, self._monotonic)
         self._end = End("", 0, 0)
-        self._keeper: Keeper | None = None
+        self._background: BackgroundThread | None = None
 
     @property
     def writer(self) -> str:
@@ -201,8 +201,8 @@ class Journal:
                 return
             self._end, self._closed = self._lines.end(), True
             self._lines.close()
-            if self._keeper is not None:
-                self._keeper.stop()
+            if self._background is not None:
+                self._background.stop()
 
     def _encoded(self, kind: _Kind, span: Span, routing: Routing) -> bytes:
         try:
@@ -236,11 +236,11 @@ class Journal:
     def _ready(self) -> None:
         if self._closed:
             raise JournalRefused("closed")
-        # Here too: while nothing was written, the keeper slept.
+        # Here too: while nothing was written, the background thread slept.
         self._syncer.leave_displaced()
-        if self._keeper is None:
-            keeper = Keeper(self._syncer.sync, self._rest, self._interval_s)
-            self._keeper = keeper if keeper.start() else None
+        if self._background is None:
+            background = BackgroundThread(self._syncer.sync, self._rest, self._interval_s)
+            self._background = background if background.start() else None
 
     def _written(self) -> int:
         return self._accepted + self._started
@@ -249,9 +249,9 @@ class Journal:
         with self._lock:
             if not self._syncer.is_idle():
                 return False
-            # No room makes the next append look for some, and that starts a new keeper.
+            # No room makes the next append look for some, and that starts a new thread.
             self._lines.revoke_room()
-            self._keeper = None
+            self._background = None
             return True
 
     def before_fork(self) -> None:

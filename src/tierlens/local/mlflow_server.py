@@ -55,8 +55,7 @@ class ServerPlan:
     Attributes:
         data: the folder; made if missing.
         port: None takes 5000 or the next free one; 0 any free one; another must be free.
-        workers: server processes of 260 MB. One is best for SQLite, which writes one transaction at a time,
-        and
+        workers: server processes of 260 MB. One is best for SQLite, which writes one transaction at a time, and
             behind several each small answer takes 40 ms longer.
         postgres: keep data in a PostgreSQL of our own instead of SQLite.
         allowed_hosts: names, beyond localhost and private addresses, that browsers may call the server by.

@@ -64,7 +64,7 @@ class Audit:
     def __init__(
         self,
         witness: Witness | None,
-        keeper: Retention,
+        retention: Retention,
         *,
         limits: Limits,
         clock: Clock,
@@ -72,7 +72,7 @@ class Audit:
         name: Callable[[], str],
         rootless: Rootless,
     ) -> None:
-        self._witness, self._keeper = witness, keeper
+        self._witness, self._retention = witness, retention
         self._limits, self._clock, self._alarms, self._name = limits, clock, alarms, name
         self._ledger, self._rootless = Ledger(), rootless
         self._alone: dict[str, float] = {}
@@ -135,9 +135,9 @@ class Audit:
         self._alone[trace.id] = self._clock.monotonic() + self._limits.audit_s
 
     def _keep(self, trace: Trace, entry: Entry) -> None:
-        self._keeper.keep(entry)
+        self._retention.keep(entry)
         if earlier := self._ledger.wait(trace, entry):
-            self._keeper.let_go(earlier)
+            self._retention.let_go(earlier)
 
     def step(self) -> bool:
         """Ask one question, if one is due; whether there was one."""
@@ -246,9 +246,9 @@ class Audit:
         if self._witness is None:
             return
         held = self._witness.held([trace.id]).get(trace.id, frozenset())
-        ended = any(map(self._keeper.has_ended, trace.awaited.values()))
+        ended = any(map(self._retention.has_ended, trace.awaited.values()))
         for awaited in self._ledger.release(trace, trace.awaited.keys() & held):
-            self._keeper.let_go(awaited)
+            self._retention.let_go(awaited)
         if lost := self._ledger.release(trace, list(trace.awaited)):
             self._lost(trace, lost)
         elif trace.delivery:
@@ -264,9 +264,9 @@ class Audit:
         self._alarms.warn("missing", f"{len(lost)} span(s) that the sink had taken are not there: {then}")
         for awaited in lost:
             if final:
-                self._keeper.give_up(awaited)
+                self._retention.give_up(awaited)
             else:
-                self._keeper.send_again(awaited)
+                self._retention.send_again(awaited)
         if final:
             self._ledger.forget(trace)
 
@@ -279,7 +279,7 @@ class Audit:
 
     def _done(self, trace: Trace) -> None:
         for awaited in self._ledger.forget(trace):
-            self._keeper.let_go(awaited)
+            self._retention.let_go(awaited)
 
     def _bound(self) -> None:
         """Keep memory and disk within bounds, should the sink be asked in vain for long."""

@@ -35,8 +35,7 @@ class Feed:
         chain: its segments as one stream.
         dead: the writer's process is gone.
         buried: its open spans have been given out as errors.
-        opens: which feed each open span's start record came from, shared by all feeds of a shipper, because a
-        span
+        opens: which feed each open span's start record came from, shared by all feeds of a shipper, because a span
             begun before a fork may end in the child.
     """
 

@@ -15,7 +15,7 @@ from tierlens.shipping.taken import Awaited
 
 
 class KeptLines:
-    """As ``audit.Keeper`` has it, for the feeds of one journal."""
+    """As ``audit.Retention`` has it, for the feeds of one journal."""
 
     def __init__(
         self, feeds: Mapping[str, Feed], gathering: Gathering, retries: Retries, clock: Clock, alarms: Alarms

@@ -12,7 +12,7 @@ log = logging.getLogger("tierlens.journal")
 _IDLE_ROUNDS: Final = 20
 
 
-class Keeper:
+class BackgroundThread:
     """Runs ``work`` every ``interval_s`` for as long as it returns True now and then.
 
     ``work`` returns whether there was anything to do; after twenty rounds without, ``rest`` is called and the

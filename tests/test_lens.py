@@ -343,6 +343,15 @@ def test_init_again_is_the_same_lens_and_with_other_settings_a_new_one(
     assert tierlens.init(journal_dir=tmp_path / "other", config_dir=tmp_path / "config", shipper="external") is other
 
 
+def test_init_refuses_an_address_that_nobody_can_deliver_to_and_the_lens_that_runs_goes_on(
+    start: Callable[..., Lens],
+) -> None:
+    lens = start()
+    with pytest.raises(SettingsError, match=r"^keyword tracking_uri: 'localhost:5000' .*did you mean http://localhost"):
+        start(shipper="thread", tracking_uri="localhost:5000")
+    assert not lens.closed
+
+
 def test_init_again_reads_the_files_again_and_says_what_has_changed(
     start: Callable[..., Lens], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

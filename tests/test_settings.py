@@ -279,3 +279,37 @@ def test_settings_and_config_import_neither_pydantic_settings_nor_yaml_until_the
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert run.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("uri", "complaint"),
+    [
+        ("localhost:5000", "'localhost:5000' is not supported without a scheme: did you mean http://localhost:5000?"),
+        ("mlruns", "'mlruns' is a folder, which MLflow keeps no traces in any more"),
+        ("databricks", r"'databricks' is not supported \(Databricks\)"),
+        ("ftp://ann:s3cret@host", "'ftp://host' is not supported: give the address of an MLflow server"),
+        ("http://", "'http://' names no host"),
+        ("http://mlflow:5000/#/experiments/1", "is the address of a page: leave out what follows http://mlflow:5000/"),
+    ],
+)
+def test_a_process_that_delivers_refuses_an_address_that_nobody_can_deliver_to(
+    tmp_path: Path, uri: str, complaint: str
+) -> None:
+    environ = {"MLFLOW_TRACKING_URI": uri}
+
+    with pytest.raises(SettingsError, match=f"^environment: MLFLOW_TRACKING_URI: .*{complaint}"):
+        settings.must_deliver(load(tmp_path, environ=environ), environ=environ, config_dir=tmp_path / "config")
+    with pytest.raises(SettingsError, match=f"^keyword tracking_uri: .*{complaint}"):
+        settings.must_deliver(load(tmp_path, tracking_uri=uri), environ={}, tracking_uri=uri)
+
+
+@pytest.mark.parametrize("off", [{"shipper": "external"}, {"enabled": False}, {"enable_tracing": False}])
+def test_a_process_that_delivers_nothing_may_have_any_address(tmp_path: Path, off: dict[str, Any]) -> None:
+    given = {"tracking_uri": "databricks", **off}
+
+    settings.must_deliver(load(tmp_path, **given), environ={}, **given)
+
+
+@pytest.mark.parametrize("uri", ["http://mlflow:5000/team", "sqlite:///mlflow.db", "otlp+http://collector:4318"])
+def test_an_address_that_may_answer_is_left_to_delivery(tmp_path: Path, uri: str) -> None:
+    settings.must_deliver(load(tmp_path, tracking_uri=uri), environ={}, tracking_uri=uri)

@@ -67,9 +67,27 @@ def resolve(
     known: Known[ModelT], keywords: Mapping[str, Any], environ: Mapping[str, str], env_file: Path | None
 ) -> ModelT:
     """Merge all sources; see `tierlens.settings.load`."""
+    return _merged(known.model, _layers(known, keywords, environ, env_file))
+
+
+def refusal(
+    known: Known[ModelT],
+    of: tuple[str, str, str],
+    keywords: Mapping[str, Any],
+    environ: Mapping[str, str],
+    env_file: Path | None,
+) -> SettingsError:
+    """That a value is refused, in the words of its source; ``of`` is the field, what was found and what is expected."""
+    field, found, wanted = of
+    source = next(layer[field] for layer in _layers(known, keywords, environ, env_file) if field in layer)
+    return SettingsError(source.where, source.key, found, wanted)
+
+
+def _layers(
+    known: Known[ModelT], keywords: Mapping[str, Any], environ: Mapping[str, str], env_file: Path | None
+) -> Sequence[Layer]:
     layers = [_keywords(known, keywords), _environment(known, environ), _env_file(known, env_file)]
-    layers.append(_yaml_section(known, _config_dir(layers, required=True) / "tierlens.yaml"))
-    return _merged(known.model, layers)
+    return [*layers, _yaml_section(known, _config_dir(layers, required=True) / "tierlens.yaml")]
 
 
 def config_dir(known: Known[ModelT], environ: Mapping[str, str], env_file: Path | None) -> Path:

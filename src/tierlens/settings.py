@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+from tierlens.addresses import address_fault, shown
 from tierlens.invalid import expected
 from tierlens.policy import template_fault
 
@@ -228,6 +229,24 @@ def load(
     from tierlens.precedence import resolve
 
     return resolve(_known(), keywords, os.environ if environ is None else environ, env_file)
+
+
+def must_deliver(chosen: Settings, *, environ: Mapping[str, str] | None = None, **keywords: Any) -> None:
+    """See to it that this process, where it delivers, can deliver to the tracking URI if only somebody answers there.
+
+    Args:
+        chosen: what `load` made of the same ``environ`` and ``keywords``.
+
+    Raises:
+        SettingsError: nothing can be delivered there; says which source the URI came from.
+    """
+    fault = address_fault(chosen.tracking_uri)
+    if fault is None or not chosen.enabled or chosen.shipper == "external":
+        return
+    from tierlens.precedence import refusal
+
+    of = ("tracking_uri", repr(shown(chosen.tracking_uri)), fault)
+    raise refusal(_known(), of, keywords, os.environ if environ is None else environ, Path(".env"))
 
 
 def config_dir(*, environ: Mapping[str, str] | None = None, env_file: Path | None = Path(".env")) -> Path:

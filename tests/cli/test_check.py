@@ -34,6 +34,18 @@ def test_all_errors_of_all_files_are_listed(tmp_path: Path) -> None:
     assert ran.err == "3 errors in config\n"
 
 
+def test_an_address_in_a_file_that_nobody_can_deliver_to_is_an_error(tmp_path: Path) -> None:
+    write(tmp_path / "config/tierlens.yaml", "app: a\nsettings:\n  tracking_uri: localhost:5000\n")
+
+    ran = tierlens(tmp_path, "check")
+
+    assert ran.code == 1
+    assert ran.out == (
+        "config/tierlens.yaml:3: settings.tracking_uri: 'localhost:5000' is not supported without a scheme: "
+        "did you mean http://localhost:5000?\n"
+    )
+
+
 def test_errors_are_there_as_json_too(tmp_path: Path) -> None:
     write(tmp_path / "conf/agents/a.yaml", "agent: a\nsample: 1.7\n")
 

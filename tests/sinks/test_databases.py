@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from tierlens.addresses import is_database, shown
 from tierlens.errors import Unavailable
 from tierlens.local.ports import free_port
-from tierlens.sinks.databases import artifact_root, is_database, must_answer, shown, sqlite_file
+from tierlens.sinks.databases import artifact_root, must_answer, sqlite_file
 from tierlens.sinks.mlflow_store import StoreBackend
 
 

@@ -13,12 +13,12 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from tierlens.addresses import shown
 from tierlens.cli.current import Current, current, whole
 from tierlens.cli.output import AsJson, group, plain, print_json, print_table
 from tierlens.cli.versions import Version, Versions, moment
 from tierlens.errors import TierlensError
 from tierlens.policy import Policies
-from tierlens.sinks.databases import shown
 
 agents: Final = group(
     """List, compare and restore versions of agents' configurations.

@@ -14,6 +14,7 @@ from typing import Final
 
 import httpx
 
+from tierlens.addresses import shown
 from tierlens.cli.finding import Finding
 from tierlens.errors import DeliveryError, Forbidden, Rejected, SettingsError
 from tierlens.policy import Policies
@@ -23,7 +24,7 @@ from tierlens.sinks.answers import Answer, describe
 from tierlens.sinks.channel import Channel
 from tierlens.sinks.configured import credentials_for, sink_for
 from tierlens.sinks.credentials import Credentials
-from tierlens.sinks.databases import is_empty, shown, sqlite_file, tables_of
+from tierlens.sinks.databases import is_empty, sqlite_file, tables_of
 from tierlens.sinks.mends import mend_of
 from tierlens.sinks.mlflow_http import RestBackend
 from tierlens.sinks.mlflow_store import StoreBackend

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from tierlens import config, settings
+from tierlens.addresses import shown
 from tierlens.cli.check import summary
 from tierlens.cli.destination import destination_findings
 from tierlens.cli.filesystem import filesystem_findings
@@ -23,7 +24,6 @@ from tierlens.journal.lock import is_orphan
 from tierlens.journal.segment import SHIPPER_LOCK
 from tierlens.policy import Policies
 from tierlens.settings import Settings, variable
-from tierlens.sinks.databases import shown
 from tierlens.upkeep.survey import Survey, survey
 
 _PACKAGES: Final = ("tierlens", "mlflow", "langgraph", "langchain-core", "anthropic")

@@ -49,7 +49,7 @@ def forget(
 
       tierlens forget --trace tr-0af7651916cd43dd8448eb211c80319c --yes --json
     """
-    from tierlens.sinks.databases import shown
+    from tierlens.addresses import shown
     from tierlens.sinks.erasing import stored_traces
     from tierlens.upkeep.erasure import Erasure
 

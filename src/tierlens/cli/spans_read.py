@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from tierlens import keys
+from tierlens.addresses import shown
 from tierlens.cli.tracking import must_be_ready
 from tierlens.errors import Unavailable
 from tierlens.projection.attributes import attributes_of
 from tierlens.projection.paid import Paid, paid_as
 from tierlens.projection.spending import PricedCall, SpanRead, calls_of
-from tierlens.sinks.databases import shown
 from tierlens.sinks.reading import ReadingBackend, TraceRead, every_trace, reading
 
 if TYPE_CHECKING:

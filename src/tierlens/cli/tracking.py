@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 import httpx
 
+from tierlens.addresses import is_database, shown
 from tierlens.errors import Forbidden, TierlensError, Unavailable
 from tierlens.settings import Settings
 from tierlens.sinks.answers import verdict
 from tierlens.sinks.channel import Channel
 from tierlens.sinks.configured import credentials_for
-from tierlens.sinks.databases import is_database, must_answer, shown
+from tierlens.sinks.databases import must_answer
 from tierlens.sinks.opening import open_sink
 from tierlens.sinks.store import as_answers
 

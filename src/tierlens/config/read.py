@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from tierlens.addresses import address_fault, shown
 from tierlens.config.files import Parsed, parse
 from tierlens.config.models import AgentFile, ApplicationFile, Flags, MetricFields, State, slower_than_s
 from tierlens.config.prices import read_prices
@@ -14,6 +15,7 @@ from tierlens.errors import ConfigError
 from tierlens.policy import AgentPolicy, Keep, MetricRule, Policies, StatePolicy
 from tierlens.precedence import misplaced
 from tierlens.settings import NOT_IN_YAML
+from tierlens.yamlfile import dotted
 
 APPLICATION_FILE: Final = "tierlens.yaml"
 AGENTS_FOLDER: Final = "agents"
@@ -72,6 +74,9 @@ def _contradictions(application: Parsed[ApplicationFile]) -> Iterator[ConfigErro
     if _is_unlisted_default(model):
         there = f"is not one of the brands: {', '.join(model.brands)}; list it there too, or leave default_brand out"
         yield ConfigError(yaml.where(("default_brand",)), "default_brand", repr(model.default_brand), there)
+    uri, where = model.settings.tracking_uri, ("settings", "tracking_uri")
+    if fault := address_fault(uri):
+        yield ConfigError(yaml.where(where), dotted(where), repr(shown(uri)), fault)
     if model.unknown_brand == "reject" and not model.brands:
         yield ConfigError(yaml.where(("unknown_brand",)), "unknown_brand", "reject", "needs brands: to be listed")
 

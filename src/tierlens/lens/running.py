@@ -50,6 +50,7 @@ def init(
     global _lens
     given = {"tracking_uri": tracking_uri, "config_dir": config_dir, "journal_dir": journal_dir, **keywords}
     chosen = settings.load(**given)
+    settings.must_deliver(chosen, **given)
     policies = _policies(chosen)
     with _lock:
         if (lens := running()) is not None:

@@ -9,9 +9,9 @@ from collections.abc import Set
 from pathlib import Path
 from typing import Any, Final
 
+from tierlens.addresses import shown
 from tierlens.errors import Forbidden, Unavailable
 
-_KINDS: Final = ("sqlite", "postgresql", "mysql", "mssql")
 _FIRST: Final = "experiments"
 _TIMEOUT: Final = "connect_timeout"
 _TIMEOUT_S: Final = "5"
@@ -20,20 +20,6 @@ _KNOW_A_TIMEOUT: Final = frozenset({"mysqldb", "psycopg", "psycopg2", "pymysql"}
 _NO_ENTRY: Final = re.compile(
     r"authentication failed|no pg_hba\.conf entry|(role|database) \S+ does not exist|access denied", re.IGNORECASE
 )
-_SECRET: Final = re.compile(r"([?&;](?:password|passwd|pwd|token|secret|key)=)[^&;]*", re.IGNORECASE)
-
-
-def shown(address: str) -> str:
-    """An address without what may be a password."""
-    bare = _SECRET.sub(r"\1***", address)
-    scheme, _, rest = bare.partition("://")
-    # What follows three slashes is a path, and names nobody.
-    return f"{scheme}://{rest.rpartition('@')[2]}" if rest and not rest.startswith("/") else bare
-
-
-def is_database(uri: str) -> bool:
-    """Whether it names a database, of those that MLflow runs on."""
-    return "://" in uri and uri.partition(":")[0].lower().partition("+")[0] in _KINDS
 
 
 def sqlite_file(uri: str) -> Path | None:

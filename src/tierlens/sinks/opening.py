@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import partial
 from typing import Final
@@ -10,11 +9,11 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from tierlens.addresses import address_fault, is_database, shown
 from tierlens.errors import SettingsError
 from tierlens.projection.prices import PUBLISHED, PriceBook
 from tierlens.sinks.base import Sink
 from tierlens.sinks.credentials import Credentials
-from tierlens.sinks.databases import is_database, shown
 from tierlens.sinks.fanout import FanOut
 from tierlens.sinks.mlflow_http import MlflowHttpSink
 from tierlens.sinks.mlflow_store import MlflowStoreSink
@@ -22,11 +21,6 @@ from tierlens.sinks.otlp import OtlpSink
 from tierlens.sinks.rewriting import FailingClosed, redactor_named, rewriting
 
 _WHERE: Final = "MLFLOW_TRACKING_URI"
-_BARE_ADDRESS: Final = re.compile(r"[\w.-]+:\d+(/|$)")
-_WANTED: Final = (
-    "is not supported: give the address of an MLflow server (http://localhost:5000; `tierlens up` starts "
-    "one), a database (sqlite:///mlflow.db, postgresql://user@host/mlflow) or an OTLP endpoint (otlp+http://host:4318)"
-)
 
 
 def open_sink(
@@ -72,23 +66,14 @@ def _open(
     headers: Mapping[str, str] | None,
     prices: PriceBook,
 ) -> Sink:
-    scheme = uri.partition(":")[0].lower()
-    if scheme in ("http", "https"):
-        server = _checked(uri, _WHERE)
-        return MlflowHttpSink(server, credentials=credentials, artifact_location=artifact_location, prices=prices)
+    if fault := address_fault(uri):
+        raise SettingsError(_WHERE, "", repr(shown(uri)), fault)
     if is_database(uri):
         return MlflowStoreSink(uri, artifact_location=artifact_location, prices=prices)
-    if scheme in ("otlp+http", "otlp+https"):
+    if uri.lower().startswith("otlp+"):
         return OtlpSink(with_path(_checked(uri.partition("+")[2], _WHERE)), headers=headers, prices=prices)
-    if scheme.startswith("databricks"):
-        raise SettingsError(_WHERE, "", repr(uri), _WANTED.replace("supported:", "supported (Databricks):"))
-    if _BARE_ADDRESS.match(uri):
-        raise SettingsError(_WHERE, "", repr(uri), f"is not supported without a scheme: did you mean http://{uri}?")
-    if "://" not in uri or scheme == "file":
-        raise SettingsError(
-            _WHERE, "", repr(uri), f"is a folder, which MLflow keeps no traces in any more, and {_WANTED}"
-        )
-    raise SettingsError(_WHERE, "", repr(shown(uri)), _WANTED)
+    server = _checked(uri, _WHERE)
+    return MlflowHttpSink(server, credentials=credentials, artifact_location=artifact_location, prices=prices)
 
 
 def _checked(uri: str, where: str) -> str:

@@ -255,6 +255,18 @@ def test_where_children_end_in_error_a_thread_ships(
     beside.end()
 
 
+def test_a_child_that_can_have_no_sink_says_why_in_one_line(
+    directory: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    beside = agent(directory, "mlruns")
+    append_trace(beside.journal, 1)
+
+    eventually(lambda: "nothing can be delivered: MLFLOW_TRACKING_URI: 'mlruns'" in caplog.text, seconds=SLOW_START_S)
+
+    assert "Traceback" not in (directory / SHIP_LOG).read_text()
+    beside.end()
+
+
 def test_a_journal_that_cannot_be_looked_into_is_told_of_and_keeps_nobody_from_starting(
     tmp_path: Path, mlflow: MlflowStub, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -29,6 +29,7 @@ def main(journal: str, descriptor: str, destination: str) -> None:
     # httpx would import its command line, which nobody calls here, and with it click, rich and pygments: a
     # quarter of the time until the first delivery.
     sys.modules["httpx._main"] = None  # type: ignore[assignment]  # so Python spells "cannot be imported"
+    from tierlens.errors import TierlensError
     from tierlens.journal.lock import FileLock
     from tierlens.journal.segment import SHIPPER_LOCK
     from tierlens.shipping.hosts.run import collect_rarely, run_forever
@@ -39,7 +40,12 @@ def main(journal: str, descriptor: str, destination: str) -> None:
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
     directory = Path(journal)
     lock = FileLock.inherited(directory / SHIPPER_LOCK, int(descriptor)) if descriptor else None
-    sink = sink_from(os.environ)
+    try:
+        sink = sink_from(os.environ)
+    except TierlensError as error:
+        # One line for the agent's log, not where in here it came up.
+        logging.warning("nothing can be delivered: %s", error)
+        sys.exit(1)
     collect_rarely()
     try:
         run_forever(

@@ -288,7 +288,7 @@ def test_nothing_is_lost_in_a_folder_that_was_deleted_while_nothing_was_written(
 ) -> None:
     journal = journal_of(fsync_interval_s=0.001)
     journal.append(span(1), ROUTING)
-    eventually(lambda: journal._keeper is None)
+    eventually(lambda: journal._background is None)
     shutil.rmtree(directory)
 
     journal.append(span(2), ROUTING)

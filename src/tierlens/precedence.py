@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
+from tierlens import presence
 from tierlens.errors import SettingsError
 from tierlens.invalid import explain
 from tierlens.nearest import did_you_mean, nearest
@@ -105,18 +106,25 @@ def _config_dir(layers: Sequence[Layer], *, required: bool) -> Path:
     # Where there is no such user the folder is looked for as it stands, and not found.
     with contextlib.suppress(RuntimeError):
         folder = folder.expanduser()
-    if required and not folder.is_dir():
-        raise _no_folder(named, folder)
+    if required:
+        _must_be_there(named, folder)
     return folder
 
 
-def _no_folder(named: Found, folder: Path) -> SettingsError:
-    found = f"'{named.value}' is {'a file' if folder.exists() else 'not there'} ({folder.absolute()})"
+def _must_be_there(named: Found, folder: Path) -> None:
+    try:
+        if presence.is_dir(folder):
+            return
+        kind = "a file" if presence.exists(folder) else "not there"
+    except OSError as error:
+        why = f"cannot be looked at: {error.strerror or error}"
+        raise SettingsError(named.where, named.key, f"'{named.value}'", why) from error
+    found = f"'{named.value}' is {kind} ({folder.absolute()})"
     expected = (
         "and must be a folder with tierlens.yaml and agents/: mend the path, make the folder "
         f"(`tierlens init MODULE:GRAPH --config-dir {folder}`), or leave it out for ./{DEFAULT_CONFIG_DIR}, if any"
     )
-    return SettingsError(named.where, named.key, found, expected)
+    raise SettingsError(named.where, named.key, found, expected)
 
 
 def _merged(model: type[ModelT], layers: Sequence[Layer]) -> ModelT:
@@ -173,11 +181,19 @@ def _environment(known: Known[ModelT], environ: Mapping[str, str]) -> Layer:
 
 
 def _env_file(known: Known[ModelT], path: Path | None) -> Layer:
-    if path is None or not path.is_file():
+    if path is None or not _can_be_there(path, presence.is_file):
         return {}
     found = {name: Found(value, f"{path}:{line}", name) for name, value, line in _assignments(path)}
     _warn_of_unknown(known, ((name, entry.where) for name, entry in found.items()))
     return {known.variables[name]: entry for name, entry in found.items() if name in known.variables and entry.value}
+
+
+def _can_be_there(path: Path, look: Callable[[Path], bool]) -> bool:
+    """Also where nobody can tell: reading it will say why."""
+    try:
+        return look(path)
+    except OSError:
+        return True
 
 
 def _assignments(path: Path) -> Iterator[tuple[str, str, int]]:
@@ -198,7 +214,7 @@ def _assignments(path: Path) -> Iterator[tuple[str, str, int]]:
 
 
 def _yaml_section(known: Known[ModelT], path: Path) -> Layer:
-    if not path.exists():
+    if not _can_be_there(path, presence.exists):
         return {}
     file = read_yaml(path)
     section = file.data.get("settings") or {}

@@ -4,7 +4,6 @@ import contextlib
 import datetime as dt
 import json
 import os
-import shutil
 import socket
 import sqlite3
 import subprocess
@@ -19,6 +18,7 @@ from tests.cli.running import Ran, tierlens
 from tests.cli.test_ship import JOURNAL, recorded
 from tests.conftest import StoredMlflow
 from tests.journal.spans import ROOT, span
+from tests.rights import WITHOUT_RIGHTS, needs_setpriv
 from tierlens.cli.destination import clock
 from tierlens.errors import JournalRefused
 from tierlens.journal.segment import DEAD_LETTER
@@ -211,14 +211,13 @@ def test_a_journal_that_cannot_be_written_fails(tmp_path: Path) -> None:
     assert doctor(tmp_path)["journal"][0]["status"] == "fail"
 
 
-@pytest.mark.skipif(shutil.which("setpriv") is None, reason="root without its rights takes setpriv")
+@needs_setpriv
 def test_a_journal_of_somebody_elses_fails_and_the_rest_is_looked_at(tmp_path: Path) -> None:
     closed = tmp_path / "theirs"
     (closed / "journal").mkdir(parents=True)
     closed.chmod(0)
-    without_rights = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.geteuid() == 0 else []
     environ = {**os.environ, "TIERLENS_JOURNAL_DIR": str(closed / "journal"), "MLFLOW_TRACKING_URI": NOWHERE}
-    command = [*without_rights, sys.executable, "-m", "tierlens", "doctor", "--json"]
+    command = [*WITHOUT_RIGHTS, sys.executable, "-m", "tierlens", "doctor", "--json"]
 
     ran = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
 

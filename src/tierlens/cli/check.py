@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tierlens import config, settings
+from tierlens import config, presence, settings
 from tierlens.cli.output import AsJson, counted, plain, print_json, print_table
 from tierlens.errors import ConfigError, SettingsError
 from tierlens.policy import AgentPolicy, Policies
@@ -50,7 +50,7 @@ def _read(config_dir: Path | None) -> tuple[Path, Policies, Sequence[ConfigError
     except ConfigError as error:
         return _refused(config_dir, error)
     folder = found.config_dir
-    if errors := config.check(folder) if folder.exists() else ():
+    if errors := config.check(folder) if presence.exists(folder) else ():
         return folder, Policies(), errors
     policies = config.load_policies(folder, environment=found.environment, experiment=found.mlflow_experiment)
     return folder, policies, ()
@@ -64,7 +64,7 @@ def _refused(config_dir: Path | None, error: ConfigError) -> tuple[Path, Policie
         folder = config_dir or settings.config_dir()
     except ConfigError:
         folder = Path(DEFAULT_CONFIG_DIR)
-    listed = config.check(folder) if folder.exists() else ()
+    listed = config.check(folder) if presence.exists(folder) else ()
     known = {str(other) for other in listed}
     return folder, Policies(), [*listed, *([] if str(error) in known else [error])]
 
@@ -81,7 +81,7 @@ def _agents(policies: Policies) -> Sequence[AgentPolicy]:
 
 
 def _show(folder: Path, policies: Policies) -> None:
-    if not folder.exists():
+    if not presence.exists(folder):
         typer.echo(f"{folder}: no such folder; defaults hold, and every brand is allowed")
         return
     print_table(("agent", "tier", "log_prompts", "sample", "redact", "metrics"), map(_row, _agents(policies)))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from tierlens import settings
+from tierlens import presence, settings
 from tierlens.cli.output import AsJson, JournalDir, journal_directory, plain, print_json, print_table, telling
 from tierlens.errors import ConfigError
 
@@ -108,7 +108,7 @@ def _must_be_known(brand: str, loaded: Settings, *, in_journal: bool) -> None:
     from tierlens.config.read import read_policies
 
     recorded = brands_in_journal(loaded.journal_dir) if in_journal else brands_in_mlflow(loaded, brand)
-    configured = read_policies(loaded.config_dir)[0].brands if loaded.config_dir.exists() else ()
+    configured = read_policies(loaded.config_dir)[0].brands if presence.exists(loaded.config_dir) else ()
     known = sorted({*recorded, *configured} - {""})
     if known and brand not in known:
         raise ConfigError("--brand", "", repr(brand), f"is none of the brands there are: {', '.join(known)}")

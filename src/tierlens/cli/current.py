@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tierlens import config, settings
+from tierlens import config, presence, settings
 from tierlens.config.files import parse
 from tierlens.config.models import AgentFile
 from tierlens.config.read import AGENTS_FOLDER, agent_files, read_policies
@@ -32,7 +32,7 @@ class Current:
     def file(self, agent: str) -> Path:
         """The file that describes an agent, whatever it is called; where there is none, the one that would."""
         folder = self.settings.config_dir / AGENTS_FOLDER
-        paths = agent_files(self.settings.config_dir) if folder.exists() else ()
+        paths = agent_files(self.settings.config_dir) if presence.exists(folder) else ()
         said = ((path, parse(path, AgentFile).model) for path in paths)
         named = (path for path, model in said if model is not None and model.agent == agent)
         return next(named, None) or next((path for path in paths if path.stem == agent), folder / f"{agent}.yaml")
@@ -52,7 +52,7 @@ def current(config_dir: Path | None) -> Current:
         ConfigError: something else than an agent's file is not what it should be.
     """
     loaded = settings.load(config_dir=config_dir)
-    if not loaded.config_dir.exists():
+    if not presence.exists(loaded.config_dir):
         return Current(loaded, _policies(loaded))
     policies, errors = read_policies(
         loaded.config_dir, environment=loaded.environment, experiment=loaded.mlflow_experiment

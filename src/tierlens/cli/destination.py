@@ -14,6 +14,7 @@ from typing import Final
 
 import httpx
 
+from tierlens import presence
 from tierlens.addresses import shown
 from tierlens.cli.finding import Finding
 from tierlens.errors import DeliveryError, Forbidden, Rejected, SettingsError
@@ -178,7 +179,7 @@ def _database(loaded: Settings, experiments: Collection[str]) -> Iterator[Findin
         yield Finding("database", "fail", "the mlflow package is not installed", "pip install mlflow")
         return
     path = sqlite_file(uri)
-    if path is not None and not path.exists():
+    if path is not None and not presence.exists(path):
         yield _new_file(path)
         return
     store = StoreBackend(uri, made=False)
@@ -198,7 +199,7 @@ def _database(loaded: Settings, experiments: Collection[str]) -> Iterator[Findin
 
 
 def _new_file(path: Path) -> Finding:
-    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    folder = next(parent for parent in path.absolute().parents if presence.exists(parent))
     if os.access(folder, os.W_OK | os.X_OK):
         return Finding("database", "ok", f"{path} will be made at the first delivery")
     return Finding("database", "fail", f"{folder} cannot be written to", "set MLFLOW_TRACKING_URI")

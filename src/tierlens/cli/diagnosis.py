@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
-from tierlens import config, settings
+from tierlens import config, presence, settings
 from tierlens.addresses import shown
 from tierlens.cli.check import summary
 from tierlens.cli.destination import destination_findings
@@ -70,12 +70,12 @@ def _switches(loaded: Settings) -> Iterator[Finding]:
 
 def _config(loaded: Settings) -> Iterator[tuple[Finding, Policies]]:
     folder = loaded.config_dir
-    if errors := config.check(folder) if folder.exists() else ():
+    if errors := config.check(folder) if presence.exists(folder) else ():
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         yield Finding("config", "fail", f"{errors[0]}{more}", "`tierlens check` lists all"), Policies()
         return
     policies = config.load_policies(folder, environment=loaded.environment, experiment=loaded.mlflow_experiment)
-    if folder.exists():
+    if presence.exists(folder):
         found, mend = f"{folder}: {summary(policies)}", ""
     else:
         found = f"no folder {folder}: defaults hold, and every brand is allowed"
@@ -96,18 +96,18 @@ def _journal(loaded: Settings) -> Iterator[tuple[Finding, Survey | None]]:
     """What there is to say of the journal, with what lies there where that can be read."""
     directory = loaded.journal_dir
     try:
-        nearest = next(path for path in (directory, *directory.parents) if path.exists())
+        nearest = next(path for path in (directory, *directory.parents) if presence.exists(path))
     except OSError as error:
         yield _unreadable(directory, error), None
         return
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+    if not presence.is_dir(nearest) or not os.access(nearest, os.W_OK | os.X_OK):
         mend = "give this user write permission, or set TIERLENS_JOURNAL_DIR"
         yield Finding("journal", "fail", f"{nearest} cannot be written to", mend), None
         return
     yield _space(loaded, nearest), None
     for finding in filesystem_findings(nearest):
         yield finding, None
-    if directory.exists():
+    if presence.exists(directory):
         try:
             state = survey(directory)
         except OSError as error:

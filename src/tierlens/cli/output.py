@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import orjson
 import typer
 
-from tierlens import settings
+from tierlens import presence, settings
 from tierlens.errors import ConfigError
 from tierlens.journal.segment import (
     BLOBS,
@@ -94,8 +94,8 @@ def journal_directory(given: Path | None) -> Path:
     found = settings.load(journal_dir=given).journal_dir
     where = "--journal-dir" if given else "TIERLENS_JOURNAL_DIR"
     mend = "give the folder of a journal, or record something first"
-    if not found.is_dir():
-        wrong = "is no folder" if found.exists() else "is not there"
+    if not presence.is_dir(found):
+        wrong = "is no folder" if presence.exists(found) else "is not there"
         raise ConfigError(where, "", f"{found}", f"{wrong}: {mend}")
     if not (_is_empty(found) or _is_journal(found)):
         raise ConfigError(where, "", f"{found}", f"is no journal, and holds other files: {mend}")
@@ -108,7 +108,7 @@ def _is_empty(directory: Path) -> bool:
 
 
 def _is_journal(directory: Path) -> bool:
-    return bool(writers(directory)) or any((directory / name).exists() for name in _OURS)
+    return bool(writers(directory)) or any(presence.exists(directory / name) for name in _OURS)
 
 
 def print_table(

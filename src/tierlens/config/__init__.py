@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from tierlens import presence
 from tierlens.errors import ConfigError
 from tierlens.policy import AgentPolicy, Policies
 
@@ -24,7 +25,7 @@ def load_policies(config_dir: Path | str, *, environment: str = "", experiment: 
         ConfigError: the first things that are wrong; `check` lists them all.
     """
     folder = Path(config_dir)
-    if not folder.exists():
+    if not _is_there(folder):
         defaults = AgentPolicy(experiment=experiment) if experiment else AgentPolicy()
         return Policies(environment=environment, defaults=defaults)
     # YAML and the models take 50 ms to import, and a process without a config folder needs neither.
@@ -34,6 +35,14 @@ def load_policies(config_dir: Path | str, *, environment: str = "", experiment: 
     if errors:
         raise _first(errors)
     return policies
+
+
+def _is_there(folder: Path) -> bool:
+    try:
+        return presence.exists(folder)
+    except OSError as error:
+        # A folder that this user may not look into may say what must not be recorded.
+        raise ConfigError(str(folder), "", "cannot be looked at:", error.strerror or str(error)) from error
 
 
 def _first(errors: Sequence[ConfigError]) -> ConfigError:

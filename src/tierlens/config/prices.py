@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from tierlens import presence
 from tierlens.errors import ConfigError
 from tierlens.negotiated import VARIABLE, Negotiated, dump
 
@@ -42,7 +43,7 @@ def as_variables(config_dir: Path) -> dict[str, str]:
 def read_prices(config_dir: Path) -> tuple[tuple[Negotiated, ...], Sequence[ConfigError]]:
     """The prices and everything that is wrong; where anything is, the prices are not to be used."""
     path = config_dir / PRICES_FILE
-    if not path.is_symlink() and not path.exists():
+    if not path.is_symlink() and not presence.exists(path):
         return (), ()
     # As in `tierlens.config`: YAML and the models take their time, and most folders have no such file.
     from tierlens.config.files import parse

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from tierlens import presence
 from tierlens.addresses import address_fault, shown
 from tierlens.config.files import Parsed, parse
 from tierlens.config.models import AgentFile, ApplicationFile, Flags, MetricFields, State, slower_than_s
@@ -31,7 +32,7 @@ def read_policies(
         return Policies(), [error]
     path = config_dir / APPLICATION_FILE
     application = (
-        parse(path, ApplicationFile) if path.is_symlink() or path.exists() else Parsed(None, ApplicationFile())
+        parse(path, ApplicationFile) if path.is_symlink() or presence.exists(path) else Parsed(None, ApplicationFile())
     )
     agents = [parse(path, AgentFile) for path in paths]
     errors = [*application.errors, *_misplaced(application), *_contradictions(application)]
@@ -51,9 +52,9 @@ def agent_files(config_dir: Path) -> Sequence[Path]:
     """
     folder = config_dir / AGENTS_FOLDER
     try:
-        if not config_dir.is_dir():
+        if not presence.is_dir(config_dir):
             raise ConfigError(str(config_dir), "", "this", "is not a folder")
-        names = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+        names = sorted(path.name for path in folder.iterdir()) if presence.exists(folder) else []
     except OSError as error:
         raise ConfigError(str(folder), "", "cannot be listed:", error.strerror or str(error)) from error
     return [folder / name for name in names if name.endswith((".yaml", ".yml")) and not name.startswith(".")]

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from tierlens import presence
 from tierlens.errors import DamagedLine
 from tierlens.journal.codec import Line
 from tierlens.journal.cursor import Place
@@ -150,7 +151,7 @@ class Chain:
     def _found_after(self, number: int) -> bool:
         """Whether the writer has gone on to the segment after this one since they were listed."""
         following = number + 1
-        if self._complete or not segment_path(self._directory, self._writer, following).exists():
+        if self._complete or not presence.exists(segment_path(self._directory, self._writer, following)):
             return False
         self.numbers = (*self.numbers, following)
         return True

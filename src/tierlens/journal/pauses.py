@@ -13,6 +13,7 @@ from typing import Final
 
 import orjson
 
+from tierlens import presence
 from tierlens.journal.segment import write_whole
 
 _DAY_S: Final = 86_400.0
@@ -87,7 +88,7 @@ class Pauses:
             OSError: the folder cannot be read, or a file not written.
         """
         found = 0
-        for path in sorted(self._directory.iterdir()) if self._directory.is_dir() else ():
+        for path in sorted(self._directory.iterdir()) if presence.is_dir(self._directory) else ():
             if (pause := _read(path)) is not None and gone(pause.trace_id):
                 found += 1
                 if write and pause.private:

@@ -18,6 +18,7 @@ from typing import Final, Literal
 
 import orjson
 
+from tierlens import presence
 from tierlens.errors import DamagedLine
 from tierlens.journal.codec import Line, decode, encode_line
 from tierlens.journal.segment import DEAD_LETTER, create_directory, replace_durably
@@ -100,7 +101,7 @@ class DeadLetters:
 
     def holds(self, line: Line) -> bool:
         """Whether there is a letter for the whole span."""
-        return (self.directory / _name(line, "span")).exists()
+        return presence.exists(self.directory / _name(line, "span"))
 
     def all(self) -> Iterator[tuple[str, Letter, Line]]:
         """Every letter that can be read."""

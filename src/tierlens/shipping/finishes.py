@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import orjson
 
+from tierlens import presence
 from tierlens.journal.blobs import blob_path
 from tierlens.journal.codec import Line
 from tierlens.projection.finish import findings_of
@@ -116,7 +117,7 @@ class Finishes:
         attached = []
         for artifact in line.artifacts:
             path = blob_path(self._directory, artifact.sha256)
-            if path.is_file():
+            if presence.is_file(path):
                 attached.append(Attached(line.span, artifact, str(path)))
             else:
                 self._alarms.warn("blob", f"artifact {artifact.name} of span {line.span} is missing: {path}")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from tierlens import presence
 from tierlens.journal.blobs import blob_path
 from tierlens.journal.configurations import read_configuration
 from tierlens.projection.prices import PUBLISHED
@@ -101,7 +102,7 @@ class RunLog:
     def _files(self, entry: Entry) -> Iterable[Attached]:
         for artifact in entry.line.artifacts:
             path = blob_path(self._directory, artifact.sha256)
-            if path.is_file():
+            if presence.is_file(path):
                 yield Attached(entry.line.span, artifact, str(path))
 
 

@@ -9,6 +9,7 @@ from collections.abc import Set
 from pathlib import Path
 from typing import Any, Final
 
+from tierlens import presence
 from tierlens.addresses import shown
 from tierlens.errors import Forbidden, Unavailable
 
@@ -63,7 +64,7 @@ def must_answer(uri: str, *, made: bool = True) -> None:
         ImportError: a driver is not installed.
     """
     path = sqlite_file(uri)
-    if not (made or path is None or path.exists()):
+    if not (made or path is None or presence.exists(path)):
         raise Unavailable(f"{shown(uri)} is not there (no file {path.absolute()})")
     if made and uri.lower().startswith("sqlite"):
         return

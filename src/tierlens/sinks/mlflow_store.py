@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, Final
 
+from tierlens import presence
 from tierlens.errors import Rejected
 from tierlens.projection.experiments import Experiment
 from tierlens.projection.prices import PUBLISHED, PriceBook
@@ -195,7 +196,7 @@ class StoreBackend(Store):
             self._store.link_traces_to_run(list(trace_ids), run_id)
 
     def attach_to_run(self, run: Stored, name: str, path: str) -> None:
-        if not Path(path).is_file():
+        if not presence.is_file(Path(path)):
             raise Rejected(f"artifact file {Path(path).name} is gone")
         with as_answers(), tempfile.TemporaryDirectory() as folder:
             from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository

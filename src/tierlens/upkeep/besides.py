@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
+from tierlens import presence
 from tierlens.journal.blobs import blob_path, identity, remove_untouched
 from tierlens.journal.codec import Line
 from tierlens.journal.forgotten import OWNERS, Subject, subjects_of
@@ -56,7 +57,7 @@ class Besides:
     def remove_blob(self, sha256: str, seen: tuple[int, int], *, write: bool) -> bool:
         """Whether it was, or would be, removed."""
         if not write:
-            return blob_path(self._directory, sha256).is_file()
+            return presence.is_file(blob_path(self._directory, sha256))
         return remove_untouched(self._directory, sha256, seen)
 
     def _in(self, folder: str) -> Iterator[Path]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tierlens import presence
 from tierlens.errors import DamagedLine
 from tierlens.journal.chain import Chain
 from tierlens.journal.codec import Line
@@ -142,7 +143,7 @@ def survey(directory: Path) -> Survey:
     """
     shipped = not is_orphan(directory / SHIPPER_LOCK)
     said = state(directory) if shipped else None
-    nearest = next(path for path in (directory, *directory.absolute().parents) if path.exists())
+    nearest = next(path for path in (directory, *directory.absolute().parents) if presence.exists(path))
     return Survey(
         tuple(_look_at(directory, writer) for writer in writers(directory)),
         read_totals(directory),

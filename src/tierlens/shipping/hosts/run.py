@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from tierlens import presence
 from tierlens.errors import DeliveryError
 from tierlens.journal.lock import FileLock
 from tierlens.journal.segment import SHIPPER_LOCK, create_directory
@@ -82,7 +83,7 @@ def run_once(
     """
     clock = clock or SystemClock()
     lock = FileLock(directory / SHIPPER_LOCK)
-    if not directory.is_dir():
+    if not presence.is_dir(directory):
         return RunReport(0, drained=True)
     if not _taken_over(directory, lock, clock):
         return RunReport(0, drained=False, busy=True)

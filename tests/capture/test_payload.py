@@ -32,6 +32,7 @@ from tierlens.capture.ledger import StateLedger
 from tierlens.capture.state import as_state
 from tierlens.policy import StatePolicy
 
+TEXT = {"page_content": "text", "metadata": {"source": "s"}}
 anything = st.recursive(
     st.one_of(
         st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary(), st.datetimes(), st.uuids(),
@@ -101,7 +102,9 @@ Pair = namedtuple("Pair", "a b")
         (np.float32(0.5), 0.5),
         (HumanMessage("hi"), {"role": "user", "content": "hi"}),
         (AIMessage("hi", name="bot"), {"role": "assistant", "content": "hi", "name": "bot"}),
-        (Document("text", metadata={"source": "s"}), {"page_content": "text", "metadata": {"source": "s"}, "id": "s"}),
+        (Document("text", id="d1", metadata={"source": "s"}), TEXT | {"id": "d1"}),
+        # Of one source there may be many documents.
+        (Document("text", metadata={"source": "s"}), TEXT | {"id": "s#1e1d0f251d3a"}),
         ({1: "a", None: "b"}, {"1": "a", "null": "b"}),
     ],
     ids=lambda value: type(value).__name__,

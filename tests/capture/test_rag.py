@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -136,3 +137,104 @@ def test_documents_that_did_not_reach_the_model_are_not_named(capture: Capture) 
 def test_what_finds_nothing_says_so(capture: Capture) -> None:
     assert retriever("search")(lambda query: [])("why?") == []
     assert capture.attributes("search")[keys.TOP_K] == 0
+
+
+CHUNKS = [
+    Document(f"Chunk {n} of the report on {topic}. It says at length what was found there, above all on {topic}.",
+             metadata={"source": "report.pdf"})
+    for n, topic in enumerate(("access in the south", "detailing after the launch", "switches from rivals"))
+]  # fmt: skip
+
+
+@reranker
+def reordered(query: str, documents: list[Any], order: Any) -> Any:
+    return order(documents)
+
+
+def moves(capture: Capture, name: str = "reordered") -> Any:
+    told = read(capture, name, keys.RERANKING)
+    places = {one: place for place, one in enumerate(told["before"])}
+    return [(entry["rank_before"], entry["score"]) for entry in told["after"]], [places[one] for one in told["dropped"]]
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        (lambda found: [found[2], found[0]], ([(3, None), (1, None)], [1])),
+        (lambda found: [Document(found[1].page_content[10:40])], ([(2, None)], [0, 2])),
+        (lambda found: [Document("Found there.", metadata={"source": "report.pdf"})], ([(None, None)], [0, 1, 2])),
+        (lambda found: [(found[1], Decimal("0.5")), (found[0], np.float32(0.25))], ([(2, 0.5), (1, 0.25)], [2])),
+        (lambda _: [{"index": 2, "relevance_score": 0.9}, {"index": 0, "relevance_score": 0.1}],
+         ([(3, 0.9), (1, 0.1)], [1])),
+        (lambda _: [(1, 0.9), (2, 0.4)], ([(2, 0.9), (3, 0.4)], [0])),
+        (lambda _: [{"index": 7}], ([], [0, 1, 2])),
+    ],
+    ids=["chunks of one source", "cut", "written anew", "odd scores", "places", "pairs of places", "no such place"],
+)  # fmt: skip
+def test_what_was_reordered_is_told_from_what_was_dropped(capture: Capture, order: Any, expected: Any) -> None:
+    reordered("Why?", CHUNKS, order)
+    assert moves(capture) == expected
+
+
+def test_a_document_that_is_there_twice_moves_twice(capture: Capture) -> None:
+    one, two = FOUND[:2]
+    reordered("Why?", [one, one, two], lambda _: [two, one, one])
+    assert moves(capture) == ([(3, 0.7), (1, 0.9), (2, 0.9)], [])
+
+
+def test_a_document_rewritten_by_a_compressor_is_known_by_its_source(capture: Capture) -> None:
+    found = [Document(f"Text {n}", id=f"d{n}", metadata={"source": f"s{n}"}) for n in range(3)]
+    reordered("Why?", found, lambda _: [Document("In short.", metadata={"source": "s1"})])
+    assert read(capture, "reordered", keys.RERANKING)["after"][0]["id"] == "d1"
+
+
+def test_of_several_retrievers_put_together_no_order_is_claimed(capture: Capture) -> None:
+    class Fused(BaseRetriever):
+        count: int
+
+        def _get_relevant_documents(self, query: str, *, run_manager: Any) -> list[Document]:
+            lists = [Search().invoke(query, {"callbacks": run_manager.get_child()}) for _ in range(self.count)]
+            return [*reversed(lists[-1])]
+
+    for count in (1, 2):
+        capture.journal.spans.clear()
+        Fused(count=count).invoke("Why?", capture.config())
+        assert (keys.RERANKING in capture.attributes("Fused")) is (count == 1)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda text: text,
+        lambda text: text[:60] + "…",
+        lambda text: text[-60:],
+        lambda text: "\n> ".join(text.upper().split()),
+        lambda text: json.dumps({"text": f"\n\t{text}"}),
+        lambda text: f"<doc>“{text.replace(' ', '  ')}”</doc>",
+    ],
+    ids=["as it was", "its beginning", "its end", "quoted", "json", "markup"],
+)
+def test_a_text_is_found_in_a_prompt_however_it_is_written_there(capture: Capture, written: Any) -> None:
+    find, llm = retriever("find")(lambda query: CHUNKS), model("because")
+
+    def explain(state: State) -> State:
+        first, _, last = (written(document.page_content) for document in find("Why?"))
+        return {"notes": [llm.invoke(f"{last}\n\n{first}").text]}
+
+    graph(explain=explain).compile().invoke(QUESTION, capture.config())
+    ids = [document["id"] for document in read(capture, "find", keys.OUTPUTS)]
+    assert len(set(ids)) == 3
+    (llm_span,) = (one for one in capture.journal.spans.values() if one.attributes[keys.SPAN_TYPE] == "CHAT_MODEL")
+    assert llm_span.attributes[keys.CONTEXT_DOCUMENTS] == f"{ids[2]}, {ids[0]}"
+
+
+def test_what_documents_have_in_common_names_none_of_them(capture: Capture) -> None:
+    head = "All rights reserved. Do not copy or forward this note to anybody outside. "
+    find, llm = retriever("find")(lambda query: [Document(head + n * 200, id=n) for n in "ab"]), model("because")
+
+    def explain(state: State) -> State:
+        find("Why?")
+        return {"notes": [llm.invoke(head).text]}
+
+    graph(explain=explain).compile().invoke(QUESTION, capture.config())
+    assert not [one for one in capture.journal.spans.values() if keys.CONTEXT_DOCUMENTS in one.attributes]

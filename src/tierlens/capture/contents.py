@@ -134,7 +134,7 @@ def _outputs(recorder: Recorder, opened: Open, output: object) -> str:
     if opened.kind == "RETRIEVER":
         rag.retrieved(opened, documents)
     elif opened.before is not None:
-        rag.reranked(opened, opened.before, documents)
+        rag.reranked(opened, opened.before, documents or rag.picked(opened.before, output))
     if not policy.log_prompts:
         privacy.remember(opened, output)
         return _masked(output, update, stored)

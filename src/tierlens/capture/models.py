@@ -8,7 +8,7 @@ from typing import Any, Final
 import orjson
 
 from tierlens import keys
-from tierlens.capture import payload, privacy, rag
+from tierlens.capture import passages, payload, privacy
 from tierlens.capture.estimates import estimated
 from tierlens.capture.messages import as_message
 from tierlens.capture.parameters import read
@@ -66,7 +66,7 @@ def put_messages(opened: Open, messages: Sequence[Mapping[str, object]]) -> None
     opened.attributes[keys.INPUTS] = payload.dumps({"messages": messages})
     if opened.trace.documents:
         prompt = "\n".join(str(message.get("content", "")) for message in messages)
-        if used := rag.context_of(opened.trace, prompt):
+        if used := passages.in_prompt(opened.trace, prompt):
             opened.attributes[keys.CONTEXT_DOCUMENTS] = ", ".join(used)
 
 

@@ -103,9 +103,20 @@ def _numbers(value: Any) -> object:
 
 def document(value: Any) -> dict[str, object]:
     """A retrieved document as MLflow's retriever view reads it."""
-    metadata = dict(value.metadata or {})
-    identifier = getattr(value, "id", None) or metadata.get("id") or metadata.get("source")
-    return {"page_content": value.page_content, "metadata": metadata, "id": identifier}
+    metadata, text = dict(value.metadata or {}), value.page_content
+    return {"page_content": text, "metadata": metadata, "id": identity(getattr(value, "id", None), metadata, text)}
+
+
+def identity(given: object, metadata: Mapping[str, Any], text: object) -> object:
+    """The id of a document; None where it has none. Of one source there may be many: their texts tell them apart."""
+    own = next((one for one in (given, metadata.get("id")) if one not in (None, "")), None)
+    source = metadata.get("source")
+    return f"{source}#{digest(text)}" if own is None and source else own
+
+
+def digest(text: object) -> str:
+    """What stands for a document without an id."""
+    return hashlib.sha256(encode(text)).hexdigest()[:12]
 
 
 def safe_str(value: object) -> str:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from numbers import Real
 from typing import Any
 
 from tierlens import keys
-from tierlens.capture import payload
+from tierlens.capture import origins, passages, payload
 from tierlens.capture.shapes import has
-from tierlens.capture.trace import Open, Trace
+from tierlens.capture.trace import Open
 
-FINGERPRINT = 160
-MAX_REMEMBERED = 200
 LISTS = frozenset({"documents", "docs", "results", "passages", "chunks", "contexts", "candidates", "texts"})
 TEXTS = ("text", "content", "chunk", "passage")
+_NUMBER = (Real, Decimal)
 SCORES = ("relevance_score", "rerank_score", "score", "_score", "similarity")
 
 
@@ -44,7 +43,7 @@ def documents_in(value: object, *, texts: bool = True) -> list[Any]:
 def _is_scored(item: object) -> bool:
     if not isinstance(item, tuple) or not item:
         return False
-    return is_document(item[0]) or (len(item) == 2 and isinstance(item[1], Real))
+    return is_document(item[0]) or (len(item) == 2 and isinstance(item[1], _NUMBER))
 
 
 def _document(item: object) -> object:
@@ -64,7 +63,7 @@ def _document(item: object) -> object:
 
 def _scored(document: Any, item: object) -> dict[str, Any]:
     told: dict[str, Any] = _from_mapping(document) if isinstance(document, Mapping) else payload.document(document)
-    if isinstance(item, tuple) and len(item) > 1 and isinstance(item[1], Real):
+    if isinstance(item, tuple) and len(item) > 1 and isinstance(item[1], _NUMBER):
         told["metadata"].setdefault("score", float(item[1]))
     return told
 
@@ -75,20 +74,35 @@ def _from_mapping(document: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "page_content": document.get("page_content"),
         "metadata": metadata,
-        "id": document.get("id") or metadata.get("id") or metadata.get("source"),
+        "id": payload.identity(document.get("id"), metadata, document.get("page_content")),
     }
 
 
 def score(document: Mapping[str, Any]) -> float | None:
     metadata = document.get("metadata") or {}
-    found = next((metadata[name] for name in SCORES if isinstance(metadata.get(name), Real)), None)
+    found = next((metadata[name] for name in SCORES if isinstance(metadata.get(name), _NUMBER)), None)
     return None if found is None else float(found)
 
 
 def retrieved(opened: Open, documents: Sequence[Mapping[str, Any]]) -> None:
     """Put on a retriever span how many documents it found; its outputs have each one's id, text and score."""
     opened.attributes[keys.TOP_K] = len(documents)
-    remember(opened.trace, documents)
+    passages.remember(opened.trace, ((_name(one), one) for one in documents))
+
+
+def picked(before: Sequence[Mapping[str, Any]], output: object) -> list[dict[str, Any]]:
+    """The documents that a reranker names by their place alone: ``{index, relevance_score}`` or ``(place, score)``."""
+    chosen = []
+    for item in output if isinstance(output, list | tuple) else ():
+        pair = dict(zip(("index", "score"), item, strict=False)) if type(item) is tuple else {}
+        told = item if isinstance(item, Mapping) else pair
+        place = told.get("index")
+        if type(place) is not int or not 0 <= place < len(before):
+            return []
+        one = before[place]
+        scores = {name: told[name] for name in SCORES if name in told}
+        chosen.append({**one, "metadata": {**(one.get("metadata") or {}), **scores}})
+    return chosen
 
 
 def compressed(opened: Open, documents: object) -> None:
@@ -98,50 +112,27 @@ def compressed(opened: Open, documents: object) -> None:
     if inner is None and outer is None:
         return
     after = documents_in(documents)
-    if inner is not None and [_name(one) for one in inner] != [_name(one) for one in after]:
-        reranked(opened, inner, after)
+    # What was put together from several has no order before.
+    if inner is not None and len(inner) == 1 and [_name(one) for one in inner[0]] != [_name(one) for one in after]:
+        reranked(opened, inner[0], after)
     if outer is not None:
-        outer.inner = after
+        outer.inner = [*(outer.inner or ()), after]
 
 
 def reranked(opened: Open, before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> None:
     """Put on a reranker span the order before and after, each score, and the move in rank (positive: upwards)."""
-    ranks = {_name(document): rank for rank, document in enumerate(before, 1)}
+    names, places = [_name(document) for document in before], origins.found(before, after)
     order = []
-    for rank, document in enumerate(after, 1):
-        was = ranks.get(_name(document))
+    for rank, (document, place) in enumerate(zip(after, places, strict=True), 1):
+        was, name = (None, _name(document)) if place is None else (place + 1, names[place])
         move = None if was is None else was - rank
-        order.append({"id": _name(document), "rank": rank, "rank_before": was, "move": move, "score": score(document)})
-    kept = {entry["id"] for entry in order}
-    moves = {
-        "before": [_name(document) for document in before],
-        "after": order,
-        "dropped": [_name(document) for document in before if _name(document) not in kept],
-    }
+        order.append({"id": name, "rank": rank, "rank_before": was, "move": move, "score": score(document)})
+    dropped = [name for place, name in enumerate(names) if place not in places]
     if opened.policy.log_prompts:
-        opened.attributes[keys.RERANKING] = payload.dumps(moves)
-    remember(opened.trace, after)
-
-
-def remember(trace: Trace, documents: Sequence[Mapping[str, Any]]) -> None:
-    """Keep the beginnings of documents, by which they are found again in a prompt."""
-    for document in documents:
-        content = document.get("page_content")
-        if isinstance(content, str) and content.strip() and len(trace.documents) < MAX_REMEMBERED:
-            trace.documents.setdefault(_name(document), content.strip()[:FINGERPRINT])
-
-
-def context_of(trace: Trace, prompt: str) -> list[str]:
-    """Ids of the retrieved documents whose text stands in ``prompt``, in the order they stand there."""
-    places = ((prompt.find(beginning), name) for name, beginning in trace.documents.items())
-    return [name for place, name in sorted(places) if place >= 0]
+        opened.attributes[keys.RERANKING] = payload.dumps({"before": names, "after": order, "dropped": dropped})
+    passages.remember(opened.trace, ((str(entry["id"]), one) for entry, one in zip(order, after, strict=True)))
 
 
 def _name(document: Mapping[str, Any]) -> str:
     identifier = document.get("id")
-    return str(identifier) if identifier is not None else _digest(document)
-
-
-def _digest(document: Mapping[str, Any]) -> str:
-    content = payload.encode(document.get("page_content"))
-    return hashlib.sha256(content).hexdigest()[:12]
+    return str(identifier) if identifier is not None else payload.digest(document.get("page_content"))

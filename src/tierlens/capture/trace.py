@@ -64,6 +64,7 @@ class Trace:
         spans: how many of it were handed to the journal, taken or not.
         thread: LangGraph's, which may go on in other traces; "" where there is none.
         by_invocation: it has a run to itself: its root asks for that, or an agent that ran in it.
+        documents, passages: the retrieved documents and what each is known by; see `passages`.
         inner_calls: model calls made in agents below the root, where it may turn out to have one.
     """
 
@@ -78,6 +79,7 @@ class Trace:
         "inner_calls",
         "ledger",
         "open",
+        "passages",
         "private",
         "root_routing",
         "routing",
@@ -104,7 +106,8 @@ class Trace:
         self.inner_calls: list[tuple[Any, ...]] | None = None
         self.agents: dict[str, None] = {}
         self.tiers: dict[str, None] = {}
-        self.documents: dict[str, str] = {}
+        self.documents: dict[tuple[str, bytes], None] = {}
+        self.passages: dict[bytes, str] = {}
         self.private = Withheld()
         if context.private:
             self.private.expected = context.private
@@ -162,7 +165,7 @@ class Open:
         outcome: how it will have ended, where that is known before it ends.
         given: of an agent that keeps its prompts, the texts it was given by others.
         resumed_at: of a graph, the checkpoint it went on from after a pause.
-        before, inner: of retrieval: the documents to re-order, those an inner retriever found.
+        before, inner: of retrieval: the documents to re-order, those each inner retriever found.
         asked: of a model call, temperature and the most tokens it may write.
         prompt: of a model call whose tokens may have to be estimated, what was asked.
         usage, share: of a model call, what was counted, as `spans.Call` has it, and the part of the price that is paid.
@@ -193,7 +196,7 @@ class Open:
     given: frozenset[str] | None = None
     resumed_at = ""
     before: list[dict[str, Any]] | None = None
-    inner: list[dict[str, Any]] | None = None
+    inner: list[list[dict[str, Any]]] | None = None
     asked: tuple[Any, Any] | None = None
     usage: Mapping[str, int] = NONE
     share = 1.0

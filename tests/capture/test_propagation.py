@@ -110,7 +110,7 @@ def test_the_headers_name_the_innermost_span_and_for_whom(capture: Capture) -> N
     inner = capture.journal.named("inner")
     assert sent == {
         "traceparent": f"00-{inner.trace_id}-{inner.span_id}-01",
-        "tracestate": f"tierlens={inner.trace_id}-{inner.span_id}-01",
+        "tracestate": f"tierlens={inner.trace_id}-{inner.span_id}-01,tierlens-brand=K%C3%A9%2C1",
         "baggage": "tierlens.brand=K%C3%A9%2C1,tierlens.session=a%20b,tierlens.user=u%3D1",
     }
     with continue_trace({name.upper(): value for name, value in sent.items()}):
@@ -178,6 +178,25 @@ def test_spans_that_proxies_put_between_do_not_tear_the_trace_apart(capture: Cap
     with continue_trace({**sent, "traceparent": PARENT}):
         span("callee")(lambda: None)()
     assert capture.journal.named("callee").parent_id == capture.journal.named("caller").span_id
+
+
+@pytest.mark.parametrize("baggage", [{"baggage": "theirs=1"}, {}], ids=["replaced", "dropped"])
+def test_the_brand_gets_through_where_the_baggage_does_not(capture: Capture, baggage: dict[str, str]) -> None:
+    sent: dict[str, str] = {}
+    with using(Context(brand="Ké,1")):
+        span("caller")(lambda: sent.update(trace_headers()))()
+    del sent["baggage"]
+    with continue_trace({**sent, **baggage}):
+        span("callee")(lambda: None)()
+    assert {routing.brand for routing in capture.journal.routings.values()} == {"Ké,1"}
+
+
+def test_a_brand_too_long_for_one_member_is_left_to_the_baggage(capture: Capture) -> None:
+    sent: dict[str, str] = {}
+    with using(Context(brand="ü" * 200)):
+        span("caller")(lambda: sent.update(trace_headers()))()
+    assert "brand" not in sent["tracestate"]
+    assert "brand" in sent["baggage"]
 
 
 def test_in_one_process_the_open_span_is_parent_enough(capture: Capture) -> None:

@@ -2,7 +2,8 @@
 
 ``traceparent`` names our span. ``tracestate`` names it again, since proxies and instrumented HTTP clients on
 the way put spans of their own into ``traceparent``, which MLflow does not hold. ``baggage`` carries for whom:
-brand, session, user.
+brand, session, user. The brand, which decides where the trace is stored, stands in ``tracestate`` again: an
+instrumented HTTP client puts a ``baggage`` of its own in the place of ours.
 
 https://www.w3.org/TR/trace-context/ and https://www.w3.org/TR/baggage/
 """
@@ -22,7 +23,10 @@ Headers = Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]]
 
 MEMBER: Final = "tierlens"
 BRAND, SESSION, USER = f"{MEMBER}.brand", f"{MEMBER}.session", f"{MEMBER}.user"
+STATE_BRAND: Final = f"{MEMBER}-brand"
 LONGEST: Final = 250
+# What a vendor may put into one member, https://www.w3.org/TR/trace-context/#value
+_MAX_STATE: Final = 256
 _MAX_BAGGAGE: Final = 8_192
 _TRACEPARENT: Final = re.compile(
     r"(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})(?P<rest>-.*)?",
@@ -53,8 +57,13 @@ def trace_headers() -> dict[str, str]:
     ids = f"{trace.trace_id}-{here.span_id}-{'01' if here.recording else '00'}"
     members = ((BRAND, trace.brand), (SESSION, trace.session), (USER, trace.context.user))
     baggage = ",".join(f"{name}={quote(value, safe='', errors='replace')}" for name, value in members if value)
-    headers = {"traceparent": f"00-{ids}", "tracestate": f"{MEMBER}={ids}"}
+    headers = {"traceparent": f"00-{ids}", "tracestate": f"{MEMBER}={ids}{_brand_member(trace.brand)}"}
     return {**headers, "baggage": baggage} if baggage else headers
+
+
+def _brand_member(brand: str) -> str:
+    value = quote(brand, safe="", errors="replace")
+    return f",{STATE_BRAND}={value}" if brand and len(value) <= _MAX_STATE else ""
 
 
 @contextmanager
@@ -74,12 +83,13 @@ def continue_trace(headers: Headers | None) -> Iterator[None]:
 
 
 def _context(headers: Mapping[str, list[str]]) -> Context | None:
-    remote = parse(headers.get("traceparent", []), headers.get("tracestate", []))
+    tracestate = headers.get("tracestate", [])
+    remote = parse(headers.get("traceparent", []), tracestate)
     if remote is None:
         return None
     baggage = parse_baggage(headers.get("baggage", []))
     return Context(
-        brand=_known(baggage.get(BRAND)),
+        brand=_known(baggage.get(BRAND) or _stated_brand(tracestate)),
         session=baggage.get(SESSION),
         user=baggage.get(USER),
         remote=(remote.trace_id, remote.span_id),
@@ -105,9 +115,18 @@ def parse(traceparent: list[str], tracestate: list[str]) -> Remote | None:
     return _own(tracestate) or Remote(found["trace"], found["span"], sampled=True)
 
 
-def _own(tracestate: list[str]) -> Remote | None:
+def _members(tracestate: list[str]) -> Iterator[tuple[str, str]]:
     for member in ",".join(tracestate).split(","):
         key, _, value = member.strip(" \t").partition("=")
+        yield key, value
+
+
+def _stated_brand(tracestate: list[str]) -> str | None:
+    return next((_decoded(value) for key, value in _members(tracestate) if key == STATE_BRAND and value), None)
+
+
+def _own(tracestate: list[str]) -> Remote | None:
+    for key, value in _members(tracestate):
         found = _OWN.fullmatch(value) if key == MEMBER else None
         if found is not None and _is_set(found[1], found[2]):
             return Remote(found[1], found[2], bool(int(found[3], 16) & _SAMPLED))

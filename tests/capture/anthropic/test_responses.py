@@ -6,11 +6,15 @@ import gc
 from typing import Any
 
 import anthropic
+import pytest
 
 from tests.capture.anthropic.conftest import REQUEST, billed, counted
 from tests.capture.conftest import Capture
 from tierlens import keys
+from tierlens.capture.anthropic import bodies
+from tierlens.capture.wrapping import wrap
 from tierlens.testing import ClaudeEndpoint
+from tierlens.testing.http_stub import HttpStub, Reply
 
 NAME = "anthropic.messages"
 STREAMED: dict[str, Any] = {**REQUEST, "stream": True}
@@ -60,12 +64,76 @@ def test_a_streaming_response_is_recorded_when_it_has_been_read(
     assert counted(*capture.journal.spans.values()) == billed(endpoint)
 
 
-def test_lines_read_by_hand_leave_a_span_without_tokens(capture: Capture, wrapped: anthropic.Anthropic) -> None:
-    with wrapped.messages.with_streaming_response.create(**STREAMED) as response:
-        assert any("message_stop" in line for line in response.iter_lines())
+READERS: dict[str, Any] = {
+    "bytes": lambda response: b"".join(response.iter_bytes()),
+    "few bytes": lambda response: b"".join(response.iter_bytes(7)),
+    "text": lambda response: "".join(response.iter_text()),
+    "lines": lambda response: list(response.iter_lines()),
+    "httpx": lambda response: b"".join(response.http_response.iter_bytes()),
+}
+
+
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+@pytest.mark.parametrize("request_", [REQUEST, STREAMED], ids=["whole", "streamed"])
+def test_what_is_read_by_hand_is_counted(
+    capture: Capture,
+    plain: anthropic.Anthropic,
+    wrapped: anthropic.Anthropic,
+    endpoint: ClaudeEndpoint,
+    read: Any,
+    request_: Any,
+) -> None:
+    with wrapped.messages.with_streaming_response.create(**request_) as response:
+        said = read(response)
     span = capture.journal.named(NAME)
+    assert counted(span) == billed(endpoint)
     assert span.attributes[keys.OUTCOME] == "ok"
-    assert keys.TOKEN_USAGE not in span.attributes
+    assert "This is how I read it" in str(span.attributes[keys.OUTPUTS])
+    with plain.messages.with_streaming_response.create(**request_) as response:
+        assert read(response) == said
+
+
+def test_a_response_asked_for_as_it_came_is_counted(
+    capture: Capture, wrapped: anthropic.Anthropic, endpoint: ClaudeEndpoint
+) -> None:
+    raw = wrapped.messages.with_raw_response.create(**REQUEST).http_response
+    assert wrapped.post("/v1/messages", body=REQUEST, cast_to=type(raw)).json() == raw.json()
+    assert counted(*capture.journal.spans.values()) == billed(endpoint)
+
+
+def test_what_is_read_by_hand_and_left_is_abandoned(capture: Capture, wrapped: anthropic.Anthropic) -> None:
+    with wrapped.messages.with_streaming_response.create(**STREAMED) as response:
+        next(response.iter_lines())
+        del response
+    span = capture.journal.named(NAME)
+    assert span.attributes[keys.OUTCOME] == "abandoned"
+
+
+async def test_what_asynchronous_code_reads_by_hand_is_counted(
+    capture: Capture, async_wrapped: anthropic.AsyncAnthropic, endpoint: ClaudeEndpoint
+) -> None:
+    async with async_wrapped.messages.with_streaming_response.create(**STREAMED) as response:
+        assert [line async for line in response.iter_lines()]
+    async with async_wrapped.messages.with_streaming_response.create(**REQUEST) as response:
+        assert [chunk async for chunk in response.iter_bytes()]
+    assert counted(*capture.journal.spans.values()) == billed(endpoint)
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"data: {", b"data: 3\n", b"data: {}\n", b"\x00\xff", b'{"a":1}'])
+def test_what_is_no_message_leaves_a_span_without_tokens(capture: Capture, body: bytes) -> None:
+    with HttpStub(otherwise=Reply(body=body)) as cloud:
+        client = wrap(anthropic.Anthropic(base_url=cloud.uri, api_key="offline", max_retries=0))
+        with client.messages.with_streaming_response.create(**REQUEST) as response:
+            assert b"".join(response.iter_bytes()) == body
+    assert keys.TOKEN_USAGE not in capture.attributes(NAME)
+
+
+def test_of_an_endless_answer_nothing_is_kept() -> None:
+    kept = bodies.Kept()
+    for _ in range(bodies.MOST // 1024 + 2):
+        kept.add(b"x" * 1024)
+    assert not kept.wanted
+    assert kept.message(lambda: 1) == (None, False)
 
 
 def test_a_response_nobody_reads_is_abandoned(capture: Capture, wrapped: anthropic.Anthropic) -> None:

@@ -67,6 +67,10 @@ class Reply:
         """Later counts are totals, not additions; what a later event leaves out stands as it was."""
         self._usage.update((name, count) for name, count in all_fields(usage).items() if count is not None)
 
+    @property
+    def begun(self) -> bool:
+        return bool(self._head)
+
     def message(self) -> dict[str, Any]:
         """The message so far, as the API gives it when asked without streaming; a tool's input is JSON text."""
         return {

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from tierlens.capture import outcomes
+from tierlens.capture.anthropic import bodies
 from tierlens.capture.anthropic.call import Call
 from tierlens.capture.anthropic.streams import MessageObserver, is_stream, observe
 from tierlens.capture.outcomes import FINE, Outcome
@@ -24,7 +25,8 @@ def settle(call: Call, result: Any) -> None:
         elif hasattr(result, "http_response"):
             _settle_raw(call, result)
         else:
-            call.ended(result)
+            # Asked for by ``client.post``, it may be the HTTP response itself.
+            call.ended(_body(result) if hasattr(result, "is_stream_consumed") else result)
     except Exception as error:
         call.ended(None)
         call.shield.report("reading what a client brought", error)
@@ -70,9 +72,11 @@ class Unread:
         self._call = call
         self._http_response = http_response
         self._stream: MessageObserver | None = None
+        self._kept = bodies.keep(http_response)
 
     @shielded
     def parsed(self, result: Any) -> None:
+        self._kept.wanted = False
         if not is_stream(result):
             self._call.ended(result)
         elif self._stream is None:
@@ -84,8 +88,11 @@ class Unread:
         if self._stream is not None:
             self._stream.left()
             return
-        read = self._http_response.is_stream_consumed
-        self._call.ended(_body(self._http_response), FINE if read else Outcome(outcomes.ABANDONED))
+        message, whole = _body(self._http_response), True
+        if message is None and self._kept.wanted:
+            message, whole = self._kept.message(self._call.opened.trace.now)
+        read = whole and self._http_response.is_stream_consumed
+        self._call.ended(message, FINE if read else Outcome(outcomes.ABANDONED))
 
     def dropped(self) -> None:
         """The response is gone; a stream that was parsed from it may be read for long still, and tells its own end."""

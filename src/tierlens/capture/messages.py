@@ -7,12 +7,17 @@ from typing import Any
 
 import orjson
 
+from tierlens.capture.shapes import fields
+
 ROLES = {"human": "user", "ai": "assistant", "system": "system"} | {
     "AIMessageChunk": "assistant",
     "HumanMessageChunk": "user",
 }
 _TEXT = frozenset({"text", "input_text", "output_text"})
-_CALLS = frozenset({"tool_use", "tool_call", "function_call", "server_tool_use", "input_json_delta"})
+_CALLS = frozenset({"tool_use", "tool_call", "function_call", "input_json_delta"})
+# Run by the provider: nobody answers them, and they are part of what was said.
+_SERVED = frozenset({"server_tool_use", "server_tool_call", "mcp_tool_use"})
+_TOLD = ("title", "url", "text", "stdout", "stderr", "error_code")
 
 
 def is_message(value: object) -> bool:
@@ -95,7 +100,34 @@ def _block_text(block: object) -> str:
         return content_text(block.get("content"))
     if kind in _CALLS or "thinking" in str(kind) or kind == "reasoning":
         return ""
+    if kind in _SERVED:
+        return f"[{block.get('name') or kind} {_arguments(block)}]"
+    if _is_found(kind):
+        return f"[{kind}] {_result_text(block.get('content'))}".rstrip()
     return f"[{kind}{_source_note(block)}]"
+
+
+def _is_found(kind: object) -> bool:
+    return kind == "compaction" or str(kind).endswith("_tool_result")
+
+
+def spoken_text(content: object) -> str:
+    """The text of a message's content without what the provider's tools were asked and found."""
+    if not isinstance(content, list):
+        return content_text(content)
+    kinds = ((block, block.get("type") if isinstance(block, Mapping) else None) for block in content)
+    return content_text([block for block, kind in kinds if kind not in _SERVED and not _is_found(kind)])
+
+
+def _result_text(content: object) -> str:
+    """What a tool of the provider's found: texts, titles and addresses, and nothing that is encrypted."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list | tuple):
+        return "\n".join(filter(None, map(_result_text, content)))
+    found = fields(content)
+    told = [text for name in _TOLD if isinstance(text := found.get(name), str) and text]
+    return " ".join([*told, *filter(None, [_result_text(found["content"]) if "content" in found else ""])])
 
 
 def _source_note(block: Mapping[str, Any]) -> str:
@@ -104,6 +136,8 @@ def _source_note(block: Mapping[str, Any]) -> str:
         return ""
     media = source.get("media_type") or source.get("mime_type")
     data = source.get("data") or source.get("base64") or source.get("url") or ""
+    if not data:
+        return "".join(f" {one}" for one in (media, source.get("file_id")) if one)
     return f" {media or ''} {len(str(data))} characters".replace("  ", " ")
 
 
@@ -127,14 +161,18 @@ def _calls_in(content: object) -> list[Mapping[str, Any]]:
 
 def tool_call(call: Mapping[str, Any]) -> dict[str, object]:
     """A tool call of LangChain (``args``) or Anthropic (``input``) in OpenAI's shape."""
-    arguments = call.get("args", call.get("input", {}))
-    if not isinstance(arguments, str):
-        arguments = orjson.dumps(arguments, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
     return {
         "id": call.get("id") or "",
         "type": "function",
-        "function": {"name": call.get("name") or "", "arguments": arguments},
+        "function": {"name": call.get("name") or "", "arguments": _arguments(call)},
     }
+
+
+def _arguments(call: Mapping[str, Any]) -> str:
+    arguments = call.get("args", call.get("input", {}))
+    if isinstance(arguments, str):
+        return arguments
+    return orjson.dumps(arguments, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
 def tool_definition(tool: Mapping[str, Any]) -> dict[str, object]:

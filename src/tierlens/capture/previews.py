@@ -14,7 +14,7 @@ from typing import Any, Literal
 import orjson
 
 from tierlens.capture import payload
-from tierlens.capture.messages import ROLES, as_message, content_text, is_message
+from tierlens.capture.messages import ROLES, as_message, is_message, spoken_text
 from tierlens.capture.paths import lookup
 
 QUESTIONS = ("question", "query", "q", "prompt", "user_input", "input", "request", "task", "topic", "text")
@@ -190,9 +190,9 @@ def _text(value: object) -> str | None:
     if isinstance(value, str):
         return value[:LONGEST] or None
     if is_message(value):
-        return content_text(getattr(value, "content", None))[:LONGEST] or None
+        return spoken_text(getattr(value, "content", None))[:LONGEST] or None
     if isinstance(value, Mapping) and "role" in value:
-        return content_text(value.get("content"))[:LONGEST] or None
+        return spoken_text(value.get("content"))[:LONGEST] or None
     if alone and isinstance(value, bool | int | float):
         return str(value)
     return None

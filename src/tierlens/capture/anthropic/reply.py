@@ -8,8 +8,13 @@ from typing import Any, Final
 
 from tierlens.capture.shapes import all_fields, fields
 
-_TEXT_OF_DELTA: Final = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
-_TEXT_OF_BLOCK: Final = {"text": "text", "thinking": "thinking"}
+_TEXT_OF_DELTA: Final = {
+    "text_delta": "text",
+    "thinking_delta": "thinking",
+    "input_json_delta": "partial_json",
+    "compaction_delta": "content",
+}
+_TEXT_OF_BLOCK: Final = {"text": "text", "thinking": "thinking", "compaction": "content"}
 
 
 class Reply:
@@ -48,7 +53,7 @@ class Reply:
         delta = event.delta
         member = _TEXT_OF_DELTA.get(delta.type)
         if member is not None:
-            self._texts[event.index].append(getattr(delta, member))
+            self._texts[event.index].append(getattr(delta, member) or "")
 
     def _note(self, event: Any) -> None:
         kind = event.type

@@ -25,9 +25,14 @@ POLICIES = Policies(app="brand_analytics", brands=("Kisqali", "Fabhalta"), unkno
 
 
 @pytest.fixture
-def client() -> Iterator[anthropic.Anthropic]:
-    with ClaudeEndpoint() as endpoint:
-        yield anthropic.Anthropic(base_url=endpoint.base_url, api_key="offline", max_retries=0)
+def endpoint() -> Iterator[ClaudeEndpoint]:
+    with ClaudeEndpoint() as started:
+        yield started
+
+
+@pytest.fixture
+def client(endpoint: ClaudeEndpoint) -> anthropic.Anthropic:
+    return anthropic.Anthropic(base_url=endpoint.base_url, api_key="offline", max_retries=0)
 
 
 def test_it_returns_the_text_and_records_for_the_brand(capture_with: Any, client: anthropic.Anthropic) -> None:
@@ -108,3 +113,24 @@ def test_a_refusal_of_claude_is_raised(capture: Capture, client: anthropic.Anthr
     with pytest.raises(anthropic.BadRequestError):
         chat_with_tracking(**{**ASKED, "prompt": ""}, brand="Kisqali", client=client)
     assert capture.journal.named(NAME).status == "ERROR"
+
+
+async def test_what_would_be_paid_for_and_lost_is_refused_before_it_is_sent(
+    capture: Capture, endpoint: ClaudeEndpoint
+) -> None:
+    asked: Any = {"model": "claude-sonnet-4-6", "prompt": "Why?", "brand": "Kisqali"}
+    said: Any = {"base_url": endpoint.base_url, "api_key": "offline"}
+    plain, other = anthropic.Anthropic(**said), anthropic.AsyncAnthropic(**said)
+    for client in (other, object()):
+        with pytest.raises(
+            TypeError, match=f"takes an Anthropic, or a client made like it, not {type(client).__name__}"
+        ):
+            chat_with_tracking(**asked, client=client)
+    with pytest.raises(TypeError, match="takes an AsyncAnthropic, or a client made like it, not Anthropic"):
+        await achat_with_tracking(**asked, client=plain)
+    with pytest.raises(TypeError, match="whole answer"):
+        chat_with_tracking(**asked, client=plain, stream=True)
+    with pytest.raises(TypeError, match="whole answer"):
+        await achat_with_tracking(**asked, client=other, stream=True)
+    assert chat_with_tracking(**asked, client=plain, stream=False)
+    assert endpoint.ledger()["totals"]["calls"] == 1

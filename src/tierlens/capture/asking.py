@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from tierlens.capture import active
-from tierlens.capture.anthropic.client import wrapped
+from tierlens.capture.anthropic.client import is_client, wrapped
 from tierlens.capture.places import Place, of_brand
 from tierlens.capture.trace import Context
 
@@ -35,11 +36,13 @@ def chat_with_tracking(
 
     Raises:
         UnknownBrand: the brand is not one of those configured, and such ones are rejected.
+        TypeError: the client is asynchronous or none, or ``stream`` is asked for.
         anthropic.APIError: as the client raises it.
     """
     place = _place(brand)
     request = _request(model, prompt, system, max_tokens, parameters)
     if client is not None:
+        _check(client, asynchronous=False)
         return _text(wrapped(client, place).messages.create(**request))
     import anthropic
 
@@ -61,6 +64,7 @@ async def achat_with_tracking(
     place = _place(brand)
     request = _request(model, prompt, system, max_tokens, parameters)
     if client is not None:
+        _check(client, asynchronous=True)
         return _text(await wrapped(client, place).messages.create(**request))
     import anthropic
 
@@ -74,9 +78,22 @@ def _place(brand: str) -> Place:
     return functools.partial(of_brand, context=Context(brand=brand))
 
 
+def _check(client: object, *, asynchronous: bool) -> None:
+    """Refuse, before anything is sent and paid, a client whose answer would not be a message here."""
+    if not is_client(client) or inspect.iscoroutinefunction(getattr(type(client), "request", None)) is not asynchronous:
+        taken = (
+            "achat_with_tracking takes an AsyncAnthropic" if asynchronous else "chat_with_tracking takes an Anthropic"
+        )
+        raise TypeError(f"{taken}, or a client made like it, not {type(client).__name__}")
+
+
 def _request(
     model: str, prompt: str, system: str | None, max_tokens: int, parameters: dict[str, Any]
 ) -> dict[str, Any]:
+    if parameters.get("stream"):
+        raise TypeError(
+            "chat_with_tracking returns the whole answer; for a stream, use tierlens.wrap and messages.stream"
+        )
     request = {"model": model, "max_tokens": max_tokens, "messages": [{"role": "user", "content": prompt}]}
     return {**request, **({"system": system} if system is not None else {}), **parameters}
 

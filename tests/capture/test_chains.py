@@ -13,7 +13,8 @@ from typing import Annotated, Any
 
 import langgraph.types
 import pytest
-from langchain_core.messages import AnyMessage
+from langchain.agents import create_agent
+from langchain_core.messages import AIMessage, AnyMessage
 from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import tool
 from langgraph.graph import START, StateGraph
@@ -329,6 +330,26 @@ def test_agents_have_their_name_and_tier_and_other_nodes_have_not(capture_with: 
         "gap_analyzer",
         "2",
     )
+
+
+def test_an_agent_that_another_ones_tool_asks_has_its_own_name(capture: Capture) -> None:
+    expert = create_agent(model("It is three."), [], name="expert")
+    helper: Any = graph(helper=lambda state: {"notes": ["helped"]}).compile(name="helper")
+
+    @tool
+    def consult(question: str) -> str:
+        """Ask the expert."""
+        helper.invoke({"question": question})
+        return str(expert.invoke({"messages": [("user", question)]})["messages"][-1].text)
+
+    call = AIMessage("", tool_calls=[{"name": "consult", "args": {"question": "1 + 2?"}, "id": "c1"}])
+    desk = create_agent(model(call, "Three."), [consult], name="desk")
+    graph(desk=desk).compile().invoke({"messages": [("user", "1 + 2?")]}, capture.config())
+    spans = capture.journal.spans.values()
+    assert sorted(span.name for span in spans if span.attributes[keys.SPAN_TYPE] == "AGENT") == ["desk", "expert"]
+    (root,) = capture.journal.roots()
+    assert root.attributes[keys.TRACE_TAG + "agents"] == "desk, expert"
+    assert {span.name: span.attributes[keys.SPAN_TYPE] for span in spans}["helper"] == "CHAIN"
 
 
 def test_metrics_are_read_where_yaml_says(capture_with: Any) -> None:

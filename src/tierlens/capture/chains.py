@@ -43,6 +43,9 @@ def start(
     agent, policy = "", None
     if is_node or recorder.policies.agents:
         agent, policy = _agent(recorder, name, metadata, parent, is_node)
+    elif metadata.get("lc_agent_name") == name and parent is not None and parent.in_node and parent.agent != name:
+        # A graph that LangChain names an agent, and which another one asks. What runs in it has its metadata.
+        agent = name
     kind = "AGENT" if agent else _kind(recorder, name, metadata, is_node)
     opened = recorder.start(key, name, kind, parent=parent, context=context, policy=policy, agent=agent)
     opened.is_node, opened.namespace = is_node, namespace

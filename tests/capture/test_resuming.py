@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -167,6 +168,55 @@ async def test_a_graph_that_is_drained_pauses_and_says_why(capture: Capture, way
     assert second.attributes[keys.RESUMED_FROM] == f"tr-{first.trace_id}"
     assert {span.status for span in capture.journal.spans.values()} == {"OK"}
     assert keys.OUTPUTS not in first.attributes
+    assert not [*(capture.folder / "paused").iterdir()]
+
+
+@pytest.mark.parametrize("where", [{"interrupt_before": ["done"]}, {"interrupt_after": ["plan"]}])
+def test_a_stream_that_is_left_at_a_breakpoint_is_interrupted(capture: Capture, where: dict[str, Any]) -> None:
+    built = graph(plan=lambda state: {"notes": ["planned"]}, done=done).compile(checkpointer=InMemorySaver(), **where)
+    with contextlib.closing(built.stream(QUESTION, config(capture))) as parts:
+        next(part for part in parts if "__interrupt__" in part)
+    built.invoke(None, config(capture))
+    assert [outcome(one) for one in roots(capture)] == ["interrupted", "resumed"]
+
+
+def test_a_stream_that_is_left_after_its_answer_is_abandoned(capture: Capture) -> None:
+    built = graph(ask=ask, done=done).compile(checkpointer=InMemorySaver())
+    built.invoke(QUESTION, config(capture))
+    with contextlib.closing(built.stream(Command(resume="yes"), config(capture))) as parts:
+        assert "ask" in next(parts)
+    assert [outcome(one) for one in roots(capture)] == ["interrupted", "abandoned"]
+
+
+async def leave_at_the_question(built: Any, way: str, given: Any) -> None:
+    mode: Any = {"stream_mode": ["updates", "values"]} if way != "events" else {"version": "v2"}
+    if way == "stream":
+        with contextlib.closing(built.stream(QUESTION, given, **mode, subgraphs=True)) as parts:
+            next(part for part in parts if "__interrupt__" in str(part))
+        return
+    stream = built.astream_events if way == "events" else built.astream
+    async with contextlib.aclosing(stream(QUESTION, given, **mode, subgraphs=True)) as aparts:
+        async for part in aparts:
+            if "__interrupt__" in str(part):
+                break
+
+
+@pytest.mark.parametrize("way", ["stream", "astream", "events"])
+@pytest.mark.parametrize("nested", [False, True])
+async def test_a_stream_that_is_left_at_its_question_waits_for_the_answer(
+    capture: Capture, way: str, nested: bool
+) -> None:
+    built: Any = graph(ask=ask, done=done)
+    if nested:
+        built = graph(plan=lambda state: {"notes": ["planned"]}, sub=built.compile(name="inner"))
+    built = built.compile(name="outer", checkpointer=InMemorySaver())
+    await leave_at_the_question(built, way, config(capture))
+    assert (await built.ainvoke(Command(resume="yes"), config(capture)))["notes"][-1] == "done"
+    first, second = roots(capture)
+    assert (outcome(first), outcome(second)) == ("interrupted", "resumed")
+    assert json.loads(str(first.attributes[keys.OUTCOME_DETAIL])) == ASKED
+    assert second.attributes[keys.RESUMED_FROM] == f"tr-{first.trace_id}"
+    assert {span.status for span in capture.journal.spans.values()} == {"OK"}
     assert not [*(capture.folder / "paused").iterdir()]
 
 

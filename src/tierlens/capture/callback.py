@@ -12,7 +12,6 @@ from uuid import UUID
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.tracers.base import BaseTracer
 from langgraph.callbacks import GraphInterruptEvent, GraphResumeEvent
-from langgraph.errors import GraphDrained
 
 from tierlens import keys
 from tierlens.capture import autolog, chains, contents, payload, resuming
@@ -20,7 +19,7 @@ from tierlens.capture.callback_models import ModelCallbacks
 from tierlens.capture.callback_runs import name_of
 from tierlens.capture.callback_tools import ToolCallbacks
 from tierlens.capture.ended import facts_of
-from tierlens.capture.graphs import calling_graph, drained_at, is_left_early, max_attempts
+from tierlens.capture.graphs import calling_graph, is_left_early, max_attempts
 from tierlens.capture.inline import shuts_others_out
 from tierlens.capture.outcomes import ABANDONED, Outcome
 from tierlens.capture.shield import shielded
@@ -110,8 +109,7 @@ class MlflowCallbackHandler(ModelCallbacks, ToolCallbacks):
         if opened := self._recorder.open.get(run_id.int):
             if inputs is not None:
                 chains.given(self._recorder, opened, inputs)
-            if isinstance(error, GraphDrained) and (checkpoint := drained_at(error)):
-                resuming.interrupted(opened, self._pauses, checkpoint, (), error.reason)
+            resuming.stopped(opened, self._pauses, error)
             chains.fail(self._recorder, opened, error)
             if opened.parent is None and opened.trace.thread:
                 resuming.leave(opened, self._pauses, self._brand_of is not None)

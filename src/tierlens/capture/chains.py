@@ -191,11 +191,27 @@ def fail(recorder: Recorder, opened: Open, error: BaseException) -> None:
         outcome = ended_as(opened, outcomes.of_exception(error))
         if outcome.word == outcomes.CANCELLED and opened.is_node and timeouts.is_handled(opened):
             outcome = timeouts.HANDLED
+        outcome = _waiting(opened, error, outcome)
         _put_failure(recorder, opened, error, outcome)
         if opened.recording and keys.OUTPUTS not in opened.attributes:
             _put_carried(recorder, opened, error, outcome)
     finally:
         recorder.finish(opened, outcome)
+
+
+def _waiting(opened: Open, error: BaseException, outcome: Outcome) -> Outcome:
+    """Work that is left, or cancelled, after it has asked a person waits for the answer: whoever reads a stream leaves
+    it there, and goes on from there."""
+    if isinstance(error, GraphInterrupt):
+        opened.waiting = outcomes.questions(error)
+    elif outcome.word in outcomes.LEFT:
+        if opened.outcome is not None and opened.outcome.word == outcomes.INTERRUPTED:
+            outcome = opened.outcome
+        elif opened.waiting:
+            outcome = Outcome(outcomes.INTERRUPTED, outcomes.interrupt_payload(opened.waiting))
+    if outcome.word == outcomes.INTERRUPTED and opened.parent is not None:
+        opened.parent.waiting += opened.waiting
+    return outcome
 
 
 def _put_failure(recorder: Recorder, opened: Open, error: BaseException, outcome: Outcome) -> None:

@@ -61,10 +61,10 @@ def is_edited() -> bool:
     return (getattr(loop, "checkpoint_metadata", None) or NONE).get("source") == "update"
 
 
-def drained_at(error: BaseException) -> str:
-    """The checkpoint from which the graph run that ``error`` has drained can go on, "" where there is none.
+def paused_at(error: BaseException) -> str:
+    """The checkpoint from which the graph run that ``error`` has stopped can go on, "" where there is none.
 
-    No callback is told of such a pause; the frame of the run itself, which has caught the error, knows.
+    No callback is told of it; the frame of the run itself, which has caught the error, knows.
     """
     known = error.__traceback__.tb_frame.f_locals if error.__traceback__ is not None else NONE
     loop: Any = known.get("loop")

@@ -21,6 +21,7 @@ ABANDONED: Final = "abandoned"
 CANCELLED: Final = "cancelled"
 HANDED_OFF: Final = "handed_off"
 RETRIED: Final = "retried"
+LEFT: Final = frozenset({ABANDONED, CANCELLED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,12 @@ def goal(command: object) -> str:
 def interrupt_payload(interrupts: object) -> str:
     """The payloads of LangGraph ``Interrupt``s as JSON: one as it is, several as a list."""
     return payload.text(payload.dumps(_values(interrupts)), 16_384)
+
+
+def questions(error: BaseException) -> tuple[object, ...]:
+    """LangGraph's ``Interrupt``s that it carries."""
+    first = error.args[0] if error.args else ()
+    return tuple(first) if isinstance(first, list | tuple) else ()
 
 
 def asked(error: BaseException) -> object:

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from langgraph.errors import GraphDrained
+
 from tierlens import keys
 from tierlens.capture import outcomes
-from tierlens.capture.graphs import is_edited
+from tierlens.capture.graphs import is_edited, paused_at
 from tierlens.capture.outcomes import Outcome
 from tierlens.capture.recorder import Recorder
 from tierlens.capture.tagging import add_tags
@@ -51,6 +53,15 @@ def interrupted(opened: Open, pauses: Pauses, checkpoint: str, interrupts: Seque
         pauses.remember(opened.trace.session, WAITING, replace(pause, checkpoint=checkpoint))
         if checkpoint == opened.resumed_at:
             opened.resumed_at = ""
+
+
+def stopped(opened: Open, pauses: Pauses, error: BaseException) -> None:
+    """The graph run ``opened`` was drained, or left by whoever it streamed a question to: pauses that no callback is
+    told of."""
+    drained = error.reason if isinstance(error, GraphDrained) else ""
+    left = opened.waiting and outcomes.of_exception(error).word in outcomes.LEFT
+    if (drained or left) and (checkpoint := paused_at(error)):
+        interrupted(opened, pauses, checkpoint, opened.waiting, drained)
 
 
 def resumed(opened: Open, pauses: Pauses, checkpoint: str) -> None:

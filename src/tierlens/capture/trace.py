@@ -163,6 +163,7 @@ class Open:
         caches_for_an_hour: of a model call, whether all it has cached is to be kept that long.
         limits: of a graph, how often its nodes may be tried.
         outcome: how it will have ended, where that is known before it ends.
+        waiting: what work below it has asked a person, and ended with.
         given: of an agent that keeps its prompts, the texts it was given by others.
         resumed_at: of a graph, the checkpoint it went on from after a pause.
         before, inner: of retrieval: the documents to re-order, those each inner retriever found.
@@ -193,6 +194,7 @@ class Open:
     caches_for_an_hour = False
     limits: Mapping[str, int] = NONE
     outcome: Outcome | None = None
+    waiting: tuple[object, ...] = ()
     given: frozenset[str] | None = None
     resumed_at = ""
     before: list[dict[str, Any]] | None = None

@@ -8,6 +8,7 @@ import httpx
 import orjson
 import pytest
 
+from tests.journal.spans import span
 from tests.sinks.traces import COST, agent_trace, batch
 from tierlens import keys
 from tierlens.errors import Forbidden, Rejected, TooLarge, Unavailable
@@ -45,6 +46,23 @@ def test_an_unhappy_answer_is_the_senders_to_handle(stub, sink):
         with pytest.raises(kind):
             sent(stub, sink)
     assert not stub.spans
+
+
+def test_a_nul_is_kept_where_it_is_taken_and_replaced_where_it_is_refused(stub, sink):
+    question = span(1, trace=1, text="a\0b")
+    sink.send(batch(EXPERIMENT, question))
+    stub.then(Reply(500, body=b'{"message": "A string literal cannot contain NUL (0x00) characters."}'))
+    sink.send(batch(EXPERIMENT, question._replace(span_id="2" * 16)))
+
+    kept, replaced = (one["attributes"]["mlflow.spanInputs"] for one in stub.spans.values())
+    assert (kept, replaced) == ("a\0b", "a\ufffdb")
+
+
+def test_a_nul_in_nothing_of_ours_is_the_senders_to_handle(stub, sink):
+    stub.then(Reply(500, body=b'{"message": "A string literal cannot contain NUL (0x00) characters."}'))
+
+    with pytest.raises(Rejected, match="NUL"):
+        sent(stub, sink)
 
 
 def test_the_cost_of_a_model_call_is_told_with_its_span(stub, sink):

@@ -5,6 +5,7 @@ import sqlite3
 
 import pytest
 
+from tests.journal.spans import span
 from tests.sinks.traces import COST, TOKENS, agent_trace, batch, below
 from tierlens.attachments import attachment_id
 from tierlens.errors import Forbidden, Unavailable
@@ -137,9 +138,17 @@ def test_postgresql_takes_spans_and_metrics_too(tmp_path, experiment):
         sink = MlflowStoreSink(uri, artifact_location=str(tmp_path / "artifacts"))
         for _ in range(2):
             sink.send(batch(experiment, *trace.spans, finishes=[trace.finish(experiment, METRICS)]))
+        asked = span(1, trace=1)._replace(
+            attributes={"mlflow.spanInputs": '{"question": "a\\u0000b"}', "user.id": "u\0"}
+        )
+        sink.send(batch(experiment, asked))
         sink.close()
 
-        info = SqlAlchemyStore(uri, str(tmp_path)).get_trace_info(f"tr-{trace.id}")
+        store = SqlAlchemyStore(uri, str(tmp_path))
+        told = store.get_trace_info(f"tr-{asked.trace_id}")
+        assert told.request_preview == r'{"question": "a\ufffdb"}'
+        assert told.trace_metadata["mlflow.trace.user"] == "u\ufffd"
+        info = store.get_trace_info(f"tr-{trace.id}")
         assert info.token_usage == TOKENS
         assert {a.name: a.feedback.value for a in info.assessments} == METRICS
     finally:

@@ -18,6 +18,7 @@ from tierlens.projection.trace import Share
 from tierlens.sinks.answers import Answer, verdict
 from tierlens.sinks.base import Batch, Finish
 from tierlens.sinks.encoding import Spans, parsed
+from tierlens.sinks.nul import refuses_nul, without_nul
 from tierlens.sinks.parallel import in_parallel
 from tierlens.sinks.runs import RunBackend, RunBook
 from tierlens.sinks.witness import Incomplete, Request, Told
@@ -93,6 +94,15 @@ class MlflowSink:
         Raises:
             DeliveryError: nothing of the batch may be acknowledged.
         """
+        try:
+            self._send(batch)
+        except Rejected as e:
+            # Kept word for word wherever the database can.
+            if not refuses_nul(e) or (plain := without_nul(batch)) == batch:
+                raise
+            self._send(plain)
+
+    def _send(self, batch: Batch) -> None:
         spans = parsed(batch, self.prices)
         spans = Spans(without_service_name(spans.resource), tagged(spans.spans, batch.tags))
         self._in_experiment(batch.experiment, partial(self._store, spans, batch.finishes))

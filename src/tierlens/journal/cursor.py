@@ -1,24 +1,29 @@
 """How far a writer's lines have been acknowledged, as a small JSON file beside its segments.
 
-    {"v":1,"segment":3,"offset":81920,"stored":412,"refused":{"rejected":1},"lost":{},"damaged":0,"last_ns":…,
-     "open":{"<span>":[2,512,3391]},"held":{"<span>":[3,77000,2100]},"seen":[3,64000]}
+    {"v":1,"crc":2596069104,"segment":3,"offset":81920,"stored":412,"refused":{"rejected":1},"lost":{},"damaged":0,
+     "last_ns":…,"open":{"<span>":[2,512,3391]},"held":{"<span>":[3,77000,2100]},"seen":[3,64000]}
 
-Everything before ``segment``/``offset`` has been dealt with, but for two kinds of line that are still needed:
-``open`` are start records whose span has not ended, ``held`` are finished spans whose metrics wait for their
-trace's root; each with its segment, offset and length. What lies between ``seen`` and the position has been
-taken by the sink, and was not found there yet. A segment is unlinked once both positions have left it and
-nothing in it is needed.
+``crc`` is the CRC-32 of all that follows its comma; a cursor without one is an earlier version's. Everything before
+``segment``/``offset`` has been dealt with, but for two kinds of line that are still needed: ``open`` are start records
+whose span has not ended, ``held`` are finished spans whose metrics wait for their trace's root; each with its segment,
+offset and length. What lies between ``seen`` and the position has been taken by the sink, and was not found there yet.
+A segment is unlinked once both positions have left it and nothing in it is needed.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
+from zlib import crc32
 
 import orjson
 
 from tierlens.journal.segment import replace_durably
+
+_SUMMED: Final = re.compile(rb'\{"v":1,"crc":(\d+),')
 
 Place = tuple[int, int, int]
 Ends = Mapping[str, tuple[int, int]]
@@ -62,7 +67,11 @@ def read_cursor(path: Path) -> Cursor | None:
     """The cursor, or None where there is none or it is damaged: the writer is then read from its
     beginning."""
     try:
-        found = orjson.loads(path.read_bytes())
+        content = path.read_bytes()
+        found = orjson.loads(content)
+        # A flipped bit in a number would have lines passed over that nobody has sent.
+        if (summed := _SUMMED.match(content)) and int(summed[1]) != crc32(content[summed.end() :]):
+            return None
         return Cursor(
             segment=int(found["segment"]),
             offset=int(found["offset"]),
@@ -85,7 +94,8 @@ def write_cursor(path: Path, cursor: Cursor) -> None:
     Raises:
         OSError: it could not be written; the old one still stands.
     """
-    replace_durably(path, b'{"v":1,%b' % orjson.dumps(cursor)[1:])
+    body = orjson.dumps(cursor)[1:]
+    replace_durably(path, b'{"v":1,"crc":%d,%b' % (crc32(body), body))
 
 
 def _position(found: tuple[int, int]) -> tuple[int, int]:

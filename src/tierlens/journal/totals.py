@@ -48,9 +48,15 @@ def read_totals(directory: Path) -> Totals:
     """The totals; all zero where there are none, or none that can be read."""
     try:
         found = orjson.loads((directory / TOTALS).read_bytes())
-        del found["v"]
-        return Totals(**found)
-    except (OSError, ValueError, KeyError, TypeError):
+        return Totals(
+            int(found["writers"]),
+            str(found["last"]),
+            int(found["stored"]),
+            _counts(found["refused"]),
+            _counts(found["lost"]),
+            int(found["damaged"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return Totals()
 
 
@@ -61,3 +67,7 @@ def write_totals(directory: Path, totals: Totals) -> None:
         OSError: they could not be written; the old ones still stand.
     """
     replace_durably(directory / TOTALS, b'{"v":1,%b' % orjson.dumps(totals)[1:])
+
+
+def _counts(found: Mapping[str, int]) -> dict[str, int]:
+    return {str(reason): int(count) for reason, count in found.items()}

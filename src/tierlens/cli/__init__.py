@@ -95,10 +95,9 @@ def main() -> None:
     except Unavailable as error:
         _fail(f"MLflow cannot be asked: {error}; start it (`tierlens up`), or set MLFLOW_TRACKING_URI", 1)
     except DeliveryError as error:
-        from tierlens.sinks.mends import mend_of
+        from tierlens.sinks.mends import with_mend
 
-        mend = mend_of(error)
-        _fail(f"MLflow refuses to be asked: {error}{mend and f'; {mend}'}", 1)
+        _fail(f"MLflow refuses to be asked: {with_mend(error)}", 1)
     except TierlensError as error:
         _fail(str(error), 2 if isinstance(error, ConfigError) else 1)
     except OSError as error:

@@ -15,8 +15,8 @@ import typer
 
 from tierlens.addresses import shown
 from tierlens.cli.current import Current, current, whole
-from tierlens.cli.output import AsJson, group, plain, print_json, print_table
-from tierlens.cli.versions import Version, Versions, moment
+from tierlens.cli.output import AsJson, ConfigDir, group, moment, plain, print_json, print_table
+from tierlens.cli.versions import Version, Versions
 from tierlens.errors import TierlensError
 from tierlens.policy import Policies
 
@@ -37,9 +37,6 @@ agents: Final = group(
 )
 
 Agent = Annotated[str, typer.Argument(help="The agent's name.")]
-ConfigDir = Annotated[
-    Path | None, typer.Option("--config-dir", help="The folder; without it, as the settings have it.")
-]
 _HERE: Final = "config"
 _KEPT: Final = "versions are kept of agents with `runs: per_version` only"
 

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from tierlens import config, presence, settings
-from tierlens.cli.output import AsJson, counted, plain, print_json, print_table
+from tierlens.cli.output import AsJson, ConfigDir, counted, plain, print_json, print_table
 from tierlens.errors import ConfigError, SettingsError
 from tierlens.policy import AgentPolicy, Policies
 from tierlens.precedence import DEFAULT_CONFIG_DIR
-
-ConfigDir = Annotated[
-    Path | None, typer.Option("--config-dir", help="The folder; without it, as the settings have it.")
-]
 
 
 def check(config_dir: ConfigDir = None, as_json: AsJson = False) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from tierlens.cli.output import counted, plain, print_json
-from tierlens.sinks.mends import mend_of
+from tierlens.sinks.mends import with_mend
 
 if TYPE_CHECKING:
     from tierlens.shipping.hosts.run import RunReport
@@ -32,8 +32,7 @@ def say(report: RunReport, directory: Path, as_json: bool) -> None:
         return
     typer.echo(_sentence(report, left, directory))
     if report.refusal:
-        mend = mend_of(report.refusal)
-        typer.echo(plain(f"MLflow refuses it, and would again: {report.refusal}{mend and f'; {mend}'}"))
+        typer.echo(plain(f"MLflow refuses it, and would again: {with_mend(report.refusal)}"))
 
 
 def _sentence(report: RunReport, left: int, directory: Path) -> str:

@@ -16,9 +16,8 @@ from tierlens.cli.destination import destination_findings
 from tierlens.cli.filesystem import filesystem_findings
 from tierlens.cli.finding import Finding
 from tierlens.cli.metrics_findings import metrics_findings
-from tierlens.cli.output import counted, megabytes
+from tierlens.cli.output import counted, megabytes, moment
 from tierlens.cli.redactor_findings import redactor_findings
-from tierlens.cli.versions import moment
 from tierlens.errors import ConfigError
 from tierlens.journal.lock import is_orphan
 from tierlens.journal.segment import SHIPPER_LOCK

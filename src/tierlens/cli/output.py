@@ -6,6 +6,7 @@ Much of it was said by others: by agents, by whoever talks to them, by servers. 
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
@@ -78,7 +79,9 @@ def group(about: str) -> typer.Typer:
 JournalDir = Annotated[
     Path | None, typer.Option("--journal-dir", "--journal", help="The journal; without it, the settings'.")
 ]
-
+ConfigDir = Annotated[
+    Path | None, typer.Option("--config-dir", help="The folder; without it, as the settings have it.")
+]
 
 Patience = Annotated[
     float, typer.Option(help="Seconds to go on while MLflow takes nothing; of `ship`, only with --once.", min=0)
@@ -153,6 +156,11 @@ def counted(number: int, one: str, many: str = "") -> str:
 def megabytes(size: int) -> str:
     """A size for people: ``12.3 MB``."""
     return f"{size / 1_000_000:.1f} MB"
+
+
+def moment(milliseconds: int) -> str:
+    """A time for people, in UTC: ``2026-11-21 12:00``."""
+    return dt.datetime.fromtimestamp(milliseconds / 1000, dt.UTC).strftime("%Y-%m-%d %H:%M")
 
 
 @contextlib.contextmanager

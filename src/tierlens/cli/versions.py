@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -115,8 +114,3 @@ def _version(agent: str, version: str, runs: Sequence[Any]) -> Version:
         next((text for run in runs if (text := yaml_of(run.data.tags))), ""),
         tuple(sorted(notes)),
     )
-
-
-def moment(milliseconds: int) -> str:
-    """A time for people, in UTC: ``2026-11-21 12:00``."""
-    return dt.datetime.fromtimestamp(milliseconds / 1000, dt.UTC).strftime("%Y-%m-%d %H:%M")

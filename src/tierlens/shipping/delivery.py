@@ -24,7 +24,7 @@ from tierlens.shipping.retry import Action, decide
 from tierlens.shipping.runs import RunLog
 from tierlens.shipping.sieve import ERASED, Sieve
 from tierlens.sinks.base import Finish, Sink
-from tierlens.sinks.mends import mend_of
+from tierlens.sinks.mends import with_mend
 
 _OF_THIS_HOST: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
@@ -167,8 +167,8 @@ class Delivery:
         elif action is Action.PAUSE:
             self._outbox.pause(parcel, now, error)
             where = parcel.destination.experiment
-            said = f"{error}; {mend}" if (mend := mend_of(error)) else str(error)
-            self._alarms.warn("forbidden", f"nothing can be stored in {where!r} until this is mended: {said}")
+            text = f"nothing can be stored in {where!r} until this is mended: {with_mend(error)}"
+            self._alarms.warn("forbidden", text)
         elif action is Action.HALVE:
             if isinstance(error, TooLarge):
                 self._outbox.shrink(parcel.size)

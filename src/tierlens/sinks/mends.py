@@ -14,3 +14,8 @@ def mend_of(error: DeliveryError) -> str:
     if error.status in (404, 405):
         return "set MLFLOW_TRACKING_URI to the address of an MLflow server, its prefix included"
     return ""
+
+
+def with_mend(error: DeliveryError) -> str:
+    """What a refusal says, and what a person can do about it, where that is known."""
+    return f"{error}; {mend}" if (mend := mend_of(error)) else str(error)

@@ -89,6 +89,17 @@ def witness_of(sink: Sink) -> Witness | None:
     return asked if isinstance(asked, Witness) else None
 
 
+def required_witness(sink: Sink) -> Witness:
+    """The same of a sink that is to be asked.
+
+    Raises:
+        TierlensError: nobody can say what it holds.
+    """
+    if (witness := witness_of(sink)) is None:
+        raise TierlensError("MLFLOW_TRACKING_URI is an OTLP endpoint, which cannot be asked what it holds")
+    return witness
+
+
 def incomplete_traces(sink: Sink, limit: int) -> Sequence[Incomplete]:
     """The traces in the sink that lack spans; closes the sink.
 
@@ -96,8 +107,6 @@ def incomplete_traces(sink: Sink, limit: int) -> Sequence[Incomplete]:
         TierlensError: it cannot be asked, or does not answer.
     """
     try:
-        if (witness := witness_of(sink)) is None:
-            raise TierlensError("MLFLOW_TRACKING_URI is an OTLP endpoint, which cannot be asked what it holds")
-        return witness.incomplete(limit)
+        return required_witness(sink).incomplete(limit)
     finally:
         sink.close()

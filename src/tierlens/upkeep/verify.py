@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from tierlens.errors import TierlensError
 from tierlens.journal.chain import Chain
 from tierlens.journal.codec import Line
 from tierlens.journal.cursor import Cursor, read_cursor
@@ -15,7 +14,7 @@ from tierlens.journal.forgotten import Forgotten
 from tierlens.journal.segment import cursor_path, writers
 from tierlens.shipping.deadletter import DeadLetters
 from tierlens.sinks.base import Sink
-from tierlens.sinks.witness import Witness, witness_of
+from tierlens.sinks.witness import Witness, required_witness
 from tierlens.upkeep.drain import drain
 from tierlens.upkeep.postbox import put_back
 
@@ -57,9 +56,7 @@ def verify(directory: Path, open_sink: Callable[[], Sink], *, send: bool, patien
     """
     sink = open_sink()
     try:
-        witness = witness_of(sink)
-        if witness is None:
-            raise TierlensError("MLFLOW_TRACKING_URI is an OTLP endpoint, which cannot be asked what it holds")
+        witness = required_witness(sink)
         compared = compare(directory, witness)
         if not (send and compared.missing):
             return Verification(compared, 0, compared.missing)

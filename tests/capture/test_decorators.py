@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import functools
 import gc
 import inspect
 import json
+import types
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -229,6 +231,23 @@ def test_what_a_generator_yielded_is_its_output(capture: Capture) -> None:
     (words,) = [span for span in capture.journal.spans.values() if span.name == "words"]
     assert json.loads(str(words.attributes[keys.OUTPUTS]))["value"] == "abc"
     assert read(capture, "numbers", keys.OUTPUTS) == [0, 1, 2]
+
+
+def test_a_coroutine_that_is_closed_from_another_context_is_abandoned(capture: Capture) -> None:
+    @types.coroutine
+    def pause() -> Iterator[None]:
+        yield
+
+    @tierlens.span
+    async def waits() -> None:
+        await pause()
+
+    waiting = waits()
+    contextvars.Context().run(waiting.send, None)
+
+    contextvars.Context().run(waiting.close)
+
+    assert capture.outcomes("waits") == ["abandoned"]
 
 
 def test_a_generator_that_is_never_finished_is_abandoned(capture: Capture) -> None:

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from tierlens.capture import chains, contents, rag
-from tierlens.capture.current import enclosing
+from tierlens.capture.current import enclosing, put_back
 from tierlens.capture.outcomes import ERROR, FINE, Outcome
 from tierlens.capture.places import here
 from tierlens.capture.recorder import Recorder
@@ -55,7 +55,7 @@ class Call:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        enclosing.reset(self._token)
+        put_back(enclosing, self._token)
         if error is not None:
             self.raised(error)
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextvars
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
+from typing import TypeVar
 from uuid import UUID
 
 from langchain_core.runnables.config import var_child_runnable_config
@@ -17,6 +18,7 @@ from langchain_core.runnables.config import var_child_runnable_config
 from tierlens.capture.recorder import Recorder
 from tierlens.capture.trace import Context, Open
 
+T = TypeVar("T")
 enclosing: contextvars.ContextVar[Open | None] = contextvars.ContextVar("tierlens_span", default=None)
 _context: contextvars.ContextVar[Context | None] = contextvars.ContextVar("tierlens_context", default=None)
 
@@ -53,7 +55,16 @@ def inside(opened: Open | None) -> Iterator[None]:
     try:
         yield
     finally:
-        enclosing.reset(token)
+        put_back(enclosing, token)
+
+
+def put_back(variable: contextvars.ContextVar[T], token: contextvars.Token[T]) -> None:
+    """Undo a ``set``, unless its context was left: a coroutine may be closed from another one than it ran in, as may a
+    block of a web framework's."""
+    try:  # noqa: SIM105  # cheaper, and every decorated call comes here
+        variable.reset(token)
+    except ValueError:
+        pass
 
 
 def with_brand(context: Context, brand: str | None) -> Context:
@@ -90,6 +101,4 @@ def using(context: Context) -> Iterator[None]:
     try:
         yield
     finally:
-        # A web framework may leave the block in another context than it entered it in: nothing to put back.
-        with suppress(ValueError):
-            _context.reset(token)
+        put_back(_context, token)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import inspect
 import subprocess
 import sys
@@ -211,3 +212,14 @@ def test_nothing_else_can_be_wrapped(other: object) -> None:
 def test_importing_tierlens_does_not_import_anthropic() -> None:
     code = "import sys, tierlens.capture.wrapping, tierlens.capture.asking; sys.exit('anthropic' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+async def test_a_call_that_is_closed_from_another_context_is_abandoned(
+    capture: Capture, endpoint: ClaudeEndpoint, async_wrapped: anthropic.AsyncAnthropic
+) -> None:
+    asking = async_wrapped.messages.create(**REQUEST)
+    contextvars.copy_context().run(asking.send, None)
+
+    contextvars.Context().run(asking.close)
+
+    assert capture.outcomes(NAME) == ["abandoned"]

@@ -123,7 +123,7 @@ def _under(call: Call | None) -> Iterator[None]:
             call.raised(error)
         raise
     finally:
-        under_way.reset(token)
+        current.put_back(under_way, token)
 
 
 def _settle(own: Any, options: Any, place: Place, call: Call | None, result: Any) -> None:

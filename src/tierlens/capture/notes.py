@@ -81,7 +81,12 @@ def metric(name: str, value: Metric) -> None:
 
 @_harmless
 def tag(name: str, value: object) -> None:
-    """Put a tag on the trace this code runs in."""
+    """Put a tag on the trace this code runs in; outside of one, nothing.
+
+    Args:
+        name: what MLflow lists it under; one that begins with ``mlflow.`` is left out.
+        value: its text, or anything by its ``str``, up to 4,096 characters. Of None and "", there is no tag.
+    """
     here = current_span()
     if here is None:
         return

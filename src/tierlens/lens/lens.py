@@ -139,7 +139,14 @@ class Lens:
 
     @contextlib.contextmanager
     def using(self, **about: Unpack[About]) -> Iterator[None]:
-        """Have traces that start in this block, decorated functions' and wrapped clients' too, recorded so."""
+        """Have traces that start in this block, decorated functions' and wrapped clients' too, recorded so.
+
+        Args:
+            about: as in ``callback``; what a call says itself comes first.
+
+        Raises:
+            UnknownBrand: as in ``callback``.
+        """
         with using(self._context(**about)):
             yield
 
@@ -159,7 +166,14 @@ class Lens:
         return Context(named, _text(kpi), _text(user), _text(session), dict(tags or {}))
 
     def flush(self, timeout_s: float = 10.0) -> FlushReport:
-        """Wait until what was accepted so far is stored, but never longer than ``timeout_s``."""
+        """Wait until what was accepted so far is stored or refused.
+
+        Args:
+            timeout_s: seconds, at most.
+
+        Returns:
+            What had become of this process's spans by then; what is ``pending`` is delivered later.
+        """
         return self._shipping.flush(timeout_s)
 
     def trace_url(self) -> str | None:
@@ -182,7 +196,12 @@ class Lens:
         return span_processor()
 
     def close(self, timeout_s: float | None = None) -> None:
-        """Deliver what can be delivered within ``timeout_s`` and stop; the rest stays in the journal."""
+        """Deliver what can be delivered in time, and stop; the rest stays in the journal.
+
+        Args:
+            timeout_s: seconds, at most; None is the setting ``exit_timeout_s``. A server that does not answer is not
+                waited for.
+        """
         if self.closed:
             return
         self.closed = True

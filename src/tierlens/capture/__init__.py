@@ -19,7 +19,8 @@ What becomes of it:
 
     recorder, trace, opening, starts, sampling   spans that are open, and which of them are journalled
     chains, outcomes, stacks   nodes and graphs, and how they end
-    models, messages, parameters, usage, beside, estimates, rag   model calls and retrieval
+    models, messages, parameters, usage, beside, estimates   model calls
+    rag, origins, passages   retrieval, re-ranking, and what of it a prompt holds
     contents, state, ledger, heads, payload, shapes, paths, previews   inputs and outputs, as they are stored
     privacy, withheld, redaction   what is taken out before the disk
     invocations   what MLflow's runs are to know

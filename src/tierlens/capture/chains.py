@@ -43,8 +43,8 @@ def start(
     agent, policy = "", None
     if is_node or recorder.policies.agents:
         agent, policy = _agent(recorder, name, metadata, parent, is_node)
-    elif metadata.get("lc_agent_name") == name and parent is not None and parent.in_node and parent.agent != name:
-        # A graph that LangChain names an agent, and which another one asks. What runs in it has its metadata.
+    elif parent is not None and parent.kind == "TOOL" and metadata.get("lc_agent_name") == name:
+        # A graph that LangChain names an agent and another agent asks; a node's goes by the name of the node.
         agent = name
     kind = "AGENT" if agent else _kind(recorder, name, metadata, is_node)
     opened = recorder.start(key, name, kind, parent=parent, context=context, policy=policy, agent=agent)

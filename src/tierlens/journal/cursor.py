@@ -3,7 +3,7 @@
     {"v":1,"crc":2596069104,"segment":3,"offset":81920,"stored":412,"refused":{"rejected":1},"lost":{},"damaged":0,
      "last_ns":…,"open":{"<span>":[2,512,3391]},"held":{"<span>":[3,77000,2100]},"seen":[3,64000]}
 
-``crc`` is the CRC-32 of all that follows its comma; a cursor without one is an earlier version's. Everything before
+``crc`` is the CRC-32 of all that follows its comma. Everything before
 ``segment``/``offset`` has been dealt with, but for two kinds of line that are still needed: ``open`` are start records
 whose span has not ended, ``held`` are finished spans whose metrics wait for their trace's root; each with its segment,
 offset and length. What lies between ``seen`` and the position has been taken by the sink, and was not found there yet.
@@ -68,10 +68,11 @@ def read_cursor(path: Path) -> Cursor | None:
     beginning."""
     try:
         content = path.read_bytes()
-        found = orjson.loads(content)
+        summed = _SUMMED.match(content)
         # A flipped bit in a number would have lines passed over that nobody has sent.
-        if (summed := _SUMMED.match(content)) and int(summed[1]) != crc32(content[summed.end() :]):
+        if summed is None or int(summed[1]) != crc32(content[summed.end() :]):
             return None
+        found = orjson.loads(content)
         return Cursor(
             segment=int(found["segment"]),
             offset=int(found["offset"]),

@@ -343,6 +343,17 @@ def test_init_again_is_the_same_lens_and_with_other_settings_a_new_one(
     assert tierlens.init(journal_dir=tmp_path / "other", config_dir=tmp_path / "config", shipper="external") is other
 
 
+def test_init_says_once_which_agents_file_nobody_reads(
+    start: Callable[..., Lens], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = config(tmp_path, "app: a\n")
+    (folder / "explainer.yaml").write_text("agent: explainer\nlog_prompts: false\n")
+    start()
+    start()
+    said = f"{folder}/explainer.yaml: this file is not read; those of agents are {folder}/agents/<agent>.yaml"
+    assert caplog.text.count(said) == 1
+
+
 def test_init_refuses_an_address_that_nobody_can_deliver_to_and_the_lens_that_runs_goes_on(
     start: Callable[..., Lens],
 ) -> None:

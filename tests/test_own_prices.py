@@ -145,6 +145,7 @@ def test_of_several_that_hold_the_first_counts(tmp_path: Path) -> None:
             "prices.yaml:4: prices[0].valid_until: 2026-01-31 is before valid_from, 2026-02-01",
         ),
         ("price: []\n", "price is not a known key; did you mean prices?"),
+        ("prices:\n- {model: m, input: 1, output: 1, otput: 2}", "prices[0]: otput is not a known key; did you mean"),
     ],
 )
 def test_a_bad_file_is_refused_with_path_line_and_key(tmp_path: Path, text: str, complaint: str) -> None:

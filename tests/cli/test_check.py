@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.cli.running import tierlens
 
 REPOSITORY = Path(__file__).parents[2]
@@ -111,3 +113,24 @@ def test_what_there_is_one_of_is_said_of_one(tmp_path: Path) -> None:
     (tmp_path / "config/agents/a.yaml").unlink()
     write(tmp_path / "config/tierlens.yaml", "")
     assert "config: ok, 0 agents, all brands\n" in tierlens(tmp_path, "check").out
+
+
+@pytest.mark.parametrize(
+    "stray", ["explainer.yaml", "agnets/explainer.yaml", "agents/tier5/explainer.yaml", "agents/explainer.YAML"]
+)
+def test_an_agents_file_where_none_is_read_is_warned_of(tmp_path: Path, stray: str) -> None:
+    write(tmp_path / "config/tierlens.yaml", "brands: [A]\n")
+    write(tmp_path / "config/database.yaml", "host: localhost\n")
+    write(tmp_path / "config" / stray, "# private\nagent: explainer\nlog_prompts: false\n")
+
+    ran = tierlens(tmp_path, "check")
+
+    said = f"warning: config/{stray}: this file is not read; those of agents are config/agents/<agent>.yaml\n"
+    assert (ran.code, ran.err) == (0, said)
+    assert tierlens(tmp_path, "check", "--json").json["unread"] == [f"config/{stray}"]
+
+
+def test_a_file_of_ours_with_another_ending_is_warned_of(tmp_path: Path) -> None:
+    write(tmp_path / "config/tierlens.yml", "brands: [A]\n")
+
+    assert "config/tierlens.yml: this file is not read; call it tierlens.yaml" in tierlens(tmp_path, "check").err

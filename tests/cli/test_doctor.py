@@ -142,6 +142,16 @@ def test_bad_settings_and_bad_files_are_findings(tmp_path: Path) -> None:
     assert found["found"] == "config/tierlens.yaml:1: brnads is not a known key; did you mean brands? (and 1 more)"
 
 
+def test_an_agents_file_that_nobody_reads_is_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/explainer.yaml").write_text("agent: explainer\nlog_prompts: false\n")
+
+    fine, stray = doctor(tmp_path)["config"]
+
+    assert (fine["status"], stray["status"]) == ("ok", "warn")
+    assert stray["found"].startswith("config/explainer.yaml: this file is not read")
+
+
 def test_being_turned_off_is_a_warning_that_names_the_switch(tmp_path: Path) -> None:
     found = doctor(tmp_path, MLFLOW_ENABLE_TRACING="false")["settings"][0]
 

@@ -19,7 +19,8 @@ def check(config_dir: ConfigDir = None, as_json: AsJson = False) -> None:
     """Validate all files in config/.
 
     Every error is listed, with its path, line, key, what was found and what was expected; the exit code is 1
-    if there is any. Without errors, the agents and the experiment of each brand are shown.
+    if there is any. Without errors, the agents and the experiment of each brand are shown. Files that look like
+    an agent's and lie where none is read are warned of.
 
     Examples:
 
@@ -28,14 +29,17 @@ def check(config_dir: ConfigDir = None, as_json: AsJson = False) -> None:
       tierlens check --config-dir examples/config --json
     """
     folder, policies, errors = _read(config_dir)
+    unread = config.unread(folder)
     if as_json:
-        print_json(_as_json(folder, policies, errors))
+        print_json({**_as_json(folder, policies, errors), "unread": [stray.where for stray in unread]})
     elif errors:
         for error in errors:
             typer.echo(plain(str(error)))
         typer.echo(f"{counted(len(errors), 'error')} in {folder}", err=True)
     else:
         _show(folder, policies)
+    for stray in () if as_json else unread:
+        typer.echo(f"warning: {plain(str(stray))}", err=True)
     if errors:
         raise typer.Exit(1)
 

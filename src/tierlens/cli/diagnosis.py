@@ -80,6 +80,8 @@ def _config(loaded: Settings) -> Iterator[tuple[Finding, Policies]]:
         found = f"no folder {folder}: defaults hold, and every brand is allowed"
         mend = "`tierlens init MODULE:GRAPH` writes one"
     yield Finding("config", "ok", found, mend), policies
+    for stray in config.unread(folder):
+        yield Finding("config", "warn", str(stray), "move or rename it, or its flags do not hold"), policies
     if loaded.brand and policies.brands and loaded.brand not in policies.brands:
         yield _unknown_brand(loaded.brand, policies), policies
 

@@ -54,6 +54,17 @@ def _first(errors: Sequence[ConfigError]) -> ConfigError:
     return ConfigError(first.where, first.key, first.found, f"{first.expected}{more}")
 
 
+def unread(config_dir: Path | str) -> Sequence[ConfigError]:
+    """Files in the folder that look as if they were to be read, and are not."""
+    folder = Path(config_dir)
+    if not folder.is_dir():
+        return ()
+    from tierlens.config.read import agent_files
+    from tierlens.config.strays import unread_files
+
+    return list(unread_files(folder, set(agent_files(folder))))
+
+
 def check(config_dir: Path | str) -> Sequence[ConfigError]:
     """Everything that is wrong in the folder, file by file."""
     from tierlens.config.read import read_policies

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, get_args, get_origin
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from tierlens.errors import ConfigError
 from tierlens.invalid import explain
-from tierlens.nearest import did_you_mean
+from tierlens.nearest import did_you_mean, nearest
 from tierlens.yamlfile import Location, YamlFile, dotted, read_yaml
 
 if TYPE_CHECKING:
@@ -52,23 +52,30 @@ def _error(error: ErrorDetails, location: Location, yaml: YamlFile, model: type[
     where = yaml.where(location)
     if error["type"] == "extra_forbidden":
         name = str(location[-1])
-        hint = did_you_mean(name, _keys(model, location[:-1]))
-        return ConfigError(where, dotted(location[:-1]), name, f"is not a known key{hint}")
+        return ConfigError(where, dotted(location[:-1]), name, f"is not a known key{_hint(model, location)}")
     found, expected = explain(error, location[-1] if "[key]" in error["loc"] else _value(yaml.data, location))
     return ConfigError(where, dotted(location), found, expected)
 
 
-def _keys(model: type[BaseModel], location: Location) -> Mapping[str, Any]:
-    """The keys known at a location."""
+def _hint(model: type[BaseModel], location: Location) -> str:
+    """What an unknown key was probably meant to be, or where it is known."""
+    name, owner = str(location[-1]), _owner(model, location[:-1])
+    known = owner.model_fields if owner else ()
+    place = getattr(owner, "elsewhere", {}).get(name)
+    return f" here; it belongs {place}" if place and not nearest(name, known) else did_you_mean(name, known)
+
+
+def _owner(model: type[BaseModel], location: Location) -> type[BaseModel] | None:
+    """What knows the keys at a location."""
     here: Any = model
     for part in location:
         if isinstance(here, type) and issubclass(here, BaseModel):
             here = here.model_fields[str(part)].annotation
-        elif get_origin(here) is dict:
-            here = get_args(here)[1]
+        elif get_origin(here) in (dict, list):
+            here = get_args(here)[-1]
         if get_origin(here) is Annotated:
             here = get_args(here)[0]
-    return here.model_fields if isinstance(here, type) and issubclass(here, BaseModel) else {}
+    return here if isinstance(here, type) and issubclass(here, BaseModel) else None
 
 
 def _value(data: Any, location: Location) -> Any:

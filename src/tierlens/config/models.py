@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
-from typing import Annotated, Final, Literal, get_args
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Final, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
@@ -11,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from tierlens.invalid import expected
 from tierlens.patterns import NAME, own_rule, pattern_fault
 from tierlens.policy import Direction, RedactionRule, RunnableKind, template_fault
-from tierlens.settings import Settings
+from tierlens.settings import NOT_IN_YAML, Settings
 from tierlens.spans import RunsMode
 
 _PATH: Final = r"^(inputs|outputs)(\.[^.\s]+)*$"
@@ -46,7 +48,18 @@ def _rule(rule: str) -> str:
     return rule
 
 
-Name = Annotated[str, Field(min_length=1, max_length=250), expected("a name of 1 to 250 characters")]
+def _quoted(found: object) -> object:
+    """What YAML takes for something else than text unless it stands in quotes: 7, 2026-01-01, no."""
+    if isinstance(found, bool | int | float | dt.date):
+        text = "is not text; put it in quotes if it is meant to be"
+        raise PydanticCustomError("expected", "{text}", {"text": text})
+    return found
+
+
+_Short = Annotated[str, Field(min_length=1, max_length=250)]
+Name = Annotated[
+    _Short, expected("a name of 1 to 250 characters"), BeforeValidator(_quoted, json_schema_input_type=_Short)
+]
 Template = Annotated[str, Field(min_length=1), AfterValidator(_template)]
 Share = Annotated[float, Field(ge=0, le=1), expected("a share between 0 and 1")]
 Bytes = Annotated[int, Field(ge=0), expected("a number of bytes, 0 or more")]
@@ -72,6 +85,9 @@ Runs = Annotated[RunsMode, BeforeValidator(lambda found: "off" if found is False
 
 
 class _Strict(BaseModel):
+    """``elsewhere`` says of keys that are not its own where they belong."""
+
+    elsewhere: ClassVar[Mapping[str, str]] = {}
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
@@ -119,6 +135,8 @@ Metric = Annotated[
 class Flags(_Strict):
     """What can be set for one agent, and in `defaults:` for all."""
 
+    elsewhere: ClassVar[Mapping[str, str]] = dict.fromkeys(("agent", "node", "tier"), "into the agent's own file")
+
     mlflow_experiment: Template | None = Field(
         default=None,
         description="Experiment of its runs, and of traces it is the root of. "
@@ -153,6 +171,12 @@ class Flags(_Strict):
 class AgentFile(Flags):
     """config/agents/<agent>.yaml: the flags of one agent, over the defaults of config/tierlens.yaml."""
 
+    elsewhere: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(Settings.model_fields.keys() - NOT_IN_YAML.keys(), "into tierlens.yaml, under settings:"),
+        **dict.fromkeys(("app", "brands", "unknown_brand", "default_brand", "naming"), "into tierlens.yaml"),
+        **dict.fromkeys(("question", "answer", "runnables"), "into tierlens.yaml"),
+    }
+
     agent: Name = Field(description="The agent's name, in MLflow and in naming templates.")
     node: Name | None = Field(default=None, description="The graph node it is, where that is named otherwise.")
     tier: Tier | None = Field(default=None, description="Its tier in the system.")
@@ -166,6 +190,11 @@ class Naming(_Strict):
 
 class ApplicationFile(_Strict):
     """config/tierlens.yaml: the application, its brands, and what holds for every agent."""
+
+    elsewhere: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(Settings.model_fields.keys() - NOT_IN_YAML.keys(), "under settings:"),
+        **dict.fromkeys(Flags.model_fields, "under defaults:, or into an agent's file"),
+    }
 
     app: Name = Field(default="tierlens", description="The application's name.")
     environment: str = Field(

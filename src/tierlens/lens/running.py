@@ -17,6 +17,7 @@ from tierlens.settings import Settings
 
 log = logging.getLogger("tierlens")
 _lens: Lens | None = None
+_warned: set[str] = set()
 _lock = threading.RLock()
 
 
@@ -80,6 +81,10 @@ def _policies(chosen: Settings) -> Policies:
     policies = config.load_policies(
         chosen.config_dir, environment=chosen.environment, experiment=chosen.mlflow_experiment
     )
+    for stray in config.unread(chosen.config_dir):
+        if str(stray) not in _warned:
+            _warned.add(str(stray))
+            log.warning("tierlens: %s", stray)
     return replace(policies, own_brand=policies.brand(chosen.brand)) if chosen.brand is not None else policies
 
 

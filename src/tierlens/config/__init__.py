@@ -6,6 +6,7 @@ means defaults, and every brand allowed: only the default one gets here missing,
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -55,14 +56,15 @@ def _first(errors: Sequence[ConfigError]) -> ConfigError:
 
 
 def unread(config_dir: Path | str) -> Sequence[ConfigError]:
-    """Files in the folder that look as if they were to be read, and are not."""
+    """Files in the folder that look as if they were to be read, and are not; none where it cannot be listed."""
     folder = Path(config_dir)
-    if not folder.is_dir():
-        return ()
-    from tierlens.config.read import agent_files
-    from tierlens.config.strays import unread_files
+    with contextlib.suppress(OSError, ConfigError):
+        if presence.is_dir(folder):
+            from tierlens.config.read import agent_files
+            from tierlens.config.strays import unread_files
 
-    return list(unread_files(folder, set(agent_files(folder))))
+            return list(unread_files(folder, set(agent_files(folder))))
+    return ()
 
 
 def check(config_dir: Path | str) -> Sequence[ConfigError]:

@@ -97,7 +97,8 @@ class ModelCallbacks(RunCallbacks):
             if opened := self._recorder.running(run_id.int):
                 try:
                     models.end(opened, response)
-                    beside.record(self._recorder, opened, models.anthropics_counts(response))
+                    if "iterations" in opened.counts:
+                        beside.record(self._recorder, opened, opened.counts)
                 finally:
                     self._recorder.finish(opened, outcomes.FINE)
         except Exception as error:

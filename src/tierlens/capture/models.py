@@ -152,18 +152,11 @@ def _usage(replies: Sequence[object], output: Mapping[str, Any], opened: Open) -
             usage = from_langchain(metadata, for_an_hour=opened.caches_for_an_hour)
             counts = (found.get("response_metadata") or NONE).get("usage")
             # Of a stream LangChain hands on no such counts: what was asked for has to do.
-            served = {**opened.served, **counts} if isinstance(counts, dict) else opened.served
+            if isinstance(counts, dict):
+                opened.counts = counts
+            served = {**opened.served, **opened.counts} if opened.counts else opened.served
             return with_service(usage, served) if served else usage
     return from_llm_output(output)
-
-
-def anthropics_counts(result: Any) -> Mapping[str, Any]:
-    """Anthropic's own usage, which LangChain hands on beside its own; empty where there is none."""
-    for several in result.generations[:1]:
-        for one in several[:1]:
-            metadata = fields(fields(one).get("message")).get("response_metadata") or NONE
-            return fields(metadata.get("usage"))
-    return NONE
 
 
 def _response_model(replies: Sequence[object], output: Mapping[str, Any]) -> str | None:

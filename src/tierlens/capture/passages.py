@@ -7,7 +7,7 @@ put into a prompt. Known of each is its beginning, and, where no other document 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from tierlens.capture.trace import Trace
@@ -34,10 +34,7 @@ def remember(trace: Trace, documents: Iterable[tuple[str, Mapping[str, Any]]]) -
         words = _words(content[:_LONGEST])
         if not words.strip():
             continue
-        trace.documents.setdefault((name, words[:BEGINNING]), None)
-        for passage in _passages(words):
-            if trace.passages.setdefault(passage, name) != name:
-                trace.passages[passage] = _SHARED
+        trace.documents.setdefault((name, words[:BEGINNING]), _passages(words))
 
 
 def in_prompt(trace: Trace, prompt: str) -> list[str]:
@@ -45,16 +42,23 @@ def in_prompt(trace: Trace, prompt: str) -> list[str]:
     words = _words(prompt[:_LONGEST])
     places: dict[str, int] = {}
     for name, beginning in trace.documents:
-        _note(places, name, words.find(beginning))
-    for passage, name in trace.passages.items():
-        if name != _SHARED and name not in places:
-            _note(places, name, words.find(passage))
+        if (place := words.find(beginning)) >= 0:
+            places[name] = min(place, places.get(name, place))
+    if len(places) < len({name for name, _ in trace.documents}):
+        for passage, name in _owners(trace).items():
+            if name != _SHARED and name not in places and (place := words.find(passage)) >= 0:
+                places[name] = place
     return sorted(places, key=places.__getitem__)
 
 
-def _note(places: dict[str, int], name: str, place: int) -> None:
-    if place >= 0:
-        places[name] = min(place, places.get(name, place))
+def _owners(trace: Trace) -> dict[bytes, str]:
+    """Each passage with the document that has it."""
+    owners: dict[bytes, str] = {}
+    for (name, _), passages in trace.documents.items():
+        for passage in passages:
+            if owners.setdefault(passage, name) != name:
+                owners[passage] = _SHARED
+    return owners
 
 
 def _words(text: str) -> bytes:
@@ -64,9 +68,8 @@ def _words(text: str) -> bytes:
     return b" %b " % b" ".join(encoded.translate(_PLAIN).split())
 
 
-def _passages(words: bytes) -> Iterator[bytes]:
-    if len(words) > PASSAGE:
-        middle = (len(words) - PASSAGE) // 2
-        yield words[:PASSAGE]
-        yield words[middle : middle + PASSAGE]
-        yield words[-PASSAGE:]
+def _passages(words: bytes) -> tuple[bytes, ...]:
+    if len(words) <= PASSAGE:
+        return ()
+    middle = (len(words) - PASSAGE) // 2
+    return words[:PASSAGE], words[middle : middle + PASSAGE], words[-PASSAGE:]

@@ -104,14 +104,17 @@ def _numbers(value: Any) -> object:
 def document(value: Any) -> dict[str, object]:
     """A retrieved document as MLflow's retriever view reads it."""
     metadata, text = dict(value.metadata or {}), value.page_content
-    return {"page_content": text, "metadata": metadata, "id": identity(getattr(value, "id", None), metadata, text)}
+    return {"page_content": text, "metadata": metadata, "id": getattr(value, "id", None) or identity(metadata, text)}
 
 
-def identity(given: object, metadata: Mapping[str, Any], text: object) -> object:
-    """The id of a document; None where it has none. Of one source there may be many: their texts tell them apart."""
-    own = next((one for one in (given, metadata.get("id")) if one not in (None, "")), None)
-    source = metadata.get("source")
-    return f"{source}#{digest(text)}" if own is None and source else own
+def identity(metadata: Mapping[str, Any], text: object) -> object:
+    """The id of a document that has none but in its metadata; None where nothing names it.
+
+    Of one source there may be many: their texts tell them apart.
+    """
+    if (own := metadata.get("id")) not in (None, ""):
+        return own
+    return f"{source}#{digest(text)}" if (source := metadata.get("source")) else None
 
 
 def digest(text: object) -> str:

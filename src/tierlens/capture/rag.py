@@ -71,11 +71,9 @@ def _scored(document: Any, item: object) -> dict[str, Any]:
 def _from_mapping(document: Mapping[str, Any]) -> dict[str, Any]:
     """As ``payload.document`` tells of an object; a score beside the metadata counts as part of it."""
     metadata = {name: document[name] for name in SCORES if name in document} | dict(document.get("metadata") or {})
-    return {
-        "page_content": document.get("page_content"),
-        "metadata": metadata,
-        "id": payload.identity(document.get("id"), metadata, document.get("page_content")),
-    }
+    text, own = document.get("page_content"), document.get("id")
+    identifier = payload.identity(metadata, text) if own in (None, "") else own
+    return {"page_content": text, "metadata": metadata, "id": identifier}
 
 
 def score(document: Mapping[str, Any]) -> float | None:

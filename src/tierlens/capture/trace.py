@@ -64,7 +64,7 @@ class Trace:
         spans: how many of it were handed to the journal, taken or not.
         thread: LangGraph's, which may go on in other traces; "" where there is none.
         by_invocation: it has a run to itself: its root asks for that, or an agent that ran in it.
-        documents, passages: the retrieved documents and what each is known by; see `passages`.
+        documents: those that were retrieved, by name and beginning, with passages of each; see `passages`.
         inner_calls: model calls made in agents below the root, where it may turn out to have one.
     """
 
@@ -79,7 +79,6 @@ class Trace:
         "inner_calls",
         "ledger",
         "open",
-        "passages",
         "private",
         "root_routing",
         "routing",
@@ -106,8 +105,7 @@ class Trace:
         self.inner_calls: list[tuple[Any, ...]] | None = None
         self.agents: dict[str, None] = {}
         self.tiers: dict[str, None] = {}
-        self.documents: dict[tuple[str, bytes], None] = {}
-        self.passages: dict[bytes, str] = {}
+        self.documents: dict[tuple[str, bytes], tuple[bytes, ...]] = {}
         self.private = Withheld()
         if context.private:
             self.private.expected = context.private
@@ -172,6 +170,7 @@ class Open:
         usage, share: of a model call, what was counted, as `spans.Call` has it, and the part of the price that is paid.
         service_tier: of a model call, where it has a price of its own.
         served: of a model call, the speed and the place it asked for.
+        counts: of a model call, Anthropic's own, where LangChain hands them on.
         calls: of an agent or a root, the model calls made in it, as `spans.Call` has them.
     """
 
@@ -204,6 +203,7 @@ class Open:
     share = 1.0
     service_tier = ""
     served: Mapping[str, Any] = NONE
+    counts: Mapping[str, Any] = NONE
     prompt: Sequence[object] = ()
     calls: list[tuple[Any, ...]] | None = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 from typing import Any
 
 import anthropic
@@ -134,6 +135,30 @@ def test_of_an_endless_answer_nothing_is_kept() -> None:
         kept.add(b"x" * 1024)
     assert not kept.wanted
     assert kept.message(lambda: 1) == (None, False)
+
+
+def _is_freed_at_once(client: anthropic.Anthropic, streaming: bool) -> bool:
+    """Whether a half-read stream goes with its last reference, and not with the next garbage collection."""
+    gc.collect()
+    gc.disable()
+    try:
+        kind = "with_streaming_response" if streaming else "with_raw_response"
+        made = getattr(client.messages, kind).create(**STREAMED)
+        stream = (made.__enter__() if streaming else made).parse()
+        next(stream)
+        left = weakref.ref(stream)
+        del made, stream
+        return left() is None
+    finally:
+        gc.enable()
+        gc.collect()
+
+
+@pytest.mark.parametrize("streaming", [False, True], ids=["raw", "streaming"])
+def test_a_half_read_stream_is_freed_when_the_clients_own_would_be(
+    capture: Capture, plain: anthropic.Anthropic, wrapped: anthropic.Anthropic, streaming: bool
+) -> None:
+    assert _is_freed_at_once(wrapped, streaming) == _is_freed_at_once(plain, streaming)
 
 
 def test_a_response_nobody_reads_is_abandoned(capture: Capture, wrapped: anthropic.Anthropic) -> None:

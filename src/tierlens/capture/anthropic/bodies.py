@@ -5,7 +5,7 @@ Handing Claude's answer through to a browser is done so; the client then parses 
 
 from __future__ import annotations
 
-import weakref
+import functools
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing
 from typing import Any, Final
@@ -16,6 +16,7 @@ from tierlens.capture.anthropic.reply import Reply
 
 MOST: Final = 8 << 20
 _DATA: Final = b"data:"
+_KEPT: Final = "_tierlens_kept"
 
 
 class Kept:
@@ -60,23 +61,34 @@ class _Seen(dict[str, Any]):
 
 
 def keep(http_response: Any) -> Kept:
-    """Keep what is read of a response from now on; the response is not kept alive."""
-    kept, alive = Kept(), weakref.ref(http_response)
-    plain, aplain = type(http_response).iter_bytes, type(http_response).aiter_bytes
+    """Keep what is read of a response from now on; what is kept does not refer to the response."""
+    kept = http_response.__dict__[_KEPT] = Kept()
+    http_response.__class__ = _keeping(http_response.__class__)
+    return kept
 
-    def iter_bytes(*args: Any, **kwargs: Any) -> Iterator[bytes]:
-        for chunk in plain(alive(), *args, **kwargs):
-            kept.add(chunk)
+
+@functools.cache
+def _keeping(kind: type) -> type:
+    """The class of responses that keep: a method put on a response would refer to it, see `responses`."""
+    if hasattr(kind, _KEPT):
+        return kind
+    plain, aplain = kind.iter_bytes, kind.aiter_bytes  # type: ignore[attr-defined]  # httpx's, or httpx2's
+
+    @functools.wraps(plain)
+    def iter_bytes(self: Any, *args: Any, **kwargs: Any) -> Iterator[bytes]:
+        for chunk in plain(self, *args, **kwargs):
+            self.__dict__[_KEPT].add(chunk)
             yield chunk
 
-    async def aiter_bytes(*args: Any, **kwargs: Any) -> AsyncIterator[bytes]:
-        async with aclosing(aplain(alive(), *args, **kwargs)) as chunks:
+    @functools.wraps(aplain)
+    async def aiter_bytes(self: Any, *args: Any, **kwargs: Any) -> AsyncIterator[bytes]:
+        async with aclosing(aplain(self, *args, **kwargs)) as chunks:
             async for chunk in chunks:
-                kept.add(chunk)
+                self.__dict__[_KEPT].add(chunk)
                 yield chunk
 
-    http_response.iter_bytes, http_response.aiter_bytes = iter_bytes, aiter_bytes
-    return kept
+    methods = {"iter_bytes": iter_bytes, "aiter_bytes": aiter_bytes, _KEPT: None, "__module__": kind.__module__}
+    return type(kind.__name__, (kind,), methods)
 
 
 def _parsed(text: bytes) -> Any:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import weakref
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -15,6 +16,8 @@ from tierlens.capture.anthropic.call import Call
 from tierlens.capture.anthropic.streams import MessageObserver, is_stream, observe
 from tierlens.capture.outcomes import FINE, Outcome
 from tierlens.capture.shield import Shield, shielded
+
+_LOOKS: Final = "_tierlens_looks"
 
 
 def settle(call: Call, result: Any) -> None:
@@ -39,9 +42,7 @@ def _settle_raw(call: Call, response: Any) -> None:
         call.ended(body)
         return
     unread = Unread(call, response.http_response)
-    response.parse = _after(response.parse, unread.parsed)
-    if hasattr(response, "close"):
-        response.close = _after(response.close, unread.closed)
+    _watch(response, parse=unread.parsed, close=unread.closed)
     weakref.finalize(response, unread.dropped).atexit = False
 
 
@@ -61,7 +62,7 @@ def when_parsed(result: Any, look: Callable[[Any], None], shield: Shield) -> Non
         except Exception as error:
             shield.report("reading what a response brought", error)
 
-    result.parse = _after(result.parse, once)
+    _watch(result, parse=once)
 
 
 class Unread:
@@ -109,17 +110,37 @@ def _body(http_response: Any) -> Mapping[str, Any] | None:
     return body if isinstance(body, dict) else None
 
 
-def _after(method: Callable[..., Any], look: Callable[[Any], None]) -> Callable[..., Any]:
-    """``method``, with ``look`` at what it returns."""
+def _watch(response: Any, **looks: Callable[[Any], None]) -> None:
+    """Have each of ``looks`` see what the response's method of that name returns.
 
-    def called(*args: Any, **kwargs: Any) -> Any:
-        result = method(*args, **kwargs)
-        look(result)
+    By a class of the response's own, since a method put on the response would refer to it: one that is dropped with a
+    stream half read has to close its connection at once, not at the next garbage collection, which may run while
+    the pool of connections is locked.
+    """
+    response.__dict__.setdefault(_LOOKS, {}).update(looks)
+    response.__class__ = _watched(response.__class__)
+
+
+@functools.cache
+def _watched(kind: type) -> type:
+    if hasattr(kind, _LOOKS):
+        return kind
+    methods = {name: _after(name, method) for name in ("parse", "close") if (method := getattr(kind, name, None))}
+    return type(kind.__name__, (kind,), {**methods, _LOOKS: {}, "__module__": kind.__module__})
+
+
+def _after(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+    """``method``, with whoever looks at what it returns."""
+
+    def look(response: Any, result: Any) -> Any:
+        if seen := getattr(response, _LOOKS).get(name):
+            seen(result)
         return result
 
-    async def called_async(*args: Any, **kwargs: Any) -> Any:
-        result = await method(*args, **kwargs)
-        look(result)
-        return result
+    def called(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return look(self, method(self, *args, **kwargs))
 
-    return called_async if inspect.iscoroutinefunction(method) else called
+    async def called_async(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return look(self, await method(self, *args, **kwargs))
+
+    return functools.wraps(method)(called_async if inspect.iscoroutinefunction(method) else called)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Iterator
 from typing import Any, Literal
 
 import pytest
+from anthropic.resources.messages import Messages
 from langchain_anthropic import ChatAnthropic
 from langchain_core.caches import InMemoryCache
 from langchain_core.language_models.fake import FakeListLLM
@@ -116,6 +118,7 @@ def test_a_stream_counts_its_cache_writes_as_the_same_call_unstreamed(capture: C
     assert read(streamed, keys.TOKEN_USAGE) == read(plain, keys.TOKEN_USAGE)
 
 
+@pytest.mark.skipif("speed" not in inspect.signature(Messages.create).parameters, reason="it cannot be asked for here")
 def test_a_streams_speed_and_place_are_those_it_was_asked_for(capture: Capture, endpoint: ClaudeEndpoint) -> None:
     dearer = claude(endpoint, model_kwargs={"speed": "fast"}).bind(inference_geo="us")
     list(dearer.stream("Why?", capture.config()))
